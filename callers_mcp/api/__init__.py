@@ -1,0 +1,1 @@
+"""The outside: the Callers API over HTTP, what can go wrong there, and how its JSON is read."""

@@ -1,0 +1,88 @@
+"""One deadline for a whole look-up: the attempts, the waits between them, the wait for a free connection."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+
+from callers_mcp.api.errors import CallersError, DeadlineExceeded
+from callers_mcp.settings import Settings, variable
+
+ResultT = TypeVar("ResultT")
+
+OnRetry = Callable[[int, str], Awaitable[None]]
+"""Told of a failed attempt that is followed by another: its number, from 1, and the reason."""
+
+
+async def within_deadline(
+    attempt: Callable[[], Awaitable[ResultT]], settings: Settings, on_retry: OnRetry | None
+) -> tuple[ResultT, int]:
+    """Run ``attempt`` until it succeeds, fails for good, or the look-up's time is over.
+
+    Returns:
+        What ``attempt`` returned, and how many attempts it took.
+
+    Raises:
+        DeadlineExceeded: ``CALLERS_TIMEOUT`` seconds have passed.
+        CallersError: What the last attempt raised, with the number of attempts.
+    """
+    made = 0
+
+    async def counted() -> ResultT:
+        nonlocal made
+        made += 1
+        try:
+            return await attempt()
+        except CallersError as error:
+            error.attempts = made
+            raise
+
+    with anyio.move_on_after(settings.timeout) as scope:
+        try:
+            return await counted(), made
+        except CallersError as error:
+            if settings.max_attempts == 1 or not _fits(error, scope.deadline):
+                raise
+            first = error
+        return await _retry(counted, first, settings, scope.deadline, on_retry), made
+    exceeded = DeadlineExceeded(
+        f"The Callers API did not answer within {settings.timeout:g} seconds. Trying again may help; if it goes on, the "
+        f"operator raises {variable('timeout')}."
+    )
+    exceeded.attempts = made
+    raise exceeded
+
+
+async def _retry(
+    attempt: Callable[[], Awaitable[ResultT]],
+    first: CallersError,
+    settings: Settings,
+    deadline: float,
+    on_retry: OnRetry | None,
+) -> ResultT:
+    import stamina  # 3 % of the start-up time, and most servers never retry
+
+    def wait(error: Exception) -> bool | float:
+        if not isinstance(error, CallersError) or not _fits(error, deadline):
+            return False
+        return True if error.retry_after_seconds is None else error.retry_after_seconds
+
+    retries = stamina.retry_context(
+        on=wait, attempts=settings.max_attempts, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3
+    )
+    async for turn in retries:
+        with turn:
+            try:
+                if turn.num == 1:  # has been made already, without loading stamina
+                    raise first
+                return await attempt()
+            except CallersError as error:
+                if on_retry and turn.num < settings.max_attempts and _fits(error, deadline):
+                    await on_retry(turn.num, error.message)
+                raise
+    raise AssertionError("stamina raises the last error")
+
+
+def _fits(error: CallersError, deadline: float) -> bool:
+    """Tell whether another attempt can help, and can be made before the deadline."""
+    return error.transient and anyio.current_time() + (error.retry_after_seconds or 0) < deadline

@@ -1,0 +1,151 @@
+"""Strict and bounded reading of the API's JSON.
+
+The value stays what the API sent, with numbers as doubles. What could not be passed on as valid UTF-8 JSON, or would
+smuggle text past people, is replaced, and each such change is named.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from callers_mcp.api.errors import UnexpectedResponse
+from callers_mcp.untrusted import replace_tags
+
+MAX_DEPTH = 100
+"""Levels of nesting, the outermost object included."""
+
+MASK = "[API key]"
+
+_LONG_INTEGER = 308  # digits; more may be beyond the range of a double
+_lone_surrogate = re.compile("[\ud800-\udfff]")
+
+_NAMED = {
+    "bytes": "In raw, bytes that were not UTF-8 became U+FFFD.",
+    "surrogates": "In raw, a lone surrogate became U+FFFD.",
+    "tags": "In raw, invisible Unicode tag characters, which can hide instructions from people, became U+FFFD.",
+    "numbers": "In raw, a number beyond the range of a double stands as a string.",
+    "names": "In raw, fields whose names became alike were given a number.",
+    "key": f"The API's answer held the API key; in raw it stands as {MASK}.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSON object from the API, and a sentence for each kind of change that was needed to pass it on."""
+
+    content: dict[str, JsonValue]
+    changes: tuple[str, ...] = ()
+
+
+def read_object(body: bytes, *, key: str) -> Document:
+    """Read ``body`` as one JSON object.
+
+    Args:
+        body: UTF-8 JSON.
+        key: The API key, masked wherever it occurs.
+
+    Raises:
+        UnexpectedResponse: Not JSON (``NaN`` included), not an object, or nested deeper than ``MAX_DEPTH``.
+    """
+    found: Counter[str] = Counter()
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        found["bytes"] += 1
+        text = body.decode("utf-8-sig", "replace")
+
+    def integer(digits: str) -> int | str:
+        if len(digits) <= _LONG_INTEGER or math.isfinite(float(digits)):
+            return int(digits)
+        found["numbers"] += 1
+        return digits
+
+    def real(digits: str) -> float | str:
+        number = float(digits)
+        if math.isfinite(number):
+            return number
+        found["numbers"] += 1
+        return digits
+
+    try:
+        content = json.loads(text, parse_int=integer, parse_float=real, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError:
+        raise UnexpectedResponse("The API's answer is not JSON.") from None
+    if not isinstance(content, dict):
+        raise UnexpectedResponse(f"The API answered with {_name(content)} instead of a campaign.")
+    # An answer with no escapes, no tags, no key and few brackets needs no second look: nearly all are like that.
+    if (
+        "\\" in text
+        or key in text
+        or text.count("{") + text.count("[") > MAX_DEPTH
+        or (not text.isascii() and replace_tags(text)[1])
+    ):
+        content = _Cleaner(key, found).clean_object(content, 1)
+    return Document(content, tuple(sentence for kind, sentence in _NAMED.items() if found[kind]))
+
+
+class _Cleaner:
+    """Walks a value once and replaces what must not be passed on."""
+
+    def __init__(self, key: str, found: Counter[str]) -> None:
+        self._key = key
+        self._found = found
+
+    def clean_object(self, value: dict[str, JsonValue], depth: int) -> dict[str, JsonValue]:
+        cleaned: dict[str, JsonValue] = {}
+        for name, member in value.items():
+            new_name = self._clean_text(name)
+            if new_name in cleaned or (new_name != name and new_name in value):
+                self._found["names"] += 1
+                number = 2
+                while f"{new_name} ({number})" in cleaned or f"{new_name} ({number})" in value:
+                    number += 1
+                new_name = f"{new_name} ({number})"
+            cleaned[new_name] = self._clean(member, depth + 1)
+        return cleaned
+
+    def _clean(self, value: JsonValue, depth: int) -> JsonValue:
+        if isinstance(value, str):
+            return self._clean_text(value)
+        if isinstance(value, dict | list):
+            if depth > MAX_DEPTH:
+                raise _too_deep()
+            if isinstance(value, dict):
+                return self.clean_object(value, depth)
+            return [self._clean(member, depth + 1) for member in value]
+        return value
+
+    def _clean_text(self, text: str) -> str:
+        if not text.isascii():
+            text, surrogates = _lone_surrogate.subn("\ufffd", text)
+            self._found["surrogates"] += surrogates
+            text, tags = replace_tags(text)
+            self._found["tags"] += tags
+        if self._key in text:
+            self._found["key"] += 1
+            text = text.replace(self._key, MASK)
+        return text
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _too_deep() -> UnexpectedResponse:
+    return UnexpectedResponse(f"The API's answer is nested deeper than {MAX_DEPTH} levels, so it was not read.")
+
+
+def _name(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, list):
+        return "a list"
+    return "text" if isinstance(value, str) else "a number"

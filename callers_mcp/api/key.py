@@ -1,0 +1,55 @@
+"""The organization's API key: where it comes from, and how it is kept out of everything that is shown."""
+
+from pathlib import Path
+
+from callers_mcp.api.errors import NotConfigured
+from callers_mcp.settings import Settings, is_key, variable
+
+
+class KeySource:
+    """Gives the key that holds now: the configured one, or the key file's, read again when the file changes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._key = settings.api_key.get_secret_value() if settings.api_key else None
+        self._file = settings.api_key_file
+        self._file_version: tuple[int, int, int] | None = None
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that an operator looks at."""
+        return variable("api_key_file" if self._file else "api_key")
+
+    def current(self) -> str:
+        """Return the key.
+
+        Raises:
+            NotConfigured: There is none, or the key file can't be read or holds no key.
+        """
+        if self._file:
+            self._key = self._read(self._file)
+        if self._key is None:
+            raise NotConfigured(
+                f"No API key is configured. The operator sets {self.variable} (or {variable('api_key_file')}) in this "
+                "server's environment and starts it again."
+            )
+        return self._key
+
+    def _read(self, file: Path) -> str | None:
+        try:
+            status = file.stat()
+            version = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if version == self._file_version:
+                return self._key
+            key = file.read_bytes()[:65_536].decode("ascii", "replace").strip()
+        except OSError as error:
+            raise NotConfigured(
+                f"The file that {self.variable} names can't be read ({error.strerror}). The operator mends the path or "
+                "the file's permissions."
+            ) from None
+        if not is_key(key):
+            raise NotConfigured(
+                f"The file that {self.variable} names holds no usable key. The operator puts the API key into it, as "
+                "one line."
+            )
+        self._file_version = version
+        return key

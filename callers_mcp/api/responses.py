@@ -1,0 +1,191 @@
+"""What the API's answers mean: a campaign, or which error."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from callers_mcp.api.errors import (
+    CallersError,
+    CampaignNotFound,
+    Forbidden,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+    UnexpectedResponse,
+)
+from callers_mcp.api.json import MASK, Document, read_object
+from callers_mcp.settings import variable
+from callers_mcp.untrusted import quote
+
+_MESSAGE_LIMIT = 400  # characters of the API's own message that are passed on
+_TRANSIENT = {408, 502, 503, 504}
+_WRONG_BASE_URL = f"The base URL is probably wrong: the operator checks {variable('base_url')}."
+_seconds = re.compile(r"\d{1,9}(?:\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, its body read and decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What was asked for, which an error's message has to name."""
+
+    campaign_id: str
+    place: str | None
+    key: str
+    key_variable: str
+
+    @property
+    def where(self) -> str:
+        """The place in words."""
+        return "the main organization" if self.place is None else f"sub-organization {self.place}"
+
+
+def read_campaign(answer: Answer, lookup: Lookup) -> Document:
+    """Return the campaign that ``answer`` holds.
+
+    Raises:
+        CallersError: The answer is something else; which subclass, says what.
+    """
+    if not 200 <= answer.status < 300:
+        raise _failure(answer, lookup)
+    _require_json(answer)
+    document = read_object(answer.body, key=lookup.key)
+    if document.content.get("status") == "error" and "id" not in document.content:
+        raise Rejected(f"The Callers API reported an error.{_said(answer, lookup.key)}", http_status=answer.status)
+    return document
+
+
+def require_api_answer(answer: Answer) -> None:
+    """Accept what an API that is asked without a key may answer: 2xx or 4xx with JSON.
+
+    Raises:
+        CallersError: Anything else.
+    """
+    if answer.status >= 500 or 300 <= answer.status < 400 or answer.status == 429:
+        raise _failure(answer, Lookup("", None, "", ""))
+    _require_json(answer)
+
+
+def _require_json(answer: Answer) -> None:
+    if not answer.body.strip():
+        raise UnexpectedResponse(f"The API's answer is empty ({answer.status}). {_WRONG_BASE_URL}", http_status=answer.status)
+    if _is_html(answer):
+        raise UnexpectedResponse(
+            f"A web page (HTML) came back instead of JSON ({answer.status}). {_WRONG_BASE_URL}", http_status=answer.status
+        )
+
+
+def _failure(answer: Answer, lookup: Lookup) -> CallersError:
+    status = answer.status
+    said = _said(answer, lookup.key)
+    if status == 401:
+        hint = " The key begins with Bearer, but the API takes the key alone." if lookup.key[:6].lower() == "bearer" else ""
+        return Unauthorized(
+            f"The Callers API refused the API key (401).{hint} Trying again will not help: the operator checks "
+            f"{lookup.key_variable}.",
+            http_status=status,
+        )
+    if status == 403:
+        advice = (
+            "If it belongs to a sub-organization, call again with its sub_organization_id."
+            if lookup.place is None
+            else "Check that this sub-organization belongs to the key's organization."
+        )
+        return Forbidden(
+            f"This API key may not see campaign {lookup.campaign_id} in {lookup.where} (403).{said} {advice}",
+            http_status=status,
+        )
+    if status == 404:
+        elsewhere = "a sub-organization (then give its sub_organization_id)"
+        if lookup.place is not None:
+            elsewhere = "another sub-organization or to the main organization (sub_organization_id main)"
+        page = f" {_WRONG_BASE_URL}" if _is_html(answer) else ""
+        return CampaignNotFound(
+            f"No campaign {lookup.campaign_id} is visible in {lookup.where} (404).{said} Ask the user to check the id; "
+            f"it may belong to {elsewhere}.{page}",
+            http_status=status,
+        )
+    if status == 429:
+        seconds = _retry_after(answer)
+        when = "Try again later; it did not say when." if seconds is None else f"Try again in {seconds:.0f} seconds."
+        return RateLimited(
+            f"The Callers API asks for fewer requests (429). {when}", http_status=status, retry_after_seconds=seconds
+        )
+    if status == 408 or status >= 500:
+        error = Unavailable(
+            f"The Callers API can't answer now: status {status}",
+            "Trying again in a few minutes may help.",
+            http_status=status,
+            transient=status in _TRANSIENT,
+        )
+        error.retry_after_seconds = _retry_after(answer)
+        return error
+    if 300 <= status < 400:
+        return UnexpectedResponse(
+            f"The API answered with a redirect ({status}{_target(answer, lookup.key)}), which is never followed. "
+            f"{_WRONG_BASE_URL}",
+            http_status=status,
+        )
+    if status < 400:
+        return UnexpectedResponse(f"The API answered with status {status}. {_WRONG_BASE_URL}", http_status=status)
+    page = f" {_WRONG_BASE_URL}" if _is_html(answer) else ""
+    return Rejected(
+        f"The Callers API rejected the request ({status}).{said or ' It gave no reason.'}{page}", http_status=status
+    )
+
+
+def _said(answer: Answer, key: str) -> str:
+    """Return the API's own message as a sentence: the key masked, cleaned, cut, in quotation marks."""
+    try:
+        message = json.loads(answer.body).get("message")
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+    if isinstance(message, list):
+        message = "; ".join(part for part in message if isinstance(part, str))
+    if not isinstance(message, str) or not message.strip():
+        return ""
+    message = message.encode("utf-8", "replace").decode()
+    return f" It says: {quote(mask(message, key), _MESSAGE_LIMIT)}."
+
+
+def mask(text: str, key: str) -> str:
+    """Hide ``key`` in ``text``, before anything is cut, so that no part of it is left."""
+    return text.replace(key, MASK) if key else text
+
+
+def _is_html(answer: Answer) -> bool:
+    return "html" in answer.headers.get("content-type", "").lower() or answer.body.lstrip()[:1] == b"<"
+
+
+def _target(answer: Answer, key: str) -> str:
+    try:
+        host = urlsplit(answer.headers.get("location", "")).hostname
+    except ValueError:
+        return ""
+    return f" to {quote(mask(host, key), 80)}" if host else ""
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """Read ``Retry-After``, in seconds or as a date (RFC 9110, section 10.2.3); ``None`` where it can't be read."""
+    value = answer.headers.get("retry-after", "").strip()
+    if _seconds.fullmatch(value):
+        return float(value)
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,149 @@
+"""A tolerant reading of the API's campaign object: what can be used is read, what can't is named.
+
+Source: https://docs.callers.ai/api-reference/campaigns/get-a-campaign-by-id (``CampaignPublicDto``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+
+@dataclass(slots=True)
+class Moment:
+    """A time as the API sent it.
+
+    Attributes:
+        given: Whether there is a value at all, readable or not.
+        at: The time in UTC, or ``None`` where it can't be read.
+    """
+
+    given: bool = False
+    at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Campaign:
+    """What could be read of a campaign; ``None`` or empty where it does not say, or says something unusable.
+
+    Attributes:
+        missing: Documented fields that are not there.
+        mistyped: Documented fields with a value of another type than documented.
+        has: The documented fields that are there and of the documented type (null included, where it is normal).
+    """
+
+    id: str | None = None
+    name: str | None = None
+    active: bool | None = None
+    first_interaction: Moment = field(default_factory=Moment)
+    completed: Moment = field(default_factory=Moment)
+    phones_from: list[str] = field(default_factory=list)
+    timezone: str | None = None
+    days_of_week: list[str] = field(default_factory=list)
+    language: str | None = None
+    approved_countries: list[str] = field(default_factory=list)
+    organization_id: str | None = None
+    webhooks: list[str] = field(default_factory=list)
+    slack_url: str | None = None
+    is_incoming: bool | None = None
+    variables: list[str] = field(default_factory=list)
+    variable_count: int | None = None
+    pause_new_chats: bool | None = None
+    incoming_phone_number: str | None = None
+    group_id: str | None = None
+    group_name: str | None = None
+    missing: list[str] = field(default_factory=list)
+    mistyped: list[str] = field(default_factory=list)
+    has: set[str] = field(default_factory=set)
+
+
+class _Reader:
+    """Reads fields of one object by name, type and whether they may be missing or null, and notes what is wrong."""
+
+    def __init__(self, campaign: Campaign, source: Mapping[str, JsonValue], prefix: str = "") -> None:
+        self._campaign = campaign
+        self._source = source
+        self._prefix = prefix
+
+    def _value(self, name: str, kind: type, optional: bool, nullable: bool) -> JsonValue:
+        if name not in self._source:
+            if not optional:
+                self._campaign.missing.append(self._prefix + name)
+            return None
+        value = self._source[name]
+        if (value is None and not nullable) or (value is not None and not isinstance(value, kind)):
+            self._campaign.mistyped.append(self._prefix + name)
+            return None
+        self._campaign.has.add(name)
+        return value
+
+    def text(self, name: str, *, optional: bool = False, nullable: bool = False) -> str | None:
+        value = self._value(name, str, optional, nullable)
+        return value if isinstance(value, str) else None
+
+    def boolean(self, name: str, *, optional: bool = False, nullable: bool = False) -> bool | None:
+        value = self._value(name, bool, optional, nullable)
+        return value if isinstance(value, bool) else None
+
+    def texts(self, name: str) -> list[str]:
+        value = self._value(name, list, False, True)
+        if not isinstance(value, list):
+            return []
+        texts = [member for member in value if isinstance(member, str)]
+        if len(texts) < len(value):
+            self._campaign.mistyped.append(self._prefix + name)
+            self._campaign.has.discard(name)
+        return texts
+
+    def moment(self, name: str) -> Moment:
+        # A value of another type still says that there was such a moment, which the status depends on.
+        value = self._source.get(name)
+        text = self.text(name, optional=True, nullable=True)
+        if text is not None:
+            return Moment(given=bool(text.strip()), at=_parse_time(text.strip()))
+        return Moment(given=bool(value))
+
+    def mapping(self, name: str) -> Mapping[str, JsonValue] | None:
+        value = self._value(name, dict, False, False)
+        return value if isinstance(value, dict) else None
+
+
+def read_campaign(source: Mapping[str, JsonValue]) -> Campaign:
+    """Read the API's object; no shape of it raises."""
+    campaign = Campaign()
+    reader = _Reader(campaign, source)
+    campaign.id = reader.text("id")
+    campaign.name = reader.text("name")
+    campaign.active = reader.boolean("active")
+    campaign.first_interaction = reader.moment("firstInteractionAt")
+    campaign.completed = reader.moment("completedAt")
+    campaign.organization_id = reader.text("organizationId")
+    campaign.webhooks = [url for url in reader.texts("webhooks") if url.strip()]
+    campaign.slack_url = reader.text("slackUrl", nullable=True)
+    campaign.is_incoming = reader.boolean("isIncoming")
+    campaign.variables = reader.texts("variables")
+    campaign.pause_new_chats = reader.boolean("pauseNewChats", optional=True, nullable=True)
+    campaign.incoming_phone_number = reader.text("incomingPhoneNumber", optional=True, nullable=True)
+    campaign.group_id = reader.text("campaignGroupId", optional=True, nullable=True)
+    campaign.group_name = reader.text("campaignGroupName", optional=True, nullable=True)
+    variables = source.get("variables", False)
+    campaign.variable_count = 0 if variables is None else len(variables) if isinstance(variables, list) else None
+    call_params = reader.mapping("callParams")
+    if call_params is not None:
+        reader = _Reader(campaign, call_params, "callParams.")
+        campaign.phones_from = reader.texts("phonesFrom")
+        campaign.timezone = reader.text("timezone", nullable=True)
+        campaign.days_of_week = reader.texts("daysOfWeek")
+        campaign.language = reader.text("language", nullable=True)
+        campaign.approved_countries = reader.texts("approvedCountries")
+    return campaign
+
+
+def _parse_time(text: str) -> datetime | None:
+    """Read an ISO 8601 time as UTC; one without an offset is taken as UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,75 @@
+"""When a campaign calls: its days, its time zone, and what time it is there."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+from pydantic import BaseModel
+
+from callers_mcp.untrusted import clean, plain_or_quoted
+
+WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_ABBREVIATIONS = {day[:3]: day for day in WEEK} | {"tues": "tuesday", "weds": "wednesday", "thur": "thursday", "thurs": "thursday"}
+_zone_name = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
+
+
+class Schedule(BaseModel):
+    """The days on which a campaign calls, and the time where it does."""
+
+    timezone: str | None
+    local_time: str | None
+    days: list[str]
+    is_calling_day: bool | None
+
+
+def read_schedule(timezone: str | None, days: Sequence[str], now: datetime) -> Schedule:
+    """Return the schedule as of ``now``, an aware time."""
+    zone = find_zone(timezone)
+    local = now.astimezone(zone) if zone else None
+    recognised = {day for text in days if (day := _weekday(text))}
+    others = list(dict.fromkeys(clean(text) for text in days if not _weekday(text)))
+    is_calling_day: bool | None = None
+    if local and days:
+        today = WEEK[local.weekday()]
+        # With a day among them that can't be read, only a "yes" is certain.
+        is_calling_day = True if today in recognised else None if others else False
+    return Schedule(
+        timezone=clean(timezone) if timezone else None,
+        local_time=local.isoformat(timespec="minutes") if local else None,
+        days=[day for day in WEEK if day in recognised] + others,
+        is_calling_day=is_calling_day,
+    )
+
+
+def find_zone(name: str | None) -> tzinfo | None:
+    """Return the IANA time zone ``name``, or ``None`` where there is none such."""
+    if not name or not _zone_name.fullmatch(name):
+        return None
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown; not a zone's file; a folder of zones
+        return None
+
+
+def days_in_words(days: Sequence[str]) -> str:
+    """Return days as a person would say them: ``Monday to Friday``, ``every day``, ``Monday and "Feiertag"``."""
+    if list(days) == list(WEEK):
+        return "every day"
+    words: list[str] = []
+    run: list[str] = []
+    for day in [*days, ""]:
+        if run and (day not in WEEK or WEEK.index(day) != WEEK.index(run[-1]) + 1):
+            words += [f"{run[0].title()} to {run[-1].title()}"] if len(run) > 2 else [name.title() for name in run]
+            run = []
+        if day in WEEK:
+            run.append(day)
+        elif day:
+            words.append(plain_or_quoted(day))
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def _weekday(text: str) -> str | None:
+    word = text.strip().rstrip(".").lower()
+    return word if word in WEEK else _ABBREVIATIONS.get(word)

@@ -1,0 +1,179 @@
+"""A campaign's summary: computed from the raw object, never copied blindly."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field, JsonValue
+
+from callers_mcp.campaign.attention import attention, host_of, worth_checking
+from callers_mcp.campaign.model import Campaign, Moment, read_campaign
+from callers_mcp.campaign.schedule import WEEK, Schedule, days_in_words, find_zone, read_schedule
+from callers_mcp.untrusted import clean
+
+CampaignStatus = Literal["running", "new_chats_paused", "completed", "stopped", "not_started", "unknown"]
+Direction = Literal["outbound", "inbound"]
+
+
+class CampaignGroup(BaseModel):
+    """The group that a campaign belongs to."""
+
+    id: str | None
+    name: str | None
+
+
+class CampaignSummary(BaseModel):
+    """What matters of a campaign; a field is null or empty where the campaign does not say."""
+
+    headline: str
+    status: CampaignStatus
+    attention: list[str] = Field(description="wrong for certain")
+    worth_checking: list[str] = Field(description="may be right")
+    id: str | None
+    name: str | None
+    organization_id: str | None
+    sub_organization_id: str | None = Field(description="looked up there; null: main organization")
+    as_of: str
+    direction: Direction | None
+    first_interaction_at: str | None
+    days_since_first_interaction: int | None
+    completed_at: str | None
+    days_since_completion: int | None
+    schedule: Schedule
+    language: str | None
+    approved_countries: list[str]
+    outbound_phone_numbers: list[str]
+    inbound_phone_number: str | None
+    group: CampaignGroup | None
+    webhook_hosts: list[str]
+    slack_notifications: bool | None
+    variable_count: int | None
+
+
+def summarize(
+    raw: Mapping[str, JsonValue],
+    *,
+    asked_for: str,
+    sub_organization_id: str | None,
+    now: datetime,
+    changes: Sequence[str] = (),
+) -> CampaignSummary:
+    """Summarize the API's object; no shape of it raises.
+
+    Args:
+        raw: The campaign as the API sent it.
+        asked_for: The id that was asked for.
+        sub_organization_id: Where it was looked up; ``None`` is the main organization.
+        now: The time of the look-up, aware.
+        changes: What had to be changed in ``raw``, a sentence each.
+    """
+    campaign = read_campaign(raw)
+    status = _status(campaign)
+    direction = _direction(campaign)
+    first, completed = campaign.first_interaction, campaign.completed
+    schedule = read_schedule(campaign.timezone, campaign.days_of_week, now)
+    since_first, since_completion = _days_since(first, now), _days_since(completed, now)
+    return CampaignSummary(
+        headline=_headline(campaign, status, direction, schedule, since_first, since_completion),
+        status=status,
+        attention=attention(campaign, asked_for, now),
+        worth_checking=worth_checking(campaign, changes),
+        id=_cleaned(campaign.id),
+        name=_cleaned(campaign.name),
+        organization_id=_cleaned(campaign.organization_id),
+        sub_organization_id=sub_organization_id,
+        as_of=_iso(now.astimezone(UTC).replace(microsecond=0)),
+        direction=direction,
+        first_interaction_at=first.at and _iso(first.at),
+        days_since_first_interaction=since_first,
+        completed_at=completed.at and _iso(completed.at),
+        days_since_completion=since_completion,
+        schedule=schedule,
+        language=_cleaned(campaign.language),
+        approved_countries=[clean(country) for country in campaign.approved_countries],
+        outbound_phone_numbers=[clean(number) for number in campaign.phones_from],
+        inbound_phone_number=_cleaned(campaign.incoming_phone_number),
+        group=_group(campaign),
+        webhook_hosts=list(dict.fromkeys(clean(host) for url in campaign.webhooks if (host := host_of(url)))),
+        slack_notifications=bool((campaign.slack_url or "").strip()) if "slackUrl" in campaign.has else None,
+        variable_count=campaign.variable_count,
+    )
+
+
+def _status(campaign: Campaign) -> CampaignStatus:
+    if campaign.active is None:
+        return "unknown"
+    if campaign.active:
+        return "new_chats_paused" if campaign.pause_new_chats else "running"
+    if campaign.completed.given:
+        return "completed"
+    return "stopped" if campaign.first_interaction.given else "not_started"
+
+
+def _direction(campaign: Campaign) -> Direction | None:
+    if campaign.is_incoming is None:
+        return None
+    return "inbound" if campaign.is_incoming else "outbound"
+
+
+def _days_since(moment: Moment, now: datetime) -> int | None:
+    """Return whole 24 hours since ``moment``; ``None`` where it is unknown or in the future."""
+    return (now - moment.at).days if moment.at and moment.at <= now else None
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds" if at.microsecond else "seconds").replace("+00:00", "Z")
+
+
+def _cleaned(text: str | None) -> str | None:
+    return clean(text) if text else None
+
+
+def _group(campaign: Campaign) -> CampaignGroup | None:
+    if not campaign.group_id and not campaign.group_name:
+        return None
+    return CampaignGroup(id=_cleaned(campaign.group_id), name=_cleaned(campaign.group_name))
+
+
+_STATUS_WORDS: dict[CampaignStatus, str] = {
+    "running": "Running",
+    "new_chats_paused": "Running",
+    "completed": "Completed",
+    "stopped": "Stopped",
+    "not_started": "Not yet started",
+    "unknown": "",
+}
+
+
+def _headline(
+    campaign: Campaign,
+    status: CampaignStatus,
+    direction: Direction | None,
+    schedule: Schedule,
+    since_first: int | None,
+    since_completion: int | None,
+) -> str:
+    """Say in one sentence what a person would; of the API's text only what is known to be harmless goes in."""
+    words = [_STATUS_WORDS[status], direction, "campaign"]
+    if status == "unknown":
+        words.append("of unknown status")
+    elif status == "new_chats_paused":
+        words.append("with new chats paused")
+    sentence = " ".join(word for word in words if word)
+    parts = [sentence[0].upper() + sentence[1:]]
+    if since_completion is not None and status == "completed":
+        parts.append(f"ended {ago(since_completion)}")
+    if since_first is not None:
+        parts.append(f"first interaction {ago(since_first)}")
+    elif not campaign.first_interaction.given and status in ("running", "new_chats_paused"):
+        parts.append("no interaction yet")
+    days = [day for day in schedule.days if day in WEEK]
+    if days and len(days) == len(schedule.days) and status in ("running", "new_chats_paused", "not_started"):
+        zone = f" ({schedule.timezone})" if find_zone(schedule.timezone) else ""
+        parts.append(f"{'calls' if direction == 'outbound' else 'active'} {days_in_words(days)}{zone}")
+    return ", ".join(parts) + "."
+
+
+def ago(days: int) -> str:
+    """Return whole days as a person would say them."""
+    return "less than a day ago" if days == 0 else "1 day ago" if days == 1 else f"{days} days ago"

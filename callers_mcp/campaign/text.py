@@ -1,0 +1,85 @@
+"""The text that the model reads: the summary, a fact a line, then the raw JSON."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import JsonValue
+
+from callers_mcp.campaign.schedule import days_in_words
+from callers_mcp.campaign.summary import CampaignSummary, ago
+from callers_mcp.untrusted import escape, plain_or_quoted, quote
+
+_NAME_LIMIT = 200
+_LISTED = 12
+
+
+def summary_text(summary: CampaignSummary) -> str:
+    """Return the summary for reading: headline, attention, then what is known, a fact a line."""
+    return "\n".join(_lines(summary))
+
+
+def raw_text(raw: Mapping[str, JsonValue]) -> str:
+    """Return the raw object as compact JSON in which nothing is invisible."""
+    return escape(json.dumps(raw, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+
+
+def _lines(summary: CampaignSummary) -> Iterator[str]:
+    yield summary.headline
+    yield from _block("Needs attention:", summary.attention)
+    yield from _block("Worth checking:", summary.worth_checking)
+    if summary.name:
+        yield f"Name: {quote(summary.name, _NAME_LIMIT)}"
+    if summary.id:
+        yield f"Id: {plain_or_quoted(summary.id)}"
+    yield f"Status: {summary.status.replace('_', ' ')}"
+    if summary.direction:
+        yield f"Direction: {summary.direction}"
+    if summary.first_interaction_at:
+        yield f"First interaction: {_when(summary.first_interaction_at, summary.days_since_first_interaction)}"
+    if summary.completed_at:
+        yield f"Completed: {_when(summary.completed_at, summary.days_since_completion)}"
+    yield from _schedule_lines(summary)
+    if summary.language:
+        yield f"Language: {plain_or_quoted(summary.language)}"
+    yield from _listed("Approved countries", summary.approved_countries)
+    yield from _listed("Calls from", summary.outbound_phone_numbers)
+    if summary.inbound_phone_number:
+        yield f"Incoming number: {plain_or_quoted(summary.inbound_phone_number)}"
+    if summary.group:
+        named = [quote(summary.group.name, _NAME_LIMIT)] if summary.group.name else []
+        yield f"Group: {' '.join(named + ([f'(id {plain_or_quoted(summary.group.id)})'] if summary.group.id else []))}"
+    yield from _listed("Webhooks go to", summary.webhook_hosts)
+    if summary.slack_notifications is not None:
+        yield f"Slack notifications: {'on' if summary.slack_notifications else 'off'}"
+    if summary.variable_count:
+        yield f"Variables: {summary.variable_count}"
+    if summary.organization_id:
+        yield f"Organization: {plain_or_quoted(summary.organization_id)}"
+    yield f"Looked up in: {'the main organization' if summary.sub_organization_id is None else f'sub-organization {summary.sub_organization_id}'}"
+    yield f"As of: {summary.as_of}"
+
+
+def _block(title: str, sentences: Sequence[str]) -> Iterator[str]:
+    if sentences:
+        yield title
+        yield from (f"- {sentence}" for sentence in sentences)
+
+
+def _when(at: str, days: int | None) -> str:
+    return at if days is None else f"{at} ({ago(days)})"
+
+
+def _schedule_lines(summary: CampaignSummary) -> Iterator[str]:
+    schedule = summary.schedule
+    if schedule.days:
+        today = {True: "; today is one of them", False: "; today is not one of them", None: ""}[schedule.is_calling_day]
+        yield f"Calling days: {days_in_words(schedule.days[:_LISTED])}{today}"
+    if schedule.timezone:
+        local = f" (local time {schedule.local_time})" if schedule.local_time else ""
+        yield f"Time zone: {plain_or_quoted(schedule.timezone)}{local}"
+
+
+def _listed(title: str, values: Sequence[str]) -> Iterator[str]:
+    if values:
+        more = f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
+        yield f"{title}: {', '.join(plain_or_quoted(value) for value in values[:_LISTED])}{more}"

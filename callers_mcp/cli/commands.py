@@ -1,0 +1,45 @@
+"""The group of commands; without one it is the stdio server."""
+
+import gc
+import os
+import signal
+
+import click
+
+from callers_mcp import __version__
+from callers_mcp.cli.check import check
+from callers_mcp.cli.demo import demo
+from callers_mcp.cli.get import get
+from callers_mcp.cli.sandbox import sandbox
+
+_EPILOG = """\b
+Examples:
+  callers-mcp demo             see it work, without an account
+  callers-mcp --sandbox        try a host on sample campaigns
+  CALLERS_API_KEY=... callers-mcp check
+"""
+
+
+@click.group(invoke_without_command=True, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def callers_mcp(context: click.Context, use_sandbox: bool) -> None:
+    """MCP server that looks up calling campaigns at Callers.
+
+    Without a command it serves one MCP host over stdin and stdout. It is configured by environment variables, above all
+    CALLERS_API_KEY.
+    """
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # quietly, even while a thread waits for stdin
+    if context.invoked_subcommand is None:
+        from callers_mcp.cli.serve import serve
+
+        serve(use_sandbox)
+    elif use_sandbox:
+        raise click.UsageError("--sandbox goes with the server alone, not with a command.")
+    else:
+        gc.enable()
+
+
+for command in (check, demo, get, sandbox):
+    callers_mcp.add_command(command)

@@ -1,0 +1,30 @@
+"""Reading the settings for a command, and ending it where they are wrong."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from callers_mcp.sandbox import Sandbox
+    from callers_mcp.settings import Settings
+
+
+def load_settings(sandbox: "Sandbox | None" = None) -> "Settings":
+    """Return the environment's settings, or end with exit code 2 and one line that names the variable.
+
+    With ``sandbox``, its URL and key stand in for the real ones, and no place of a real account applies.
+    """
+    from callers_mcp.settings import Settings, SettingsError
+
+    overrides: dict[str, str | None] = {}
+    if sandbox:
+        from callers_mcp.sandbox import API_KEY
+
+        overrides = {"api_key": API_KEY, "base_url": sandbox.base_url}
+        overrides |= dict.fromkeys(("api_key_file", "sub_organization_id", "sub_organizations"))
+    try:
+        return Settings.from_environment(**overrides)
+    except SettingsError as error:
+        click.echo(f"callers-mcp: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,79 @@
+"""``callers-mcp demo``: the whole way, from a client over the real server to a simulated API, without an account."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from mcp import Client
+
+
+@click.command(epilog="Example: callers-mcp demo")
+def demo() -> None:
+    """Show the server at work on sample campaigns; needs no account.
+
+    Starts a simulated Callers API, spawns this server over stdio, and looks campaigns up with the MCP SDK's own client.
+    """
+    import anyio
+
+    anyio.run(_demo)
+
+
+async def _demo() -> None:
+    from mcp import Client, StdioServerParameters, stdio_client
+
+    from callers_mcp.sandbox import API_KEY, MISSING_ID, SAMPLES, Sandbox
+
+    with Sandbox() as sandbox:
+        click.echo(f"A simulated Callers API is running on {sandbox.base_url}.")
+        environment = {"CALLERS_BASE_URL": sandbox.base_url, "CALLERS_API_KEY": API_KEY, "CALLERS_LOG_LEVEL": "WARNING"}
+        command, *arguments = server_command()
+        parameters = StdioServerParameters(command=command, args=arguments, env=environment)
+        async with Client(stdio_client(parameters)) as client:
+            tools = (await client.list_tools()).tools
+            click.echo(f"{command} serves over stdio (MCP {client.protocol_version}) the tool {', '.join(tool.name for tool in tools)}.")
+            for campaign_id, (place, _) in SAMPLES.items():
+                await _show(client, campaign_id, place)
+            await _show(client, MISSING_ID, None)
+    _next_step()
+
+
+async def _show(client: "Client", campaign_id: str, place: str | None) -> None:
+    """Look one campaign up, and print what the model would receive."""
+    arguments = {"campaign_id": campaign_id} | ({"sub_organization_id": place} if place else {})
+    click.echo()
+    click.secho(f"get_campaign {json.dumps(arguments)}", bold=True)
+    result = await client.call_tool("get_campaign", arguments)
+    texts = [block.text for block in result.content if block.type == "text"]
+    for line in texts[0].splitlines():
+        click.secho(f"  {line}", fg="red" if result.is_error else None)
+    if len(texts) > 1:
+        click.secho(f"  {texts[1][:100]}... ({len(texts[1])} characters of raw JSON)", dim=True)
+
+
+def _next_step() -> None:
+    command, *arguments = server_command()
+    click.echo()
+    click.secho("Next: put it into Claude Desktop", bold=True)
+    click.echo("Settings > Developer > Edit Config opens claude_desktop_config.json. For the sample campaigns:")
+    click.echo(_snippet(command, [*arguments, "--sandbox"], None))
+    click.echo("With your API key:")
+    click.echo(_snippet(command, arguments, {"CALLERS_API_KEY": "<your Callers API key>"}))
+
+
+def _snippet(command: str, arguments: list[str], environment: dict[str, str] | None) -> str:
+    server: dict[str, Any] = {"command": command}
+    if arguments:
+        server["args"] = arguments
+    if environment:
+        server["env"] = environment
+    return json.dumps({"mcpServers": {"callers": server}}, indent=2)
+
+
+def server_command() -> list[str]:
+    """Return what starts this installation's server, by absolute path: hosts have no shell's PATH."""
+    script = Path(sys.executable).with_name("callers-mcp.exe" if sys.platform == "win32" else "callers-mcp")
+    return [str(script)] if script.exists() else [sys.executable, "-m", "callers_mcp"]

@@ -1,0 +1,216 @@
+"""Everything configurable, read once from the environment: ``CALLERS_*``."""
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "CALLERS_"
+MAIN = "main"
+"""The word that stands for the main organization where a sub-organization's id is expected."""
+
+SUB_ORGANIZATION_ID = re.compile(r"[!-~]{1,128}")
+"""What may be sent as ``x-sub-organization-id``: visible ASCII without spaces."""
+
+# What hosts leave where a variable was not filled in, and what people leave in a pasted snippet.
+_PLACEHOLDER = re.compile(r".*\$\{[^}]*\}.*|\$\w+|%\w+%|\{\{.*\}\}|<.*>", re.DOTALL)
+_KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+
+
+class SettingsError(ValueError):
+    """A setting has a value that can't be used; the message names the variable and what it takes."""
+
+
+class Settings(BaseSettings):
+    """What an operator can set, each as the environment variable ``CALLERS_`` and the field's name.
+
+    A blank value is the default. A placeholder that a host left (``${...}``) is never used as a value: for the key and
+    the sub-organizations it is kept in ``unresolved``, and a look-up answers that the operator must set the variable;
+    elsewhere it is the default, and ``notices`` says so.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=False
+    )
+
+    api_key: SecretStr | None = Field(None, description="the organization's API key, one line of visible ASCII")
+    api_key_file: Path | None = Field(None, description="a file with the key, read again when it changes")
+    base_url: str = Field(
+        "https://api.callers.ai",
+        description="an https URL, or http on loopback, without user info, query or fragment",
+    )
+    sub_organization_id: str | None = Field(
+        None, description="the place to look into when a call names none: a sub-organization's id, or main"
+    )
+    sub_organizations: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None, description="the only places that may be looked into: ids and the word main, comma separated"
+    )
+    timeout: float = Field(
+        30.0, gt=0, le=600, allow_inf_nan=False, description="seconds for a whole look-up, more than 0, at most 600"
+    )
+    max_attempts: int = Field(3, ge=1, le=10, description="tries of one look-up, 1 to 10")
+    max_connections: int = Field(100, ge=1, le=1000, description="connections to the API at once, 1 to 1000")
+    max_body_bytes: int = Field(
+        1_048_576, ge=1024, le=67_108_864, description="largest answer in bytes, decompressed, 1024 to 67108864"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
+    )
+    redact_urls: bool = Field(
+        False, description="on or off: whether webhook and Slack URLs in raw keep scheme and host alone"
+    )
+
+    _unresolved: tuple[str, ...] = PrivateAttr(())
+    _notices: tuple[str, ...] = PrivateAttr(())
+
+    @classmethod
+    def from_environment(cls, **overrides: Any) -> "Settings":
+        """Read the settings from ``os.environ``, and take ``overrides`` for what they name.
+
+        Raises:
+            SettingsError: A value can't be used; one line, without the value of a key.
+        """
+        try:
+            settings = cls(**overrides)
+        except ValidationError as error:
+            raise SettingsError(" ".join(_sentence(details["loc"], details["msg"]) for details in error.errors())) from None
+        settings._notices = (*settings._notices, *_unknown_variables())
+        return settings
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """The variables of key and sub-organizations in which a host left a placeholder."""
+        return self._unresolved
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the operator should know: unknown variables, placeholders that became defaults."""
+        return self._notices
+
+    @property
+    def base_url_is_loopback(self) -> bool:
+        """Whether the API is on this machine: no proxy applies then, and http is allowed."""
+        return _is_loopback(urlsplit(self.base_url).hostname or "")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _blank_is_default(cls, values: dict[str, Any], handler: Any) -> "Settings":
+        unresolved, notices, given = [], [], {}
+        for name, value in values.items():
+            text = value.strip() if isinstance(value, str) else value
+            if text == "":
+                continue
+            if not (isinstance(text, str) and _PLACEHOLDER.fullmatch(text)):
+                given[name] = text
+            elif name in ("api_key", "api_key_file", "sub_organization_id", "sub_organizations"):
+                unresolved.append(variable(name))
+            else:
+                notices.append(f"{variable(name)} holds a placeholder that the host did not fill in; the default is used.")
+        settings: Settings = handler(given)
+        settings._unresolved, settings._notices = tuple(unresolved), tuple(notices)
+        return settings
+
+    @field_validator("api_key")
+    @classmethod
+    def _key_fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not is_key(key.get_secret_value()):
+            raise ValueError("has characters that no HTTP header can carry")
+        return key
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url_is_safe(cls, url: str) -> str:
+        parts = urlsplit(url)
+        try:
+            port_is_valid = parts.port is None or parts.port > 0
+        except ValueError:
+            port_is_valid = False
+        if (
+            not parts.hostname
+            or not port_is_valid
+            or "@" in parts.netloc
+            or "?" in url
+            or "#" in url
+            or not re.fullmatch(r"[!-~]+", url)
+            or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)))
+        ):
+            raise ValueError("is not a usable base URL")
+        return url.rstrip("/")
+
+    @field_validator("sub_organization_id")
+    @classmethod
+    def _default_place(cls, place: str | None) -> str | None:
+        return None if place is None else _place(place)
+
+    @field_validator("sub_organizations", mode="before")
+    @classmethod
+    def _places(cls, places: Any) -> Any:
+        if isinstance(places, str):
+            places = [place.strip() for place in places.split(",") if place.strip()]
+            if not places:
+                raise ValueError("lists nothing")  # "," must not mean "everywhere"
+        return places if places is None else tuple(_place(place) for place in places)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, level: Any) -> Any:
+        return level.upper() if isinstance(level, str) else level
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Settings":
+        if self.api_key is not None and self.api_key_file is not None:
+            raise ValueError(f"Set {variable('api_key')} or {variable('api_key_file')}, not both.")
+        default, allowed = self.sub_organization_id, self.sub_organizations
+        if default is not None and allowed is not None and default not in allowed:
+            raise ValueError(f"{variable('sub_organization_id')} must be one of {variable('sub_organizations')}.")
+        return self
+
+
+def variable(field: str) -> str:
+    """Return the environment variable of a field of ``Settings``."""
+    return PREFIX + field.upper()
+
+
+def is_key(text: str) -> bool:
+    """Tell whether ``text`` could be an API key: what a header's value can carry, without spaces around it."""
+    return _KEY.fullmatch(text) is not None
+
+
+def _place(place: str) -> str:
+    if not SUB_ORGANIZATION_ID.fullmatch(place):
+        raise ValueError("is not an id")
+    return MAIN if place.lower() == MAIN else place
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    if not location:
+        return message.removeprefix("Value error, ")
+    field = str(location[0])
+    return f"{variable(field)} has a value that can't be used; it takes {Settings.model_fields[field].description}."
+
+
+def _unknown_variables() -> list[str]:
+    known = [variable(field) for field in Settings.model_fields]
+    unknown = [name for name in os.environ if name.startswith(PREFIX) and name not in known]
+    if not unknown:
+        return []
+    from difflib import get_close_matches
+
+    return [
+        f"{name} is not a setting of callers-mcp" + (f"; did you mean {near[0]}?" if (near := get_close_matches(name, known, 1)) else ".")
+        for name in sorted(unknown)
+    ]

@@ -1,0 +1,44 @@
+"""JSON schemas as they go over the wire: what a model pays tokens for, and no host trips over."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+
+def lean_schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
+    """Return the model's JSON schema without ``title`` and ``default``, references resolved, null written plainly.
+
+    A model's docstring is for its reader here; only what a field says of itself goes out.
+
+    In an input schema an optional field has its one type, without null: a union of types makes Cursor refuse the call
+    (https://forum.cursor.com/t/3778). In an output schema it is ``"type": ["string", "null"]``.
+    """
+    schema = model.model_json_schema(mode=mode)
+    definitions = schema.pop("$defs", {})
+    for definition in (schema, *definitions.values()):
+        definition.pop("description", None)
+    return _lean(schema, definitions, keep_null=mode == "serialization")
+
+
+def _lean(schema: dict[str, Any], definitions: dict[str, Any], *, keep_null: bool) -> dict[str, Any]:
+    if "$ref" in schema:
+        resolved = definitions[schema["$ref"].rpartition("/")[2]]
+        schema = resolved | {name: value for name, value in schema.items() if name != "$ref"}
+    if "anyOf" in schema:
+        (kind,) = [choice for choice in schema["anyOf"] if choice != {"type": "null"}]
+        rest = {name: value for name, value in schema.items() if name != "anyOf"}
+        lean = _lean(kind | rest, definitions, keep_null=keep_null)
+        if keep_null:
+            lean["type"] = [lean["type"], "null"]
+            if "enum" in lean:
+                lean["enum"] = [*lean["enum"], None]
+        return lean
+    lean: dict[str, Any] = {}
+    for name, value in schema.items():
+        if name == "properties":
+            lean[name] = {field: _lean(inner, definitions, keep_null=keep_null) for field, inner in value.items()}
+        elif name == "items":
+            lean[name] = _lean(value, definitions, keep_null=keep_null)
+        elif name not in ("title", "default"):
+            lean[name] = value
+    return lean

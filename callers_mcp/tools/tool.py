@@ -1,0 +1,88 @@
+"""What a tool is: data, and a function from its input model to its output model."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Generic, TypeVar
+
+from mcp_types import Tool as WireTool
+from mcp_types import ToolAnnotations
+from pydantic import BaseModel, ValidationError
+
+from callers_mcp.api.client import CallersClient
+from callers_mcp.api.deadline import OnRetry
+from callers_mcp.api.errors import InvalidArguments
+from callers_mcp.tools.schema import lean_schema
+from callers_mcp.untrusted import quote
+
+InputT = TypeVar("InputT", bound=BaseModel)
+OutputT = TypeVar("OutputT", bound=BaseModel)
+
+# n8n adds these to every call; they are no one's. https://github.com/n8n-io/n8n/issues/21500, 21716, 37308
+ADDED_BY_HOSTS = frozenset({"toolCallId", "sessionId", "action", "chatInput", "tool"})
+
+MAX_RESULT_CHARACTERS = 500_000
+"""Says to Claude Code that a big raw answer is meant; it would cut it, or move it into a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool(Generic[InputT, OutputT]):
+    """A tool as the server lists and calls it.
+
+    Attributes:
+        name: What a call names.
+        title: What people see.
+        description: What the model reads before it decides to call.
+        input_model: Checks the arguments; its fields' descriptions are what the model is told.
+        expects: For each argument, what is told to a model that got it wrong.
+        output_model: The shape of ``structuredContent``.
+        run: Does the work; raises ``CallersError``.
+        texts: Renders the output as text blocks.
+    """
+
+    name: str
+    title: str
+    description: str
+    input_model: type[InputT]
+    expects: Mapping[str, str]
+    output_model: type[OutputT]
+    run: Callable[[InputT, CallersClient, OnRetry | None], Awaitable[OutputT]]
+    texts: Callable[[OutputT], Sequence[str]]
+
+    def definition(self) -> WireTool:
+        """Return the tool as ``tools/list`` has it."""
+        return WireTool(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            input_schema=lean_schema(self.input_model, "validation"),
+            output_schema=lean_schema(self.output_model, "serialization"),
+            annotations=ToolAnnotations(
+                read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
+            ),
+            meta={"anthropic/maxResultSizeChars": MAX_RESULT_CHARACTERS},
+        )
+
+    def parse(self, arguments: Mapping[str, Any] | None) -> InputT:
+        """Check a call's arguments.
+
+        Raises:
+            InvalidArguments: What is wrong, and what is expected.
+        """
+        given = {name: value for name, value in (arguments or {}).items() if name not in ADDED_BY_HOSTS}
+        try:
+            return self.input_model.model_validate(given)
+        except ValidationError as error:
+            wrong = [self._explain(details["type"], str(details["loc"][0]), given) for details in error.errors()]
+            raise InvalidArguments(" ".join(wrong)) from None
+
+    def _explain(self, kind: str, name: str, given: Mapping[str, Any]) -> str:
+        if kind == "extra_forbidden":
+            near = get_close_matches(name.lower(), self.expects, 1, 0.5)
+            did_you_mean = f", did you mean {near[0]}?" if near else "."
+            return f"Unknown argument {quote(name, 60)}{did_you_mean} Accepted: {', '.join(self.expects)}."
+        if kind == "missing":
+            return f"{name} is missing: it takes {self.expects[name]}."
+        value = given[name]
+        shown = quote(value, 60) if isinstance(value, str) else f"of type {type(value).__name__}"
+        return f"{name} {shown} is not valid: it takes {self.expects[name]}."
