@@ -78,7 +78,9 @@ class Settings(BaseSettings):
         try:
             settings = cls(**overrides)
         except ValidationError as error:
-            raise SettingsError(" ".join(_sentence(details["loc"], details["msg"]) for details in error.errors())) from None
+            raise SettingsError(
+                " ".join(_sentence(details["loc"], details["msg"]) for details in error.errors())
+            ) from None
         settings._notices = (*settings._notices, *_unknown_variables())
         return settings
 
@@ -110,7 +112,9 @@ class Settings(BaseSettings):
             elif name in ("api_key", "api_key_file", "sub_organization_id", "sub_organizations"):
                 unresolved.append(variable(name))
             else:
-                notices.append(f"{variable(name)} holds a placeholder that the host did not fill in; the default is used.")
+                notices.append(
+                    f"{variable(name)} holds a placeholder that the host did not fill in; the default is used."
+                )
         settings: Settings = handler(given)
         settings._unresolved, settings._notices = tuple(unresolved), tuple(notices)
         return settings
@@ -211,6 +215,7 @@ def _unknown_variables() -> list[str]:
     from difflib import get_close_matches
 
     return [
-        f"{name} is not a setting of callers-mcp" + (f"; did you mean {near[0]}?" if (near := get_close_matches(name, known, 1)) else ".")
+        f"{name} is not a setting of callers-mcp"
+        + (f"; did you mean {near[0]}?" if (near := get_close_matches(name, known, 1)) else ".")
         for name in sorted(unknown)
     ]

@@ -24,19 +24,17 @@ def serve(server: Server[Any]) -> None:
     """Serve until the host is gone, then end the process with exit code 0."""
     if sys.stdin is None or sys.stdout is None:
         raise SystemExit("callers-mcp: a host has to connect stdin and stdout; one of them is closed.")
+    stdin, stdout = os.dup(0), os.dup(1)
+    os.dup2(2, 1)  # whatever a library prints must not reach the wire
     if hasattr(select, "poll"):
-        threading.Thread(target=_end_with_reader, args=(os.dup(1),), name="stdout-watch", daemon=True).start()
-    anyio.run(_serve, server)
+        threading.Thread(target=_end_with_reader, args=(stdout,), name="stdout-watch", daemon=True).start()
+    anyio.run(_serve, server, stdin, stdout)
 
 
-async def _serve(server: Server[Any]) -> None:
-    stdin = anyio.wrap_file(io.TextIOWrapper(io.BufferedReader(_Stdin(os.dup(0))), encoding="utf-8", errors="replace"))
-    try:
-        async with stdio_server(stdin=stdin) as (read_stream, write_stream):
-            await server.run(read_stream, write_stream, server.create_initialization_options())
-    except BaseExceptionGroup as group:
-        if group.split(OSError)[1] is not None:  # an OSError is a stdout that broke while we wrote: the host is gone
-            raise
+async def _serve(server: Server[Any], stdin: int, stdout: int) -> None:
+    lines = io.TextIOWrapper(io.BufferedReader(_Stdin(stdin)), encoding="utf-8", errors="replace")
+    async with stdio_server(anyio.wrap_file(lines), _Stdout(stdout)) as (read_stream, write_stream):
+        await server.run(read_stream, write_stream, server.create_initialization_options())
     os._exit(0)
 
 
@@ -49,6 +47,29 @@ class _Stdin(io.FileIO):
             timer = threading.Timer(_GRACE_SECONDS, os._exit, (0,))
             timer.daemon = True
             timer.start()
+        return count
+
+
+class _Stdout(anyio.AsyncFile[str]):
+    """Stdout that is written to in one step: the transport's write and flush would be a change of threads each."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._binary = os.fdopen(descriptor, "wb")
+        super().__init__(io.TextIOWrapper(self._binary))
+
+    async def write(self, text: Any, /) -> int:
+        """Write and flush; a stdout that nobody reads any more ends the process."""
+        return await anyio.to_thread.run_sync(self._write, text)
+
+    async def flush(self) -> None:
+        """Do nothing: each write has been flushed."""
+
+    def _write(self, text: str) -> int:
+        try:
+            count = self._binary.write(text.encode())
+            self._binary.flush()
+        except OSError:
+            os._exit(0)
         return count
 
 

@@ -4,12 +4,13 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
 import httpx2
 
-from callers_mcp.api.connection import create_http_client, transport_error
+from callers_mcp.api.connection import HEADERS, create_http_client, transport_error
 from callers_mcp.api.deadline import OnRetry, within_deadline
 from callers_mcp.api.errors import CallersError, Forbidden, InvalidArguments, NotConfigured, UnexpectedResponse
 from callers_mcp.api.json import Document
@@ -155,8 +156,9 @@ class CallersClient:
             self._http = create_http_client(self._settings)
         limit = self._settings.max_body_bytes
         chunks, size = [], 0
+        request = httpx2.Request("GET", self._settings.base_url + path, headers={**HEADERS, **headers})
         try:
-            async with self._http.stream("GET", self._settings.base_url + path, headers=headers) as response:
+            async with aclosing(await self._http.send(request, stream=True)) as response:
                 async for chunk in response.aiter_bytes():
                     size += len(chunk)
                     if size > limit:

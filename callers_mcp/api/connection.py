@@ -12,6 +12,13 @@ from callers_mcp import __version__
 from callers_mcp.api.errors import CallersError, NotConfigured, UnexpectedResponse, Unreachable
 from callers_mcp.settings import Settings, variable
 
+HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "User-Agent": f"callers-mcp/{__version__}",
+}
+"""What each request carries beside the key and the place."""
+
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
 
 
@@ -35,11 +42,6 @@ def create_http_client(settings: Settings) -> httpx2.AsyncClient:
         ) from None
     try:
         return httpx2.AsyncClient(
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
-                "User-Agent": f"callers-mcp/{__version__}",
-            },
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             verify=tls,
             timeout=None,  # noqa: S113 - the look-up has a deadline

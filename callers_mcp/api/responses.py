@@ -80,10 +80,13 @@ def require_api_answer(answer: Answer) -> None:
 
 def _require_json(answer: Answer) -> None:
     if not answer.body.strip():
-        raise UnexpectedResponse(f"The API's answer is empty ({answer.status}). {_WRONG_BASE_URL}", http_status=answer.status)
+        raise UnexpectedResponse(
+            f"The API's answer is empty ({answer.status}). {_WRONG_BASE_URL}", http_status=answer.status
+        )
     if _is_html(answer):
         raise UnexpectedResponse(
-            f"A web page (HTML) came back instead of JSON ({answer.status}). {_WRONG_BASE_URL}", http_status=answer.status
+            f"A web page (HTML) came back instead of JSON ({answer.status}). {_WRONG_BASE_URL}",
+            http_status=answer.status,
         )
 
 
@@ -91,7 +94,11 @@ def _failure(answer: Answer, lookup: Lookup) -> CallersError:
     status = answer.status
     said = _said(answer, lookup.key)
     if status == 401:
-        hint = " The key begins with Bearer, but the API takes the key alone." if lookup.key[:6].lower() == "bearer" else ""
+        hint = (
+            " The key begins with Bearer, but the API takes the key alone."
+            if lookup.key[:6].lower() == "bearer"
+            else ""
+        )
         return Unauthorized(
             f"The Callers API refused the API key (401).{hint} Trying again will not help: the operator checks "
             f"{lookup.key_variable}.",

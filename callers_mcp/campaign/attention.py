@@ -56,12 +56,12 @@ def worth_checking(campaign: Campaign, changes: Sequence[str]) -> list[str]:
             found.append("It is inbound without an incoming phone number (fine for chat or e-mail alone).")
     hidden = [
         words
-        for words, texts in (
-            ("its name", [campaign.name]),
-            ("its group's name", [campaign.group_name]),
-            ("a variable", campaign.variables),
+        for words, text in (
+            ("its name", campaign.name),
+            ("its group's name", campaign.group_name),
+            ("a variable", "\n".join(campaign.variables)),
         )
-        if any(text and has_hidden(text) for text in texts)
+        if text and has_hidden(text)
     ]
     if hidden:
         found.append(

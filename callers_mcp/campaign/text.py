@@ -11,6 +11,7 @@ from callers_mcp.untrusted import escape, plain_or_quoted, quote
 
 _NAME_LIMIT = 200
 _LISTED = 12
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def summary_text(summary: CampaignSummary) -> str:
@@ -20,7 +21,7 @@ def summary_text(summary: CampaignSummary) -> str:
 
 def raw_text(raw: Mapping[str, JsonValue]) -> str:
     """Return the raw object as compact JSON in which nothing is invisible."""
-    return escape(json.dumps(raw, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    return escape(_compact.encode(raw))
 
 
 def _lines(summary: CampaignSummary) -> Iterator[str]:

@@ -44,7 +44,9 @@ def check(campaign_id: str | None) -> None:
                 what = f"campaign {arguments.campaign_id} found: {output.summary.headline}"
             else:
                 status = await client.probe()
-                what = f"answers (status {status} to a request without a key); the key is not tested: give --campaign-id"
+                what = (
+                    f"answers (status {status} to a request without a key); the key is not tested: give --campaign-id"
+                )
             return f"{what} [{(time.perf_counter() - started) * 1000:.0f} ms]"
 
     try:
@@ -78,14 +80,20 @@ def _configuration(settings: "Settings") -> int:
         _line("May look into", ", ".join(settings.sub_organizations))
     for field in Settings.model_fields:
         value = getattr(settings, field)
-        if field not in ("base_url", "sub_organization_id", "sub_organizations") and value != Settings.model_fields[field].default:
+        if (
+            field not in ("base_url", "sub_organization_id", "sub_organizations")
+            and value != Settings.model_fields[field].default
+        ):
             if not field.startswith("api_key"):
                 _line(variable(field), str(value))
     if settings.base_url_is_loopback:
         _line("Proxy", "none: the API is on this machine")
     else:
         _line("Proxy", f"as {', '.join(named)} says" if (named := proxy_variables()) else "none configured")
-    for problem in (*(f"{name} holds a placeholder that the host did not fill in." for name in settings.unresolved), *settings.notices):
+    for problem in (
+        *(f"{name} holds a placeholder that the host did not fill in." for name in settings.unresolved),
+        *settings.notices,
+    ):
         _line("Setting", problem, good=False)
         findings += 1
     return findings

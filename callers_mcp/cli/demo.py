@@ -1,6 +1,7 @@
 """``callers-mcp demo``: the whole way, from a client over the real server to a simulated API, without an account."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,10 @@ def demo() -> None:
     """
     import anyio
 
-    anyio.run(_demo)
+    try:
+        anyio.run(_demo)
+    except* BrokenPipeError:  # callers-mcp demo | head
+        os._exit(1)
 
 
 async def _demo() -> None:
@@ -34,7 +38,9 @@ async def _demo() -> None:
         parameters = StdioServerParameters(command=command, args=arguments, env=environment)
         async with Client(stdio_client(parameters)) as client:
             tools = (await client.list_tools()).tools
-            click.echo(f"{command} serves over stdio (MCP {client.protocol_version}) the tool {', '.join(tool.name for tool in tools)}.")
+            click.echo(
+                f"{command} serves over stdio (MCP {client.protocol_version}) the tool {', '.join(tool.name for tool in tools)}."
+            )
             for campaign_id, (place, _) in SAMPLES.items():
                 await _show(client, campaign_id, place)
             await _show(client, MISSING_ID, None)

@@ -6,7 +6,9 @@ import click
 
 
 @click.command(epilog="Example: callers-mcp sandbox --port 8080")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to listen on 127.0.0.1; by default a free port.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Where to listen on 127.0.0.1; by default a free port."
+)
 def sandbox(port: int) -> None:
     """Run the simulated Callers API until Ctrl-C."""
     from callers_mcp.sandbox import API_KEY, Sandbox, sample_ids

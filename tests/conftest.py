@@ -1,0 +1,57 @@
+"""What all tests share: an environment without settings, the sandbox, and the real server as a process."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+from mcp import StdioServerParameters
+
+from callers_mcp.sandbox import API_KEY, Sandbox
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # what the server runs on
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own key, proxy and certificates out of every test."""
+    for name in list(os.environ):
+        if name.startswith("CALLERS_") or name.upper() in PROXIES or name in TRUST:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox_environment(sandbox: Sandbox) -> dict[str, str]:
+    """What configures a server for the sandbox."""
+    return {"CALLERS_BASE_URL": sandbox.base_url, "CALLERS_API_KEY": API_KEY}
+
+
+@pytest.fixture
+def stdio_server(sandbox_environment: dict[str, str]) -> Callable[..., StdioServerParameters]:
+    """Return parameters of the real server over stdio: configured for the sandbox, plus what a test sets."""
+
+    def parameters(*arguments: str, **environment: str) -> StdioServerParameters:
+        return StdioServerParameters(
+            command=sys.executable,
+            args=["-m", "callers_mcp", *arguments],
+            env=inherited() | sandbox_environment | environment,
+        )
+
+    return parameters
+
+
+def inherited() -> dict[str, str]:
+    """What a spawned server needs of our environment: how to measure coverage there."""
+    return {name: value for name, value in os.environ.items() if name.startswith(("COV_", "COVERAGE_"))}
