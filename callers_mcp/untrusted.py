@@ -1,4 +1,4 @@
-"""The one table by which text that strangers wrote is cleaned or escaped.
+r"""The one table by which text that strangers wrote is cleaned or escaped.
 
 Names and variables come from whoever may edit a campaign, and a model reads them. What a person would not see is taken
 out of the summary and made visible in the raw JSON:
@@ -6,8 +6,8 @@ out of the summary and made visible in the raw JSON:
 ==========================================================  ==================  =======================
 characters                                                  in the summary      in the raw JSON's text
 ==========================================================  ==================  =======================
-controls: C0, DEL, C1, U+2028, U+2029                       a space             a ``\\u`` escape
-invisible or direction-changing: Cf, U+E0100 to U+E01EF     dropped             a ``\\u`` escape
+controls: C0, DEL, C1, U+2028, U+2029                       a space             a ``\u`` escape
+invisible or direction-changing: Cf, U+E0100 to U+E01EF     dropped             a ``\u`` escape
 Unicode tags, U+E0000 to U+E007F                            dropped             U+FFFD, in the value too
 tags in the flags of England, Scotland and Wales            dropped             stay
 the joiners U+200C, U+200D; U+FE0E and U+FE0F               stay                stay
@@ -84,7 +84,7 @@ def replace_tags(text: str) -> tuple[str, int]:
 
 
 def escape(json_text: str) -> str:
-    """Write control and invisible characters of a JSON text as ``\\u`` escapes: other text, same value."""
+    r"""Write control and invisible characters of a JSON text as ``\u`` escapes: other text, same value."""
     if json_text.isascii() and "\x7f" not in json_text:
         return json_text  # json.dumps has escaped C0
 

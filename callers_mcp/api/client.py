@@ -12,9 +12,9 @@ import httpx2
 
 from callers_mcp.api.connection import HEADERS, create_http_client, transport_error
 from callers_mcp.api.deadline import OnRetry, within_deadline
-from callers_mcp.api.errors import CallersError, Forbidden, InvalidArguments, NotConfigured, UnexpectedResponse
+from callers_mcp.api.errors import CallersError, Forbidden, InvalidArguments, UnexpectedResponse
 from callers_mcp.api.json import Document
-from callers_mcp.api.key import KeySource
+from callers_mcp.api.key import KeySource, require_filled_in
 from callers_mcp.api.responses import Answer, Lookup, read_campaign, require_api_answer
 from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings, variable
 
@@ -58,7 +58,9 @@ class CallersClient:
 
         Raises:
             Forbidden: ``CALLERS_SUB_ORGANIZATIONS`` does not list that place.
+            NotConfigured: A host left a placeholder in a sub-organization setting.
         """
+        require_filled_in(self._settings, "sub_organization_id", "sub_organizations")
         place = sub_organization_id or self._settings.sub_organization_id or MAIN
         allowed = self._settings.sub_organizations
         if allowed is not None and place not in allowed:
@@ -142,13 +144,8 @@ class CallersClient:
         return status
 
     def _lookup(self, campaign_id: str, sub_organization_id: str | None) -> Lookup:
-        if unresolved := self._settings.unresolved:
-            verb = "hold a placeholder" if len(unresolved) > 1 else "holds a placeholder"
-            raise NotConfigured(
-                f"{' and '.join(unresolved)} {verb} that the host did not fill in. The operator sets "
-                f"{' and '.join(unresolved)}, or removes it, and starts this server again."
-            )
-        return Lookup(campaign_id, self.place(sub_organization_id), self._keys.current(), self._keys.variable)
+        key = self._keys.current()
+        return Lookup(campaign_id, self.place(sub_organization_id), key, self._keys.variable)
 
     async def _get(self, path: str, headers: Mapping[str, str]) -> Answer:
         """Send one request and read its answer, within the limit of bytes."""
@@ -165,8 +162,8 @@ class CallersClient:
                         if not response.is_success:
                             break  # the status says enough
                         raise UnexpectedResponse(
-                            f"The API's answer is larger than {limit} bytes, so it was not read. The operator may raise "
-                            f"{variable('max_body_bytes')}.",
+                            f"The API's answer is larger than {limit} bytes, so it was not read. The operator may "
+                            f"raise {variable('max_body_bytes')}.",
                             http_status=response.status_code,
                         )
                     chunks.append(chunk)

@@ -37,14 +37,14 @@ def create_http_client(settings: Settings) -> httpx2.AsyncClient:
         tls = httpx2.create_ssl_context() if over_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     except OSError as error:
         raise NotConfigured(
-            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be loaded ({error.strerror or 'not PEM'}). "
-            "The operator mends or unsets it."
+            "The certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be loaded "
+            f"({error.strerror or 'not PEM'}). The operator mends or unsets it."
         ) from None
     try:
         return httpx2.AsyncClient(
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             verify=tls,
-            timeout=None,  # noqa: S113 - the look-up has a deadline
+            timeout=None,
             limits=httpx2.Limits(
                 max_connections=settings.max_connections,
                 max_keepalive_connections=settings.max_connections,
@@ -55,7 +55,8 @@ def create_http_client(settings: Settings) -> httpx2.AsyncClient:
     except (ValueError, ImportError, httpx2.InvalidURL):
         named = " or ".join(_unusable_proxies()) or "The system's proxy setting"
         raise NotConfigured(
-            f"{named} can't be used as a proxy: it takes a URL such as http://host:port. The operator mends or unsets it."
+            f"{named} can't be used as a proxy: it takes a URL such as http://host:port. The operator mends or unsets "
+            "it."
         ) from None
 
 
@@ -83,7 +84,8 @@ def transport_error(error: httpx2.RequestError) -> CallersError:
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Unreachable(
             "The Callers API's certificate could not be verified, so no key was sent",
-            f"Trying again will not help: the operator checks {variable('base_url')}, or names the authority in SSL_CERT_FILE.",
+            f"Trying again will not help: the operator checks {variable('base_url')}, or names the authority in "
+            "SSL_CERT_FILE.",
             transient=False,
         )
     if isinstance(error, httpx2.ProxyError):

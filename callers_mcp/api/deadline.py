@@ -46,8 +46,8 @@ async def within_deadline(
             first = error
         return await _retry(counted, first, settings, scope.deadline, on_retry), made
     exceeded = DeadlineExceeded(
-        f"The Callers API did not answer within {settings.timeout:g} seconds. Trying again may help; if it goes on, the "
-        f"operator raises {variable('timeout')}."
+        f"The Callers API did not answer within {settings.timeout:g} seconds. Trying again may help; if it goes on, "
+        f"the operator raises {variable('timeout')}."
     )
     exceeded.attempts = made
     raise exceeded

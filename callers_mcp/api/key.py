@@ -10,6 +10,7 @@ class KeySource:
     """Gives the key that holds now: the configured one, or the key file's, read again when the file changes."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._key = settings.api_key.get_secret_value() if settings.api_key else None
         self._file = settings.api_key_file
         self._file_version: tuple[int, int, int] | None = None
@@ -23,8 +24,9 @@ class KeySource:
         """Return the key.
 
         Raises:
-            NotConfigured: There is none, or the key file can't be read or holds no key.
+            NotConfigured: There is none, a host left a placeholder, or the file can't be read or holds none.
         """
+        require_filled_in(self._settings, "api_key", "api_key_file")
         if self._file:
             self._key = self._read(self._file)
         if self._key is None:
@@ -53,3 +55,17 @@ class KeySource:
             )
         self._file_version = version
         return key
+
+
+def require_filled_in(settings: Settings, *fields: str) -> None:
+    """Refuse to go on where a host left a placeholder in one of the settings ``fields``.
+
+    Raises:
+        NotConfigured: Names the variables.
+    """
+    names = [variable(field) for field in fields if variable(field) in settings.unresolved]
+    if names:
+        raise NotConfigured(
+            f"{' and '.join(names)}: the host left a placeholder there instead of a value. The operator sets or "
+            "removes it, and starts this server again."
+        )

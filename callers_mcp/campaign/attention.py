@@ -51,9 +51,9 @@ def worth_checking(campaign: Campaign, changes: Sequence[str]) -> list[str]:
             if name in campaign.has and not any(value.strip() for value in values)
         ]
         found += [f"It is outbound without {_article(words)} (fine for chat or e-mail alone)." for words in without]
-    if campaign.is_incoming and not (campaign.incoming_phone_number or "").strip():
-        if "incomingPhoneNumber" not in campaign.mistyped:
-            found.append("It is inbound without an incoming phone number (fine for chat or e-mail alone).")
+    number = (campaign.incoming_phone_number or "").strip()
+    if campaign.is_incoming and not number and "incomingPhoneNumber" not in campaign.mistyped:
+        found.append("It is inbound without an incoming phone number (fine for chat or e-mail alone).")
     hidden = [
         words
         for words, text in (

@@ -82,11 +82,11 @@ def summarize(
         name=_cleaned(campaign.name),
         organization_id=_cleaned(campaign.organization_id),
         sub_organization_id=sub_organization_id,
-        as_of=_iso(now.astimezone(UTC).replace(microsecond=0)),
+        as_of=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         direction=direction,
-        first_interaction_at=first.at and _iso(first.at),
+        first_interaction_at=_iso(first.at),
         days_since_first_interaction=since_first,
-        completed_at=completed.at and _iso(completed.at),
+        completed_at=_iso(completed.at),
         days_since_completion=since_completion,
         schedule=schedule,
         language=_cleaned(campaign.language),
@@ -121,7 +121,9 @@ def _days_since(moment: Moment, now: datetime) -> int | None:
     return (now - moment.at).days if moment.at and moment.at <= now else None
 
 
-def _iso(at: datetime) -> str:
+def _iso(at: datetime | None) -> str | None:
+    if at is None:
+        return None
     return at.isoformat(timespec="milliseconds" if at.microsecond else "seconds").replace("+00:00", "Z")
 
 

@@ -56,7 +56,8 @@ def _lines(summary: CampaignSummary) -> Iterator[str]:
         yield f"Variables: {summary.variable_count}"
     if summary.organization_id:
         yield f"Organization: {plain_or_quoted(summary.organization_id)}"
-    yield f"Looked up in: {'the main organization' if summary.sub_organization_id is None else f'sub-organization {summary.sub_organization_id}'}"
+    place = summary.sub_organization_id
+    yield f"Looked up in: {'the main organization' if place is None else f'sub-organization {place}'}"
     yield f"As of: {summary.as_of}"
 
 

@@ -60,43 +60,36 @@ def check(campaign_id: str | None) -> None:
 def _configuration(settings: "Settings") -> int:
     """Print what is configured; return how many findings there are."""
     from callers_mcp.api.connection import proxy_variables
-    from callers_mcp.api.errors import CallersError
-    from callers_mcp.api.key import KeySource
+    from callers_mcp.api.errors import NotConfigured
+    from callers_mcp.api.key import KeySource, require_filled_in
     from callers_mcp.settings import MAIN, Settings, variable
 
     findings = 0
     keys = KeySource(settings)
     try:
-        if variable("api_key") in settings.unresolved:
-            raise CallersError(f"not set: {variable('api_key')} holds a placeholder that the host did not fill in")
         keys.current()
         _line("API key", f"set, from {keys.variable}")
-    except CallersError as error:
+    except NotConfigured as error:
         _line("API key", f"not set. {error}", good=False)
         findings += 1
     _line("Base URL", settings.base_url)
-    _line("Looks into", settings.sub_organization_id or MAIN)
-    if settings.sub_organizations is not None:
-        _line("May look into", ", ".join(settings.sub_organizations))
-    for field in Settings.model_fields:
-        value = getattr(settings, field)
-        if (
-            field not in ("base_url", "sub_organization_id", "sub_organizations")
-            and value != Settings.model_fields[field].default
-        ):
-            if not field.startswith("api_key"):
-                _line(variable(field), str(value))
     if settings.base_url_is_loopback:
-        _line("Proxy", "none: the API is on this machine")
+        _line("Proxy", "none, as the API is on this machine")
     else:
-        _line("Proxy", f"as {', '.join(named)} says" if (named := proxy_variables()) else "none configured")
-    for problem in (
-        *(f"{name} holds a placeholder that the host did not fill in." for name in settings.unresolved),
-        *settings.notices,
-    ):
-        _line("Setting", problem, good=False)
+        _line("Proxy", f"as {', '.join(named)} says" if (named := proxy_variables()) else "none in the environment")
+    try:
+        require_filled_in(settings, "sub_organization_id", "sub_organizations")
+        _line("Looks into", settings.sub_organization_id or MAIN)
+        _line("May look into", ", ".join(settings.sub_organizations or ["anywhere that the key may"]))
+    except NotConfigured as error:
+        _line("Looks into", str(error), good=False)
         findings += 1
-    return findings
+    for field in ("timeout", "max_attempts", "max_connections", "max_body_bytes", "log_level", "redact_urls"):
+        if (value := getattr(settings, field)) != Settings.model_fields[field].default:
+            _line(variable(field), str(value))
+    for notice in settings.notices:
+        _line("Setting", notice, good=False)
+    return findings + len(settings.notices)
 
 
 def _line(title: str, text: str, *, good: bool = True) -> None:

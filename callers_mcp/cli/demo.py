@@ -37,10 +37,8 @@ async def _demo() -> None:
         command, *arguments = server_command()
         parameters = StdioServerParameters(command=command, args=arguments, env=environment)
         async with Client(stdio_client(parameters)) as client:
-            tools = (await client.list_tools()).tools
-            click.echo(
-                f"{command} serves over stdio (MCP {client.protocol_version}) the tool {', '.join(tool.name for tool in tools)}."
-            )
+            tools = ", ".join(tool.name for tool in (await client.list_tools()).tools)
+            click.echo(f"{command} serves over stdio (MCP {client.protocol_version}). Its tool: {tools}.")
             for campaign_id, (place, _) in SAMPLES.items():
                 await _show(client, campaign_id, place)
             await _show(client, MISSING_ID, None)

@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 404, _error(f"No such sample campaign. The samples: {sample_ids()}")
         return 200, make()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Stay silent: stderr belongs to the server's own log."""
 
 

@@ -27,12 +27,12 @@ def _lean(schema: dict[str, Any], definitions: dict[str, Any], *, keep_null: boo
     if "anyOf" in schema:
         (kind,) = [choice for choice in schema["anyOf"] if choice != {"type": "null"}]
         rest = {name: value for name, value in schema.items() if name != "anyOf"}
-        lean = _lean(kind | rest, definitions, keep_null=keep_null)
+        one_type = _lean(kind | rest, definitions, keep_null=keep_null)
         if keep_null:
-            lean["type"] = [lean["type"], "null"]
-            if "enum" in lean:
-                lean["enum"] = [*lean["enum"], None]
-        return lean
+            one_type["type"] = [one_type["type"], "null"]
+            if "enum" in one_type:
+                one_type["enum"] = [*one_type["enum"], None]
+        return one_type
     lean: dict[str, Any] = {}
     for name, value in schema.items():
         if name == "properties":

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
 from mcp_types import Tool as WireTool
@@ -60,7 +59,7 @@ class Tool(Generic[InputT, OutputT]):
             annotations=ToolAnnotations(
                 read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
             ),
-            meta={"anthropic/maxResultSizeChars": MAX_RESULT_CHARACTERS},
+            _meta={"anthropic/maxResultSizeChars": MAX_RESULT_CHARACTERS},
         )
 
     def parse(self, arguments: Mapping[str, Any] | None) -> InputT:
@@ -78,6 +77,8 @@ class Tool(Generic[InputT, OutputT]):
 
     def _explain(self, kind: str, name: str, given: Mapping[str, Any]) -> str:
         if kind == "extra_forbidden":
+            from difflib import get_close_matches
+
             near = get_close_matches(name.lower(), self.expects, 1, 0.5)
             did_you_mean = f", did you mean {near[0]}?" if near else "."
             return f"Unknown argument {quote(name, 60)}{did_you_mean} Accepted: {', '.join(self.expects)}."

@@ -1,0 +1,88 @@
+"""An automated workflow: look many campaigns up through the MCP server, and say which need attention.
+
+    python examples/agent_workflow.py --sandbox
+    CALLERS_API_KEY=... python examples/agent_workflow.py 665f1c2ab1e4a9d0c7f3b812 665f1c2ab1e4a9d0c7f3b813
+    CALLERS_API_KEY=... python examples/agent_workflow.py --file ids.txt
+
+A line of the file is a campaign's id, and its sub-organization's id where it has one. Prints a table. Exit code: 0 where
+nothing needs attention, 1 where something does or a look-up failed, 2 for wrong usage.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp import Client, StdioServerParameters, stdio_client
+from mcp_types import TextContent
+
+SANDBOX_IDS = [f"665f1c2ab1e4a9d0c7f3b80{number}" for number in range(1, 6)] + [
+    "665f1c2ab1e4a9d0c7f3b806 65aa00112233445566778855"
+]
+AT_ONCE = 8  # kind to the API's rate limit
+
+Row = tuple[str, str, list[str], list[str]]  # campaign, status, attention, worth checking
+
+
+async def look_up(client: Client, line: str) -> Row:
+    """Look one campaign up; a look-up that fails is a row that needs attention."""
+    campaign_id, *place = line.split()
+    arguments = {"campaign_id": campaign_id} | ({"sub_organization_id": place[0]} if place else {})
+    result = await client.call_tool("get_campaign", arguments)
+    if result.is_error or result.structured_content is None:
+        reason = " ".join(block.text for block in result.content if isinstance(block, TextContent))
+        return campaign_id, "failed", [reason], []
+    summary: dict[str, Any] = result.structured_content["summary"]
+    return summary["name"] or campaign_id, summary["status"], summary["attention"], summary["worth_checking"]
+
+
+async def run(lines: list[str], sandbox: bool) -> list[Row]:
+    """Start the server, look all campaigns up concurrently, and return a row for each, in the order given."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("CALLERS_")}
+    server = StdioServerParameters(
+        command=sys.executable, args=["-m", "callers_mcp", *(["--sandbox"] if sandbox else [])], env=settings
+    )
+    rows: dict[int, Row] = {}
+    limiter = anyio.CapacityLimiter(AT_ONCE)
+
+    async def one(client: Client, number: int) -> None:
+        async with limiter:
+            rows[number] = await look_up(client, lines[number])
+
+    async with Client(stdio_client(server)) as client, anyio.create_task_group() as tasks:
+        for number in range(len(lines)):
+            tasks.start_soon(one, client, number)
+    return [rows[number] for number in range(len(lines))]
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return the rows as aligned text, with a line for each thing to look at."""
+    lines = []
+    for campaign, status, attention, worth_checking in rows:
+        lines.append(f"{status:<17} {len(attention)} attention, {len(worth_checking)} to check   {campaign}")
+        lines += [f"{'':<17} ! {sentence}" for sentence in attention]
+        lines += [f"{'':<17} ? {sentence}" for sentence in worth_checking]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Read the command line, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ids", nargs="*", help="campaign ids")
+    parser.add_argument("--file", type=Path, help="a file with a campaign id a line")
+    parser.add_argument("--sandbox", action="store_true", help="use the sample campaigns")
+    options = parser.parse_args()
+    lines = options.ids + (options.file.read_text().splitlines() if options.file else [])
+    lines = [line for line in lines if line.strip()] or (SANDBOX_IDS if options.sandbox else [])
+    if not lines:
+        parser.error("give campaign ids, --file or --sandbox")
+    rows = anyio.run(run, lines, options.sandbox)
+    print(table(rows))
+    return 1 if any(attention for _, _, attention, _ in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
