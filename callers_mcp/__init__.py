@@ -5,8 +5,7 @@ first use: the command line pauses the garbage collector before anything heavy i
 of it.
 """
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing's own, without loading typing
 if TYPE_CHECKING:
     from callers_mcp.api.client import CallersClient
     from callers_mcp.server import create_server

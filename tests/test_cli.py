@@ -1,0 +1,211 @@
+"""The command line: what it prints, and its exit codes, as real processes."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import callers_mcp
+from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox, sample_ids
+from tests.pipe import CAMPAIGN_ID, PATIENCE, Pipe
+
+WITH_PROBLEMS = "665f1c2ab1e4a9d0c7f3b805"
+IN_SUB_ORGANIZATION = "665f1c2ab1e4a9d0c7f3b806"
+COMMANDS = ["check", "demo", "get", "sandbox"]
+
+
+def run(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Run ``callers-mcp``; return exit code, stdout, stderr."""
+    with Pipe(*arguments, environment=environment) as pipe:
+        out, errors = pipe.process.communicate(timeout=PATIENCE)
+        return pipe.process.returncode, out.decode(), errors.decode()
+
+
+def test_the_version_needs_neither_the_sdk_nor_the_client() -> None:
+    code = """
+import sys
+sys.argv = ["callers-mcp", "--version"]
+from callers_mcp.cli import main
+try:
+    main()
+finally:
+    print(sorted({"mcp", "httpx2", "pydantic", "anyio"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"callers-mcp {callers_mcp.__version__}\n[]\n"
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=lambda command: " ".join(command) or "-")
+def test_help_fits_a_screen_and_has_an_example(command: list[str]) -> None:
+    code, out, _ = run(*command, "--help")
+    assert code == 0
+    assert re.search(r"Examples?:\s+(CALLERS_\S+ )?callers-mcp", out)
+    assert len(out.splitlines()) <= 24
+
+
+def test_get_prints_the_text_that_the_model_gets(sandbox_environment: dict[str, str]) -> None:
+    code, out, errors = run("get", CAMPAIGN_ID, environment=sandbox_environment)
+    with Pipe(environment=sandbox_environment) as pipe:
+        pipe.handshake()
+        text = pipe.call()["content"][0]["text"]
+    assert (code, errors) == (0, "")
+    assert _timeless(out) == _timeless(text + "\n")
+
+
+def _timeless(text: str) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\dT\S+", "TIME", text)
+
+
+def test_get_json_is_the_structured_content(sandbox_environment: dict[str, str]) -> None:
+    code, out, _ = run("get", CAMPAIGN_ID, "--json", environment=sandbox_environment)
+    assert code == 0
+    assert json.loads(out)["summary"]["id"] == json.loads(out)["raw"]["id"] == CAMPAIGN_ID
+
+
+def test_get_raw_is_the_raw_json_alone(sandbox_environment: dict[str, str]) -> None:
+    code, out, _ = run("get", WITH_PROBLEMS, "--raw", environment=sandbox_environment)
+    assert code == 0
+    assert json.loads(out)["name"].startswith("Sample: Win-back\u202e\n")
+    assert out.count("\n") == 1
+
+
+def test_get_looks_into_a_sub_organization(sandbox_environment: dict[str, str]) -> None:
+    code, out, _ = run(
+        "get", IN_SUB_ORGANIZATION, "--sub-organization", SUB_ORGANIZATION_ID, environment=sandbox_environment
+    )
+    assert code == 0
+    assert SUB_ORGANIZATION_ID in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "says"),
+    [
+        (["0" * 24], {}, 1, "No campaign 000000000000000000000000"),
+        (["nonsense"], {}, 2, "24 hexadecimal digits"),
+        ([CAMPAIGN_ID, "--sub-organization", "a b"], {}, 2, "sub_organization_id"),
+        ([], {}, 2, "Missing argument"),
+        ([CAMPAIGN_ID, "--nonsense"], {}, 2, "No such option"),
+        ([CAMPAIGN_ID], {"CALLERS_API_KEY": ""}, 2, "CALLERS_API_KEY"),
+        ([CAMPAIGN_ID], {"CALLERS_API_KEY": "${KEY}"}, 2, "CALLERS_API_KEY"),
+        ([CAMPAIGN_ID], {"CALLERS_API_KEY": "wrong"}, 1, "refused the API key"),
+        ([CAMPAIGN_ID], {"CALLERS_TIMEOUT": "soon"}, 2, "CALLERS_TIMEOUT"),
+    ],
+)
+def test_get_says_on_stderr_what_failed(
+    sandbox_environment: dict[str, str], arguments: list[str], environment: dict[str, str], code: int, says: str
+) -> None:
+    got, out, errors = run("get", *arguments, environment=sandbox_environment | environment)
+    assert (got, out) == (code, "")
+    assert says in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "says"),
+    [
+        ([], {}, 0, "the key is not tested"),
+        (["--campaign-id", CAMPAIGN_ID], {}, 0, "Running outbound campaign"),
+        (["--campaign-id", "0" * 24], {}, 1, "No campaign"),
+        (["--campaign-id", CAMPAIGN_ID], {"CALLERS_API_KEY": "wrong"}, 1, "refused the API key"),
+        ([], {"CALLERS_API_KEY": ""}, 1, "API key: not set"),
+        ([], {"CALLERS_API_KEY": "", "CALLERS_API_KEY_FILE": "/nonexistent"}, 1, "CALLERS_API_KEY_FILE"),
+        ([], {"CALLERS_BASE_URL": "http://127.0.0.1:9"}, 1, "refused"),
+        ([], {"CALLERS_TIMEOTU": "3"}, 1, "did you mean CALLERS_TIMEOUT?"),
+        ([], {"CALLERS_SUB_ORGANIZATION_ID": "${x}"}, 1, "CALLERS_SUB_ORGANIZATION_ID"),
+        ([], {"CALLERS_MAX_ATTEMPTS": "2", "CALLERS_SUB_ORGANIZATIONS": "main,b"}, 0, "CALLERS_MAX_ATTEMPTS: 2"),
+    ],
+)
+def test_check_says_line_by_line_what_it_found(
+    sandbox_environment: dict[str, str], arguments: list[str], environment: dict[str, str], code: int, says: str
+) -> None:
+    got, out, _ = run("check", *arguments, environment=sandbox_environment | environment)
+    assert got == code
+    assert says in out
+    assert all(line.startswith(("ok     ", "FOUND  ")) for line in out.splitlines())
+    assert ("FOUND" in out) == (code == 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [([], {"CALLERS_BASE_URL": "http://example.com"}), (["--campaign-id", "nonsense"], {})],
+)
+def test_check_ends_with_2_where_settings_or_usage_are_wrong(arguments: list[str], environment: dict[str, str]) -> None:
+    code, out, errors = run("check", *arguments, environment=environment)
+    assert (code, out) == (2, "")
+    assert "Traceback" not in errors
+
+
+def test_check_shows_no_key_and_sends_none_without_a_campaign(sandbox_environment: dict[str, str]) -> None:
+    _, out, errors = run("check", environment=sandbox_environment | {"CALLERS_API_KEY": "planted-key-123"})
+    assert "planted-key-123" not in out + errors
+    assert "set, from CALLERS_API_KEY" in out
+    assert "status 401" in out
+
+
+def test_the_sandbox_command_serves_what_it_says_and_ends_quietly() -> None:
+    with Pipe("sandbox") as pipe:
+        lines = [pipe.stdout.readline().decode().strip() for _ in range(4)]
+        environment = dict(line.split("=") for line in lines[1:3])
+        assert lines[3].endswith(sample_ids())
+        assert run("get", CAMPAIGN_ID, environment=environment)[0] == 0
+        pipe.process.send_signal(signal.SIGINT)
+        assert pipe.end() == (130, "")
+
+
+def test_a_port_that_is_taken_is_said_in_a_line(sandbox: Sandbox) -> None:
+    port = sandbox.base_url.rpartition(":")[2]
+    code, out, errors = run("sandbox", "--port", port)
+    assert (code, out) == (1, "")
+    assert port in errors
+    assert errors.count("\n") == 1
+
+
+def test_sandbox_goes_with_the_server_alone() -> None:
+    code, _, errors = run("--sandbox", "check")
+    assert code == 2
+    assert "--sandbox" in errors
+
+
+def test_a_wrong_setting_ends_the_server_with_one_line() -> None:
+    code, out, errors = run(environment={"CALLERS_BASE_URL": "ftp://example.com"})
+    assert (code, out) == (2, "")
+    assert errors.count("\n") == 1
+    assert "CALLERS_BASE_URL" in errors
+
+
+def test_the_demo_shows_every_kind_of_campaign_and_ends_with_a_snippet_that_works() -> None:
+    code, out, errors = run("demo")
+    assert (code, errors) == (0, "")
+    assert "\x1b" not in out  # colours only on a terminal
+    for words in (
+        "Running outbound campaign, ",
+        "Running inbound campaign, ",
+        "Completed outbound campaign, ",
+        "with new chats paused",
+        "Needs attention:",
+        f"Looked up in: sub-organization {SUB_ORGANIZATION_ID}",
+        "No campaign 665f1c2ab1e4a9d0c7f3b8ff is visible",
+    ):
+        assert words in out
+    sandbox, keyed = (json.loads("{" + part) for part in re.findall(r"^\{(\n.*?^\})", out, re.DOTALL | re.MULTILINE))
+    server = sandbox["mcpServers"]["callers"]
+    assert Path(server["command"]).is_absolute()
+    assert list(keyed["mcpServers"]["callers"]["env"]) == ["CALLERS_API_KEY"]
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}}
+    hello["params"] = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+    answer = subprocess.run(
+        [server["command"], *server["args"]], input=json.dumps(hello) + "\n", capture_output=True, text=True, check=True
+    )
+    assert sample_ids() in json.loads(answer.stdout)["result"]["instructions"]
+
+
+def test_the_demo_can_be_cut_off(tmp_path: Path) -> None:
+    with Pipe("demo") as pipe:
+        pipe.stdout.readline()
+        pipe.stdout.close()
+        _, errors = pipe.end()
+    assert errors == ""

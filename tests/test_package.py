@@ -1,0 +1,72 @@
+"""What an installation brings, and what the server loads."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import callers_mcp
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def needed(name: str, found: set[str]) -> set[str]:
+    """Return ``name`` and all that it requires, here and without extras."""
+    if name not in found:
+        found.add(name)
+        for text in distribution(name).requires or []:
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                needed(canonicalize_name(requirement.name), found)
+    return found
+
+
+def test_an_installation_is_at_most_36_packages() -> None:
+    assert len(needed("callers-mcp", set())) <= 36
+
+
+@pytest.mark.parametrize("text", [*PROJECT["dependencies"], *(text for extra in EXTRAS.values() for text in extra)])
+def test_the_lock_file_holds_what_the_project_requires(text: str) -> None:
+    locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    requirement = Requirement(text)
+    assert locked[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_the_server_loads_no_more_than_it_needs_to_start() -> None:
+    code = """
+import sys
+from callers_mcp import Settings, create_server
+create_server(Settings())
+unneeded = {"stamina", "tenacity", "jsonschema", "truststore", "callers_mcp.sandbox", "callers_mcp.campaign.redaction"}
+print(sorted(unneeded & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_package_itself_loads_nothing() -> None:
+    code = "import sys; before = set(sys.modules); import callers_mcp; print(set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "{'callers_mcp'}\n"
+
+
+@pytest.mark.parametrize("name", callers_mcp.__all__)
+def test_the_public_names_are_there(name: str) -> None:
+    assert getattr(callers_mcp, name)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = callers_mcp.nonsense
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    assert f"## {callers_mcp.__version__}" in (ROOT / "CHANGELOG.md").read_text()
