@@ -4,8 +4,8 @@
     CALLERS_API_KEY=... python examples/agent_workflow.py 665f1c2ab1e4a9d0c7f3b812 665f1c2ab1e4a9d0c7f3b813
     CALLERS_API_KEY=... python examples/agent_workflow.py --file ids.txt
 
-A line of the file is a campaign's id, and its sub-organization's id where it has one. Prints a table. Exit code: 0 where
-nothing needs attention, 1 where something does or a look-up failed, 2 where the usage is wrong.
+A line of the file is a campaign's id, and its sub-organization's id where it has one. Prints a table. Exit code: 0
+where nothing needs attention, 1 where something does or a look-up failed, 2 where the usage is wrong.
 """
 
 import argparse

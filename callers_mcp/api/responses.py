@@ -173,7 +173,7 @@ def mask(text: str, key: str) -> str:
 
 
 def _is_html(answer: Answer) -> bool:
-    return "html" in answer.headers.get("content-type", "").lower() or answer.body.lstrip()[:1] == b"<"
+    return answer.body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
 
 
 def _target(answer: Answer, key: str) -> str:

@@ -8,6 +8,7 @@ from callers_mcp.campaign.model import Campaign, Moment
 from callers_mcp.campaign.schedule import find_zone
 from callers_mcp.untrusted import has_hidden, quote
 
+_MOST_WEBHOOKS = 5  # that are named one by one
 _MAY_HAVE_CHANGED = "the API may have changed"
 
 
@@ -25,11 +26,14 @@ def attention(campaign: Campaign, asked_for: str, now: datetime) -> list[str]:
     found += _time_problems("completion", "completedAt", completed, campaign, now)
     if campaign.timezone and campaign.timezone.strip() and not find_zone(campaign.timezone):
         found.append(f"Its time zone {quote(campaign.timezone, 60)} does not exist.")
-    found += [
+    insecure = [
         f"Webhook {number} of {len(campaign.webhooks)} ({_where(url)}) is not https."
         for number, url in enumerate(campaign.webhooks, 1)
         if not url.strip().lower().startswith("https://")
     ]
+    found += insecure[:_MOST_WEBHOOKS]
+    if len(insecure) > _MOST_WEBHOOKS:
+        found.append(f"{len(insecure) - _MOST_WEBHOOKS} more of its webhooks are not https.")
     if campaign.missing:
         found.append(f"{_fields(campaign.missing)} missing ({_MAY_HAVE_CHANGED}).")
     if campaign.mistyped:

@@ -1,8 +1,6 @@
 """The group of commands; without one it is the stdio server."""
 
 import gc
-import os
-import signal
 
 import click
 
@@ -30,7 +28,6 @@ def callers_mcp(context: click.Context, use_sandbox: bool) -> None:
     Without a command it serves one MCP host over stdin and stdout. It is configured by environment variables, above all
     CALLERS_API_KEY.
     """
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # quietly, even while a thread waits for stdin
     if context.invoked_subcommand is None:
         from callers_mcp.cli.serve import serve
 
