@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from callers_mcp.campaign.model import Campaign, Moment
 from callers_mcp.campaign.schedule import find_zone
+from callers_mcp.campaign.urls import host_of
 from callers_mcp.untrusted import has_hidden, quote
 
 _MOST_WEBHOOKS = 5  # that are named one by one
@@ -88,14 +88,6 @@ def _time_problems(words: str, name: str, moment: Moment, campaign: Campaign, no
 def _where(url: str) -> str:
     """Name a webhook by its host alone: path and query may hold secrets."""
     return quote(host, 80) if (host := host_of(url)) else "without a host name"
-
-
-def host_of(url: str) -> str | None:
-    """Return a URL's host name, or ``None`` where it has none."""
-    try:
-        return urlsplit(url.strip()).hostname
-    except ValueError:
-        return None
 
 
 def _fields(names: Sequence[str]) -> str:

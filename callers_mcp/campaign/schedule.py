@@ -27,19 +27,20 @@ class Schedule(BaseModel):
     is_calling_day: bool | None
 
 
-def read_schedule(timezone: str | None, days: Sequence[str], now: datetime) -> Schedule:
-    """Return the schedule as of ``now``, an aware time."""
+def read_schedule(timezone: str | None, days: Sequence[str], now: datetime, *, all_days_read: bool = True) -> Schedule:
+    """Return the schedule as of ``now``, an aware time; without ``all_days_read`` there are days that are not text."""
     zone = find_zone(timezone)
     local = now.astimezone(zone) if zone else None
-    recognised = {day for text in days if (day := _weekday(text))}
-    others = list(dict.fromkeys(clean(text) for text in days if not _weekday(text)))
+    days = [cleaned for day in days if (cleaned := clean(day).strip())]
+    recognised = {weekday for day in days if (weekday := _weekday(day))}
+    others = list(dict.fromkeys(day for day in days if not _weekday(day)))
     is_calling_day: bool | None = None
     if local and days:
         today = WEEK[local.weekday()]
         # With a day among them that can't be read, only a "yes" is certain.
-        is_calling_day = True if today in recognised else None if others else False
+        is_calling_day = True if today in recognised else None if others or not all_days_read else False
     return Schedule(
-        timezone=clean(timezone) if timezone else None,
+        timezone=clean(timezone or "").strip() or None,
         local_time=local.isoformat(timespec="minutes") if local else None,
         days=[day for day in WEEK if day in recognised] + others,
         is_calling_day=is_calling_day,
@@ -76,5 +77,5 @@ def days_in_words(days: Sequence[str]) -> str:
 
 
 def _weekday(text: str) -> str | None:
-    word = text.strip().rstrip(".").lower()
+    word = text.rstrip(".").lower()
     return word if word in WEEK else _ABBREVIATIONS.get(word)

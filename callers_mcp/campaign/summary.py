@@ -6,9 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
-from callers_mcp.campaign.attention import attention, host_of, worth_checking
+from callers_mcp.campaign.attention import attention, worth_checking
 from callers_mcp.campaign.model import Campaign, Moment, read_campaign
 from callers_mcp.campaign.schedule import WEEK, Schedule, days_in_words, find_zone, read_schedule
+from callers_mcp.campaign.urls import host_of
 from callers_mcp.untrusted import clean
 
 CampaignStatus = Literal["running", "new_chats_paused", "completed", "stopped", "not_started", "unknown"]
@@ -71,7 +72,9 @@ def summarize(
     status = _status(campaign)
     direction = _direction(campaign)
     first, completed = campaign.first_interaction, campaign.completed
-    schedule = read_schedule(campaign.timezone, campaign.days_of_week, now)
+    schedule = read_schedule(
+        campaign.timezone, campaign.days_of_week, now, all_days_read="callParams.daysOfWeek" not in campaign.mistyped
+    )
     since_first, since_completion = _days_since(first, now), _days_since(completed, now)
     return CampaignSummary(
         headline=_headline(campaign, status, direction, schedule, since_first, since_completion),
@@ -90,11 +93,11 @@ def summarize(
         days_since_completion=since_completion,
         schedule=schedule,
         language=_cleaned(campaign.language),
-        approved_countries=[clean(country) for country in campaign.approved_countries],
-        outbound_phone_numbers=[clean(number) for number in campaign.phones_from],
+        approved_countries=_all_cleaned(campaign.approved_countries),
+        outbound_phone_numbers=_all_cleaned(campaign.phones_from),
         inbound_phone_number=_cleaned(campaign.incoming_phone_number),
         group=_group(campaign),
-        webhook_hosts=list(dict.fromkeys(clean(host) for url in campaign.webhooks if (host := host_of(url)))),
+        webhook_hosts=list(dict.fromkeys(host for url in campaign.webhooks if (host := host_of(url)))),
         slack_notifications=bool((campaign.slack_url or "").strip()) if "slackUrl" in campaign.has else None,
         variable_count=campaign.variable_count,
     )
@@ -128,13 +131,17 @@ def _iso(at: datetime | None) -> str | None:
 
 
 def _cleaned(text: str | None) -> str | None:
-    return clean(text) if text else None
+    cleaned = clean(text or "")
+    return cleaned if cleaned.strip() else None
+
+
+def _all_cleaned(texts: Sequence[str]) -> list[str]:
+    return [cleaned for text in texts if (cleaned := _cleaned(text))]
 
 
 def _group(campaign: Campaign) -> CampaignGroup | None:
-    if not campaign.group_id and not campaign.group_name:
-        return None
-    return CampaignGroup(id=_cleaned(campaign.group_id), name=_cleaned(campaign.group_name))
+    group = CampaignGroup(id=_cleaned(campaign.group_id), name=_cleaned(campaign.group_name))
+    return group if group.id or group.name else None
 
 
 _STATUS_WORDS: dict[CampaignStatus, str] = {

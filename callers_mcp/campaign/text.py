@@ -75,7 +75,8 @@ def _schedule_lines(summary: CampaignSummary) -> Iterator[str]:
     schedule = summary.schedule
     if schedule.days:
         today = {True: "; today is one of them", False: "; today is not one of them", None: ""}[schedule.is_calling_day]
-        yield f"Calling days: {days_in_words(schedule.days[:_LISTED])}{today}"
+        more = f" and {len(schedule.days) - _LISTED} more" if len(schedule.days) > _LISTED else ""
+        yield f"Calling days: {days_in_words(schedule.days[:_LISTED])}{more}{today}"
     if schedule.timezone:
         local = f" (local time {schedule.local_time})" if schedule.local_time else ""
         yield f"Time zone: {plain_or_quoted(schedule.timezone)}{local}"

@@ -1,5 +1,6 @@
-"""Taking the secrets out of a campaign's URLs, for operators who set ``CALLERS_REDACT_URLS``."""
+"""What may be shown of a campaign's URLs, whose paths and queries can hold secrets."""
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -9,6 +10,17 @@ REDACTED = "[redacted]"
 CHANGE = f"In raw, webhook and Slack URLs keep scheme and host alone; the rest is {REDACTED}."
 
 _SECRETIVE = ("webhook", "slack")
+# Of what is no host's name, nothing is shown: "hooks.example.com&token=..." is one to urlsplit.
+_host = re.compile(r"[\w.-]+|[0-9a-f:.]+")
+
+
+def host_of(url: str) -> str | None:
+    """Return a URL's host name in lower case, or ``None`` where it has none."""
+    try:
+        host = urlsplit(url.strip()).hostname
+    except ValueError:
+        return None
+    return host if host and _host.fullmatch(host) else None
 
 
 def redact_urls(raw: Mapping[str, JsonValue]) -> tuple[dict[str, JsonValue], bool]:
@@ -27,7 +39,13 @@ def _redact(value: JsonValue, secretive: bool) -> JsonValue:
     if isinstance(value, list):
         return [_redact(member, secretive) for member in value]
     if isinstance(value, dict):
-        return {name: _redact(member, secretive or _is_secretive(name)) for name, member in value.items()}
+        redacted: dict[str, JsonValue] = {}
+        for name, member in value.items():
+            shown = _redact_url(name) if secretive and "://" in name else name
+            while shown in redacted:  # two URLs of one host
+                shown += "'"
+            redacted[shown] = _redact(member, secretive or _is_secretive(name))
+        return redacted
     return value
 
 
@@ -36,11 +54,7 @@ def _is_secretive(name: str) -> bool:
 
 
 def _redact_url(url: str) -> str:
-    try:
-        parts = urlsplit(url.strip())
-        host = parts.hostname
-    except ValueError:
+    host, scheme = host_of(url), url.strip().partition(":")[0].lower()
+    if not host or not scheme.isalpha():
         return REDACTED
-    if not host or not parts.scheme:
-        return REDACTED
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}/{REDACTED}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}/{REDACTED}"
