@@ -5,8 +5,8 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
+import httpx2
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     @property
     def base_url_is_loopback(self) -> bool:
         """Whether the API is on this machine: no proxy applies then, and http is allowed."""
-        return _is_loopback(urlsplit(self.base_url).hostname or "")
+        return _is_loopback(httpx2.URL(self.base_url).host)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -129,22 +129,20 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _base_url_is_safe(cls, url: str) -> str:
-        parts = urlsplit(url)
         try:
-            port_is_valid = parts.port is None or parts.port > 0
-        except ValueError:
-            port_is_valid = False
+            parts = httpx2.URL(url)
+        except httpx2.InvalidURL as error:
+            raise ValueError("is not a URL") from error
+        secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.host))
         if (
-            not parts.hostname
-            or not port_is_valid
-            or "@" in parts.netloc
+            not (secure and parts.host and (parts.port is None or 0 < parts.port < 65_536))
+            or "@" in url
             or "?" in url
             or "#" in url
             or not re.fullmatch(r"[!-~]+", url)
-            or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)))
         ):
             raise ValueError("is not a usable base URL")
-        return url.rstrip("/")
+        return f"{parts.scheme}{url[len(parts.scheme) :].rstrip('/')}"
 
     @field_validator("sub_organization_id")
     @classmethod
@@ -209,7 +207,7 @@ def _sentence(location: tuple[int | str, ...], message: str) -> str:
 
 def _unknown_variables() -> list[str]:
     known = [variable(field) for field in Settings.model_fields]
-    unknown = [name for name in os.environ if name.startswith(PREFIX) and name not in known]
+    unknown = [name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known]
     if not unknown:
         return []
     from difflib import get_close_matches

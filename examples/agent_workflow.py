@@ -41,10 +41,8 @@ async def look_up(client: Client, line: str) -> Row:
 
 async def run(lines: list[str], sandbox: bool) -> list[Row]:
     """Start the server, look all campaigns up concurrently, and return a row for each, in the order given."""
-    settings = {name: value for name, value in os.environ.items() if name.startswith("CALLERS_")}
-    server = StdioServerParameters(
-        command=sys.executable, args=["-m", "callers_mcp", *(["--sandbox"] if sandbox else [])], env=settings
-    )
+    arguments = ["-m", "callers_mcp", *(["--sandbox"] if sandbox else [])]
+    server = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
     rows: dict[int, Row] = {}
     limiter = anyio.CapacityLimiter(AT_ONCE)
 
@@ -75,7 +73,10 @@ def main() -> int:
     parser.add_argument("--file", type=Path, help="a file with a campaign id a line")
     parser.add_argument("--sandbox", action="store_true", help="use the sample campaigns")
     options = parser.parse_args()
-    lines = options.ids + (options.file.read_text().splitlines() if options.file else [])
+    try:
+        lines = options.ids + (options.file.read_text().splitlines() if options.file else [])
+    except OSError as error:
+        parser.error(f"{options.file}: {error.strerror}")
     lines = [line for line in lines if line.strip()] or (SANDBOX_IDS if options.sandbox else [])
     if not lines:
         parser.error("give campaign ids, --file or --sandbox")

@@ -10,10 +10,10 @@ from typing import Self
 
 import httpx2
 
-from callers_mcp.api.connection import HEADERS, create_http_client, transport_error
+from callers_mcp.api.connection import HEADERS, create_http_client, proxy_name, transport_error
 from callers_mcp.api.deadline import OnRetry, within_deadline
-from callers_mcp.api.errors import CallersError, Forbidden, InvalidArguments, UnexpectedResponse
-from callers_mcp.api.json import Document
+from callers_mcp.api.errors import CallersError, Forbidden, InvalidArguments, NotConfigured, UnexpectedResponse
+from callers_mcp.api.json import Document, mask
 from callers_mcp.api.key import KeySource, require_filled_in
 from callers_mcp.api.responses import Answer, Lookup, read_campaign, require_api_answer
 from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings, variable
@@ -71,6 +71,13 @@ class CallersClient:
             )
         return None if place == MAIN else place
 
+    def mask(self, text: str) -> str:
+        """Return ``text`` cleaned, and with the key masked: for words that come from outside."""
+        try:
+            return mask(text, self._keys.current())
+        except NotConfigured:
+            return mask(text, "")
+
     async def get_campaign(
         self, campaign_id: str, *, sub_organization_id: str | None = None, on_retry: OnRetry | None = None
     ) -> Document:
@@ -99,6 +106,8 @@ class CallersClient:
         outcome, attempts = "cancelled", 0
         try:
             lookup = self._lookup(campaign_id, sub_organization_id)
+            if lookup.place and lookup.key.lower() in lookup.place.lower():
+                raise InvalidArguments("What was given as the sub-organization's id is no id; nothing was sent.")
             headers = {"Authorization": lookup.key}
             if lookup.place is not None:
                 headers["x-sub-organization-id"] = lookup.place
@@ -170,4 +179,4 @@ class CallersClient:
                 return Answer(response.status_code, response.headers, b"".join(chunks))
         except httpx2.RequestError as error:
             logger.debug("request to %s failed: %s", path, type(error).__name__)
-            raise transport_error(error) from None
+            raise transport_error(error, proxy_name(self._settings)) from None

@@ -1,10 +1,13 @@
 """How the API is reached: proxy, TLS, connection pool; and what a connection that fails is called."""
 
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.util import find_spec
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
@@ -19,14 +22,15 @@ HEADERS = {
 }
 """What each request carries beside the key and the place."""
 
-_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
+_PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_host = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.IGNORECASE)
 
 
 def create_http_client(settings: Settings) -> httpx2.AsyncClient:
     """Make the one pooled client.
 
     It follows no redirect, keeps no cookie, reads no ``.netrc`` and has no timeouts of its own: the look-up's deadline
-    covers them all. To an API on loopback no proxy applies, as ``HTTP_PROXY`` would be given the key.
+    covers them all.
 
     Raises:
         NotConfigured: A proxy setting or a certificate file can't be used.
@@ -40,47 +44,59 @@ def create_http_client(settings: Settings) -> httpx2.AsyncClient:
             "The certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be loaded "
             f"({error.strerror or 'not PEM'}). The operator mends or unsets it."
         ) from None
+    return httpx2.AsyncClient(
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        verify=tls,
+        timeout=None,
+        limits=httpx2.Limits(
+            max_connections=settings.max_connections,
+            max_keepalive_connections=settings.max_connections,
+            keepalive_expiry=30,
+        ),
+        proxy=_proxy(settings),
+        trust_env=False,  # what is honoured of it has been read here
+    )
+
+
+def proxy_name(settings: Settings) -> str | None:
+    """Name the setting whose proxy leads to the API, or return ``None`` where none does.
+
+    To an API on loopback none does: in trial ``HTTP_PROXY`` was given the key that way.
+    """
+    if settings.base_url_is_loopback or proxy_bypass(httpx2.URL(settings.base_url).host) or not _proxy_url():
+        return None
+    return next((name for name in _PROXIES if os.environ.get(name)), "the system's proxy setting")
+
+
+def _proxy_url() -> str | None:
+    proxies = getproxies()
+    return proxies.get("https") or proxies.get("all")
+
+
+def _proxy(settings: Settings) -> httpx2.Proxy | None:
+    name, url = proxy_name(settings), _proxy_url()
+    if not name or not url:
+        return None
     try:
-        return httpx2.AsyncClient(
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            verify=tls,
-            timeout=None,
-            limits=httpx2.Limits(
-                max_connections=settings.max_connections,
-                max_keepalive_connections=settings.max_connections,
-                keepalive_expiry=30,
-            ),
-            trust_env=not settings.base_url_is_loopback,
-        )
-    except (ValueError, ImportError, httpx2.InvalidURL):
-        named = " or ".join(_unusable_proxies()) or "The system's proxy setting"
+        proxy = httpx2.Proxy(url if "://" in url else f"http://{url}")
+        usable = _host.fullmatch(proxy.url.host) and (proxy.url.port is None or 0 < proxy.url.port < 65_536)
+    except (ValueError, httpx2.InvalidURL):
+        usable = None
+    if not usable or (proxy.url.scheme.startswith("socks") and find_spec("socksio") is None):
         raise NotConfigured(
-            f"{named} can't be used as a proxy: it takes a URL such as http://host:port. The operator mends or unsets "
+            f"{name} can't be used as a proxy: it takes a URL such as http://host:port. The operator mends or unsets "
             "it."
-        ) from None
+        )
+    return proxy
 
 
-def proxy_variables() -> list[str]:
-    """Return the names of the environment's proxy variables that are set."""
-    return [name for name in _PROXIES if os.environ.get(name)]
-
-
-def _unusable_proxies() -> Iterator[str]:
-    for name in proxy_variables():
-        value = os.environ[name]
-        try:
-            httpx2.AsyncHTTPTransport(
-                proxy=httpx2.Proxy(value if "://" in value else f"http://{value}"),
-                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            )
-        except (ValueError, ImportError, httpx2.InvalidURL):
-            yield name
-
-
-def transport_error(error: httpx2.RequestError) -> CallersError:
-    """Say in our words what went wrong between us and the API."""
+def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersError:
+    """Say in our words what went wrong between us and the API; ``proxy`` names the setting of the one between."""
     causes = list(_causes(error))
-    advice = "Trying again may help; if it goes on, the operator checks the network and " + variable("base_url") + "."
+    advice = (
+        f"Trying again may help; if it goes on, the operator checks the network and {proxy or variable('base_url')}."
+    )
+    peer = f"proxy that {proxy} names" if proxy else "Callers API"
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Unreachable(
             "The Callers API's certificate could not be verified, so no key was sent",
@@ -90,24 +106,27 @@ def transport_error(error: httpx2.RequestError) -> CallersError:
         )
     if isinstance(error, httpx2.ProxyError):
         return Unreachable(
-            "The proxy did not let the request to the Callers API through",
-            "The operator checks the proxy settings.",
+            f"The {peer} did not let the request through",
+            f"Trying again will hardly help: the operator checks {proxy}.",
             transient=False,
         )
     if isinstance(error, httpx2.DecodingError):
-        return UnexpectedResponse("The API's answer is compressed in a way that could not be read.")
+        return UnexpectedResponse(
+            "The API's answer is compressed in a way that could not be read. The operator checks "
+            f"{variable('base_url')}."
+        )
     if isinstance(error, httpx2.RemoteProtocolError) and not _broke_off(str(error)):
         return UnexpectedResponse(
             f"What answers at {variable('base_url')} does not speak HTTP. The operator checks the base URL."
         )
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        what = "The Callers API's name could not be resolved"
+        what = f"The name of the {peer} could not be resolved"
     elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        what = "The connection to the Callers API was refused"
+        what = f"The connection to the {peer} was refused"
     elif any(isinstance(cause, ssl.SSLError) for cause in causes):
         what = "No secure connection (TLS) to the Callers API could be made"
     elif isinstance(error, httpx2.ConnectError):
-        what = "No connection to the Callers API could be made"
+        what = f"No connection to the {peer} could be made"
     else:
         what = "The connection to the Callers API was reset before the answer was whole"
     return Unreachable(what, advice)

@@ -78,7 +78,7 @@ async def _retry(
                 return await attempt()
             except CallersError as error:
                 if on_retry and turn.num < settings.max_attempts and _fits(error, deadline):
-                    await on_retry(turn.num, error.message)
+                    await on_retry(turn.num, error.reason)
                 raise
     raise AssertionError("stamina raises the last error")
 

@@ -53,6 +53,11 @@ class CallersError(Exception):
         """The one or two sentences that the model reads."""
         return self._message
 
+    @property
+    def reason(self) -> str:
+        """What happened alone, for a caller who is told that another attempt follows."""
+        return self._message
+
     def __str__(self) -> str:
         return self.message
 

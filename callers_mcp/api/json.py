@@ -8,18 +8,21 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from callers_mcp.api.errors import UnexpectedResponse
-from callers_mcp.untrusted import replace_tags
+from callers_mcp.settings import variable
+from callers_mcp.untrusted import clean, replace_tags
 
 MAX_DEPTH = 100
 """Levels of nesting, the outermost object included."""
 
 MASK = "[API key]"
 
+_ADVICE = f"Trying again will hardly help: the operator checks {variable('base_url')}, or asks Callers."
 _LONG_INTEGER = 308  # digits; more may be beyond the range of a double
 _lone_surrogate = re.compile("[\ud800-\udfff]")
 
@@ -28,7 +31,7 @@ _NAMED = {
     "surrogates": "In raw, a lone surrogate became U+FFFD.",
     "tags": "In raw, invisible Unicode tag characters, which can hide instructions from people, became U+FFFD.",
     "numbers": "In raw, a number beyond the range of a double stands as a string.",
-    "names": "In raw, fields whose names became alike were given a number.",
+    "names": "In raw, fields of the same name were given a number.",
     "key": f"The API's answer held the API key; in raw it stands as {MASK}.",
 }
 
@@ -71,20 +74,34 @@ def read_object(body: bytes, *, key: str) -> Document:
         found["numbers"] += 1
         return digits
 
+    def members(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+        unique = dict(pairs)
+        if len(unique) < len(pairs):
+            # As parsers do, the last one has the name; the others stay beside it.
+            found["names"] += 1
+            last = {name: at for at, (name, _) in enumerate(pairs)}
+            names = _Names(unique)
+            for at, (name, value) in enumerate(pairs):
+                if last[name] != at:
+                    unique[names.unused(name)] = value
+        return unique
+
     try:
-        content = json.loads(text, parse_int=integer, parse_float=real, parse_constant=_refuse_constant)
+        content = json.loads(
+            text, parse_int=integer, parse_float=real, parse_constant=_refuse_constant, object_pairs_hook=members
+        )
     except RecursionError:
         raise _too_deep() from None
     except ValueError:
-        raise UnexpectedResponse("The API's answer is not JSON.") from None
+        raise UnexpectedResponse(f"The API's answer is not JSON. {_ADVICE}") from None
     if not isinstance(content, dict):
-        raise UnexpectedResponse(f"The API answered with {_name(content)} instead of a campaign.")
+        raise UnexpectedResponse(f"The API answered with {type_name(content)} instead of a campaign. {_ADVICE}")
     # An answer with no escapes, no tags, no key and few brackets needs no second look: nearly all are like that.
     if (
         "\\" in text
-        or key in text
+        or (key and key.lower() in text.lower())
         or text.count("{") + text.count("[") > MAX_DEPTH
-        or (not text.isascii() and replace_tags(text)[1])
+        or (not text.isascii() and (replace_tags(text)[1] or key.lower() in clean(text).lower()))
     ):
         content = _Cleaner(key, found).clean_object(content, 1)
     return Document(content, tuple(sentence for kind, sentence in _NAMED.items() if found[kind]))
@@ -95,18 +112,17 @@ class _Cleaner:
 
     def __init__(self, key: str, found: Counter[str]) -> None:
         self._key = key
+        self._key_pattern = re.compile(re.escape(key) if key else "(?!)", re.IGNORECASE)
         self._found = found
 
     def clean_object(self, value: dict[str, JsonValue], depth: int) -> dict[str, JsonValue]:
         cleaned: dict[str, JsonValue] = {}
+        names = _Names(value)
         for name, member in value.items():
             new_name = self._clean_text(name)
             if new_name in cleaned or (new_name != name and new_name in value):
                 self._found["names"] += 1
-                number = 2
-                while f"{new_name} ({number})" in cleaned or f"{new_name} ({number})" in value:
-                    number += 1
-                new_name = f"{new_name} ({number})"
+                new_name = names.unused(new_name)
             cleaned[new_name] = self._clean(member, depth + 1)
         return cleaned
 
@@ -119,6 +135,9 @@ class _Cleaner:
             if isinstance(value, dict):
                 return self.clean_object(value, depth)
             return [self._clean(member, depth + 1) for member in value]
+        if isinstance(value, int | float) and str(value) == self._key:
+            self._found["key"] += 1
+            return MASK
         return value
 
     def _clean_text(self, text: str) -> str:
@@ -127,10 +146,34 @@ class _Cleaner:
             self._found["surrogates"] += surrogates
             text, tags = replace_tags(text)
             self._found["tags"] += tags
-        if self._key in text:
+        # In any case, as host names are shown in lower case; and cleaned, as in a summary its parts come together.
+        text, keys = self._key_pattern.subn(MASK, text)
+        self._found["key"] += keys
+        if self._key_pattern.search(clean(text)):
             self._found["key"] += 1
-            text = text.replace(self._key, MASK)
+            text = self._key_pattern.sub(MASK, clean(text))
         return text
+
+
+def mask(text: str, key: str) -> str:
+    """Clean ``text`` and hide ``key`` in it: before it is cut, so that no part of the key is left."""
+    return re.sub(re.escape(key), MASK, clean(text), flags=re.IGNORECASE) if key else clean(text)
+
+
+class _Names:
+    """Gives names that no field has yet, without counting from the start for each."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+        self._given: Counter[str] = Counter()
+
+    def unused(self, name: str) -> str:
+        while True:
+            self._given[name] += 1
+            candidate = f"{name} ({self._given[name] + 1})"
+            if candidate not in self._taken:
+                self._taken.add(candidate)
+                return candidate
 
 
 def _refuse_constant(name: str) -> None:
@@ -138,14 +181,17 @@ def _refuse_constant(name: str) -> None:
 
 
 def _too_deep() -> UnexpectedResponse:
-    return UnexpectedResponse(f"The API's answer is nested deeper than {MAX_DEPTH} levels, so it was not read.")
+    return UnexpectedResponse(
+        f"The API's answer is nested deeper than {MAX_DEPTH} levels, so it was not read. {_ADVICE}"
+    )
 
 
-def _name(value: object) -> str:
+def type_name(value: object) -> str:
+    """Name a JSON value's type in words."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true or false"
-    if isinstance(value, list):
-        return "a list"
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
     return "text" if isinstance(value, str) else "a number"

@@ -1,9 +1,13 @@
 """The organization's API key: where it comes from, and how it is kept out of everything that is shown."""
 
+import errno
+import stat
 from pathlib import Path
 
 from callers_mcp.api.errors import NotConfigured
 from callers_mcp.settings import Settings, is_key, variable
+
+_LONGEST = 65_536  # bytes of a key file that are read
 
 
 class KeySource:
@@ -12,7 +16,7 @@ class KeySource:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._key = settings.api_key.get_secret_value() if settings.api_key else None
-        self._file = settings.api_key_file
+        self._file = settings.api_key_file.expanduser() if settings.api_key_file else None
         self._file_version: tuple[int, int, int] | None = None
 
     @property
@@ -42,7 +46,10 @@ class KeySource:
             version = (status.st_mtime_ns, status.st_size, status.st_ino)
             if version == self._file_version:
                 return self._key
-            key = file.read_bytes()[:65_536].decode("ascii", "replace").strip()
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+                raise OSError(errno.EINVAL, "it is not a regular file")
+            with file.open("rb") as opened:
+                key = opened.read(_LONGEST).decode("utf-8-sig", "replace").strip()
         except OSError as error:
             raise NotConfigured(
                 f"The file that {self.variable} names can't be read ({error.strerror}). The operator mends the path or "

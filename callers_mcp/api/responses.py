@@ -1,9 +1,10 @@
 """What the API's answers mean: a campaign, or which error."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -18,13 +19,14 @@ from callers_mcp.api.errors import (
     Unavailable,
     UnexpectedResponse,
 )
-from callers_mcp.api.json import MASK, Document, read_object
+from callers_mcp.api.json import Document, mask, read_object
 from callers_mcp.settings import variable
 from callers_mcp.untrusted import quote
 
 _MESSAGE_LIMIT = 400  # characters of the API's own message that are passed on
 _TRANSIENT = {408, 502, 503, 504}
 _WRONG_BASE_URL = f"The base URL is probably wrong: the operator checks {variable('base_url')}."
+_REJECTED_ADVICE = "The same call will hardly succeed: check the ids with the user."
 _seconds = re.compile(r"\d{1,9}(?:\.\d+)?")
 
 
@@ -43,7 +45,7 @@ class Lookup:
 
     campaign_id: str
     place: str | None
-    key: str
+    key: str = field(repr=False)
     key_variable: str
 
     @property
@@ -61,21 +63,30 @@ def read_campaign(answer: Answer, lookup: Lookup) -> Document:
     if not 200 <= answer.status < 300:
         raise _failure(answer, lookup)
     _require_json(answer)
-    document = read_object(answer.body, key=lookup.key)
+    try:
+        document = read_object(answer.body, key=lookup.key)
+    except UnexpectedResponse as error:
+        error.http_status = answer.status
+        raise
     if document.content.get("status") == "error" and "id" not in document.content:
-        raise Rejected(f"The Callers API reported an error.{_said(answer, lookup.key)}", http_status=answer.status)
+        raise Rejected(
+            f"The Callers API reported an error.{_said(answer, lookup.key)} {_REJECTED_ADVICE}",
+            http_status=answer.status,
+        )
     return document
 
 
 def require_api_answer(answer: Answer) -> None:
-    """Accept what an API that is asked without a key may answer: 2xx or 4xx with JSON.
+    """Accept what an API that is asked without a key may answer: 4xx, or 2xx with an object.
 
     Raises:
         CallersError: Anything else.
     """
-    if answer.status >= 500 or 300 <= answer.status < 400 or answer.status == 429:
+    if 200 <= answer.status < 300:
+        _require_json(answer)
+        read_object(answer.body, key="")
+    elif not 400 <= answer.status < 500 or answer.status in (408, 429) or _is_html(answer):
         raise _failure(answer, Lookup("", None, "", ""))
-    _require_json(answer)
 
 
 def _require_json(answer: Answer) -> None:
@@ -93,6 +104,7 @@ def _require_json(answer: Answer) -> None:
 def _failure(answer: Answer, lookup: Lookup) -> CallersError:
     status = answer.status
     said = _said(answer, lookup.key)
+    seconds = _retry_after(answer)
     if status == 401:
         hint = (
             " The key begins with Bearer, but the API takes the key alone."
@@ -125,21 +137,26 @@ def _failure(answer: Answer, lookup: Lookup) -> CallersError:
             http_status=status,
         )
     if status == 429:
-        seconds = _retry_after(answer)
-        when = "Try again later; it did not say when." if seconds is None else f"Try again in {seconds:.0f} seconds."
+        when = (
+            "Try again later; it did not say when."
+            if seconds is None
+            else f"Try again in {math.ceil(seconds)} seconds."
+        )
         return RateLimited(
             f"The Callers API asks for fewer requests (429). {when}", http_status=status, retry_after_seconds=seconds
         )
     if status == 408 or status >= 500:
         error = Unavailable(
             f"The Callers API can't answer now: status {status}",
-            "Trying again in a few minutes may help.",
+            "Trying again in a few minutes may help."
+            if seconds is None
+            else f"Try again in {math.ceil(seconds)} seconds.",
             http_status=status,
             transient=status in _TRANSIENT,
         )
-        error.retry_after_seconds = _retry_after(answer)
+        error.retry_after_seconds = seconds
         return error
-    if 300 <= status < 400:
+    if 300 <= status < 400 and status != 304:
         return UnexpectedResponse(
             f"The API answered with a redirect ({status}{_target(answer, lookup.key)}), which is never followed. "
             f"{_WRONG_BASE_URL}",
@@ -149,7 +166,8 @@ def _failure(answer: Answer, lookup: Lookup) -> CallersError:
         return UnexpectedResponse(f"The API answered with status {status}. {_WRONG_BASE_URL}", http_status=status)
     page = f" {_WRONG_BASE_URL}" if _is_html(answer) else ""
     return Rejected(
-        f"The Callers API rejected the request ({status}).{said or ' It gave no reason.'}{page}", http_status=status
+        f"The Callers API rejected the request ({status}).{said or ' It gave no reason.'} {_REJECTED_ADVICE}{page}",
+        http_status=status,
     )
 
 
@@ -167,21 +185,16 @@ def _said(answer: Answer, key: str) -> str:
     return f" It says: {quote(mask(message, key), _MESSAGE_LIMIT)}."
 
 
-def mask(text: str, key: str) -> str:
-    """Hide ``key`` in ``text``, before anything is cut, so that no part of it is left."""
-    return text.replace(key, MASK) if key else text
-
-
 def _is_html(answer: Answer) -> bool:
     return answer.body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
 
 
 def _target(answer: Answer, key: str) -> str:
     try:
-        host = urlsplit(answer.headers.get("location", "")).hostname
+        host = urlsplit(mask(answer.headers.get("location", ""), key)).hostname
     except ValueError:
         return ""
-    return f" to {quote(mask(host, key), 80)}" if host else ""
+    return f" to {quote(host, 80)}" if host else ""
 
 
 def _retry_after(answer: Answer) -> float | None:
@@ -191,7 +204,7 @@ def _retry_after(answer: Answer) -> float | None:
         return float(value)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import Self
 
 from callers_mcp.sandbox.samples import SAMPLES, SUB_ORGANIZATION_ID, sample_ids
 
-API_KEY = "sandbox"
+API_KEY = "sandbox-key"
 """The key that the sandbox accepts."""
 
 _path = re.compile(r"/campaigns/([^/?]+)")

@@ -60,7 +60,7 @@ async def run(arguments: GetCampaignInput, client: CallersClient, on_retry: OnRe
     )
     raw, changes = document.content, document.changes
     if client.settings.redact_urls:
-        from callers_mcp.campaign.redaction import CHANGE, redact_urls
+        from callers_mcp.campaign.urls import CHANGE, redact_urls
 
         raw, redacted = redact_urls(raw)
         changes = (*changes, CHANGE) if redacted else changes

@@ -1,5 +1,7 @@
 """What a tool is: data, and a function from its input model to its output model."""
 
+import logging
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -10,9 +12,12 @@ from pydantic import BaseModel, ValidationError
 
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.deadline import OnRetry
-from callers_mcp.api.errors import InvalidArguments
+from callers_mcp.api.errors import CallersError, InternalError, InvalidArguments
+from callers_mcp.api.json import type_name
 from callers_mcp.tools.schema import lean_schema
 from callers_mcp.untrusted import quote
+
+logger = logging.getLogger(__name__)
 
 InputT = TypeVar("InputT", bound=BaseModel)
 OutputT = TypeVar("OutputT", bound=BaseModel)
@@ -22,6 +27,17 @@ ADDED_BY_HOSTS = frozenset({"toolCallId", "sessionId", "action", "chatInput", "t
 
 MAX_RESULT_CHARACTERS = 500_000
 """Says to Claude Code that a big raw answer is meant; it would cut it, or move it into a file."""
+
+
+_NAMED = 3  # wrong arguments that are named one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call gives: the structured content, and the same as text blocks."""
+
+    structured: dict[str, Any]
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +78,29 @@ class Tool(Generic[InputT, OutputT]):
             _meta={"anthropic/maxResultSizeChars": MAX_RESULT_CHARACTERS},
         )
 
-    def parse(self, arguments: Mapping[str, Any] | None) -> InputT:
-        """Check a call's arguments.
+    async def call(
+        self, arguments: Mapping[str, Any] | None, client: CallersClient, on_retry: OnRetry | None = None
+    ) -> Answer:
+        """Check the arguments, do the work, and render what came out.
+
+        Raises:
+            CallersError: See ``callers_mcp.api.errors``; a bug of ours is ``InternalError``, and in the log.
+        """
+        try:
+            output = await self.run(self.parse(arguments, client.mask), client, on_retry)
+            return Answer(output.model_dump(), tuple(self.texts(output)))
+        except CallersError:
+            raise
+        except Exception:
+            reference = secrets.token_hex(4)
+            logger.exception("internal error %s in %s", reference, self.name)
+            raise InternalError(
+                "This is a bug in callers-mcp, not in the call; trying again will hardly help. Report it with "
+                f"reference {reference}, which stands in the server's log."
+            ) from None
+
+    def parse(self, arguments: Mapping[str, Any] | None, mask: Callable[[str], str]) -> InputT:
+        """Check a call's arguments; what is quoted of them goes through ``mask``.
 
         Raises:
             InvalidArguments: What is wrong, and what is expected.
@@ -72,18 +109,22 @@ class Tool(Generic[InputT, OutputT]):
         try:
             return self.input_model.model_validate(given)
         except ValidationError as error:
-            wrong = [self._explain(details["type"], str(details["loc"][0]), given) for details in error.errors()]
-            raise InvalidArguments(" ".join(wrong)) from None
+            problems = error.errors()
+            wrong = [
+                self._explain(details["type"], str(details["loc"][0]), given, mask) for details in problems[:_NAMED]
+            ]
+            more = [f"{len(problems) - _NAMED} more arguments are wrong."] if len(problems) > _NAMED else []
+            raise InvalidArguments(" ".join(wrong + more)) from None
 
-    def _explain(self, kind: str, name: str, given: Mapping[str, Any]) -> str:
+    def _explain(self, kind: str, name: str, given: Mapping[str, Any], mask: Callable[[str], str]) -> str:
         if kind == "extra_forbidden":
             from difflib import get_close_matches
 
             near = get_close_matches(name.lower(), self.expects, 1, 0.5)
             did_you_mean = f", did you mean {near[0]}?" if near else "."
-            return f"Unknown argument {quote(name, 60)}{did_you_mean} Accepted: {', '.join(self.expects)}."
+            return f"Unknown argument {quote(mask(name), 60)}{did_you_mean} Accepted: {', '.join(self.expects)}."
         if kind == "missing":
             return f"{name} is missing: it takes {self.expects[name]}."
         value = given[name]
-        shown = quote(value, 60) if isinstance(value, str) else f"of type {type(value).__name__}"
+        shown = quote(mask(value), 60) if isinstance(value, str) else f"({type_name(value)})"
         return f"{name} {shown} is not valid: it takes {self.expects[name]}."
