@@ -1,7 +1,9 @@
-"""Logs: to stderr alone, and never with the key in them."""
+"""Logs: to stderr alone, never with the key in them, and never at the price of an answer."""
 
 import logging
-import sys
+import os
+import select
+from contextlib import suppress
 
 from callers_mcp.api.errors import NotConfigured
 from callers_mcp.api.json import MASK
@@ -9,20 +11,42 @@ from callers_mcp.api.key import KeySource
 from callers_mcp.settings import Settings
 
 
-def configure(settings: Settings, *, quiet: bool = False) -> None:
+def configure(settings: Settings, *, command: bool = False) -> None:
     """Send our records from ``CALLERS_LOG_LEVEL`` up to stderr, and warnings of the libraries.
 
-    The libraries stay at WARNING even where ours are at DEBUG: their lines hold headers. ``quiet`` is for commands that
-    print their result themselves: what is below WARNING is shown only where the operator asks for DEBUG.
+    The libraries stay at WARNING even where ours are at DEBUG: their lines hold headers.
+
+    Args:
+        settings: The level, the key to mask, and the notices, which are logged here.
+        command: For a command that prints its own result and notices: what is below WARNING is shown at DEBUG alone.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler()
     handler.setFormatter(_MaskingFormatter(settings))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    level = "WARNING" if quiet and settings.log_level == "INFO" else settings.log_level
+    level = "WARNING" if command and settings.log_level == "INFO" else settings.log_level
     logging.getLogger("callers_mcp").setLevel(level)
     logging.getLogger("stamina").setLevel(logging.ERROR)  # says of each retry what our own line says
-    for notice in () if quiet else settings.notices:
+    for notice in () if command else settings.notices:
         logging.getLogger(__name__).warning(notice)
+
+
+class _StderrHandler(logging.Handler):
+    """Writes to stderr what it takes at once, and drops the rest: a host that never reads it must not stop us."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError, ValueError):  # there is no stderr, and nobody to tell
+            self._write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+
+    def _write(self, line: bytes) -> None:
+        if not hasattr(select, "poll"):  # Windows can't tell
+            os.write(2, line)
+            return
+        poll = select.poll()
+        poll.register(2, select.POLLOUT)
+        for start in range(0, len(line), select.PIPE_BUF):
+            if not poll.poll(0):
+                return
+            os.write(2, line[start : start + select.PIPE_BUF])
 
 
 class _MaskingFormatter(logging.Formatter):

@@ -1,6 +1,5 @@
 """``callers-mcp check``: what is configured, and whether the API answers."""
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -17,49 +16,45 @@ def check(campaign_id: str | None) -> None:
 
     Exit code: 0 all is well; 1 something was found; 2 wrong settings or a malformed id.
     """
-    import anyio
-
     from callers_mcp import logs
-    from callers_mcp.api.errors import CallersError
-    from callers_mcp.cli.configuration import load_settings
+    from callers_mcp.api.client import CallersClient
+    from callers_mcp.api.errors import CallersError, InvalidArguments
+    from callers_mcp.cli.configuration import load_settings, run
     from callers_mcp.tools.get_campaign import GET_CAMPAIGN
 
     settings = load_settings()
-    logs.configure(settings, quiet=True)
-    arguments = None
+    logs.configure(settings, command=True)
+    client = CallersClient(settings)
     if campaign_id is not None:
         try:
-            arguments = GET_CAMPAIGN.parse({"campaign_id": campaign_id})
-        except CallersError as error:
-            raise click.UsageError(str(error)) from None
+            GET_CAMPAIGN.parse({"campaign_id": campaign_id}, client.mask)
+        except InvalidArguments as error:
+            raise click.UsageError(error.message) from None
     findings = _configuration(settings)
 
     async def ask() -> str:
-        from callers_mcp.api.client import CallersClient
-
-        async with CallersClient(settings) as client:
-            started = time.perf_counter()
-            if arguments:
-                output = await GET_CAMPAIGN.run(arguments, client, None)
-                what = f"campaign {arguments.campaign_id} found: {output.summary.headline}"
-            else:
+        async with client:
+            if campaign_id is None:
                 status = await client.probe()
-                what = (
-                    f"answers (status {status} to a request without a key); the key is not tested: give --campaign-id"
-                )
-            return f"{what} [{(time.perf_counter() - started) * 1000:.0f} ms]"
+                return f"answers (status {status} without a key); the key is not tested: give --campaign-id"
+            answer = await GET_CAMPAIGN.call({"campaign_id": campaign_id}, client)
+            return f"campaign {campaign_id} found. {answer.structured['summary']['headline']}"
 
-    try:
-        _line("API", anyio.run(ask))
-    except CallersError as error:
-        _line("API", str(error), good=False)
-        findings += 1
-    sys.exit(1 if findings else 0)
+    async def report() -> int:
+        started = time.perf_counter()
+        try:
+            _line("API", f"{await ask()} [{(time.perf_counter() - started) * 1000:.0f} ms]")
+        except CallersError as error:
+            _line("API", client.mask(error.message), good=False)
+            return 1
+        return 1 if findings else 0
+
+    run(report)
 
 
 def _configuration(settings: "Settings") -> int:
     """Print what is configured; return how many findings there are."""
-    from callers_mcp.api.connection import proxy_variables
+    from callers_mcp.api.connection import proxy_name
     from callers_mcp.api.errors import NotConfigured
     from callers_mcp.api.key import KeySource, require_filled_in
     from callers_mcp.settings import MAIN, Settings, variable
@@ -73,14 +68,15 @@ def _configuration(settings: "Settings") -> int:
         _line("API key", f"not set. {error}", good=False)
         findings += 1
     _line("Base URL", settings.base_url)
-    if settings.base_url_is_loopback:
-        _line("Proxy", "none, as the API is on this machine")
-    else:
-        _line("Proxy", f"as {', '.join(named)} says" if (named := proxy_variables()) else "none in the environment")
+    _line("Proxy", proxy_name(settings) or "none")
     try:
         require_filled_in(settings, "sub_organization_id", "sub_organizations")
         _line("Looks into", settings.sub_organization_id or MAIN)
-        _line("May look into", ", ".join(settings.sub_organizations or ["anywhere that the key may"]))
+        allowed = settings.sub_organizations
+        _line("May look into", ", ".join(allowed or ["anywhere that the key may"]))
+        if allowed and (settings.sub_organization_id or MAIN) not in allowed:
+            _line("Looks into", f"a call that names no sub-organization is refused: {MAIN} is not allowed", good=False)
+            findings += 1
     except NotConfigured as error:
         _line("Looks into", str(error), good=False)
         findings += 1

@@ -1,6 +1,8 @@
-"""Reading the settings for a command, and ending it where they are wrong."""
+"""How a command begins and ends: its settings, its event loop, its exit code."""
 
+import os
 import sys
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -28,3 +30,16 @@ def load_settings(sandbox: "Sandbox | None" = None) -> "Settings":
     except SettingsError as error:
         click.echo(f"callers-mcp: {error}", err=True)
         sys.exit(2)
+
+
+def run(command: Callable[[], Awaitable[int]]) -> None:
+    """Run ``command``, and end the process with the exit code that it returns."""
+    import anyio
+
+    async def run_and_end() -> None:
+        code = await command()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # without waiting for a thread that is still resolving a name
+
+    anyio.run(run_and_end)

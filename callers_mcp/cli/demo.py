@@ -62,6 +62,8 @@ def _next_step() -> None:
     command, *arguments = server_command()
     click.echo()
     click.secho("Next: put it into Claude Desktop", bold=True)
+    if "archive-v0" in Path(command).parts:  # where uvx keeps what it runs once
+        click.echo("This installation may be cleaned away; first install one to stay, such as by: uv tool install .")
     click.echo("Settings > Developer > Edit Config opens claude_desktop_config.json. For the sample campaigns:")
     click.echo(_snippet(command, [*arguments, "--sandbox"], None))
     click.echo("With your API key:")

@@ -1,7 +1,5 @@
 """``callers-mcp get``: one look-up, for scripts."""
 
-import sys
-
 import click
 
 
@@ -15,29 +13,29 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None) -> Non
 
     Exit code: 0 found; 1 the look-up failed; 2 a malformed id, wrong usage, wrong settings or no key.
     """
-    import anyio
-
     from callers_mcp import logs
     from callers_mcp.api.client import CallersClient
     from callers_mcp.api.errors import CallersError, InvalidArguments, NotConfigured
-    from callers_mcp.campaign.text import raw_text, summary_text
-    from callers_mcp.cli.configuration import load_settings
-    from callers_mcp.tools.get_campaign import GET_CAMPAIGN, GetCampaignOutput
+    from callers_mcp.campaign.text import raw_text
+    from callers_mcp.cli.configuration import load_settings, run
+    from callers_mcp.tools.get_campaign import GET_CAMPAIGN
 
     settings = load_settings()
-    logs.configure(settings, quiet=True)
+    logs.configure(settings, command=True)
+    for notice in settings.notices:
+        click.echo(f"callers-mcp: {notice}", err=True)
 
-    async def look_up() -> GetCampaignOutput:
+    async def look_up() -> int:
         async with CallersClient(settings) as client:
-            arguments = GET_CAMPAIGN.parse({"campaign_id": campaign_id, "sub_organization_id": sub_organization})
-            return await GET_CAMPAIGN.run(arguments, client, None)
+            try:
+                answer = await GET_CAMPAIGN.call(
+                    {"campaign_id": campaign_id, "sub_organization_id": sub_organization}, client
+                )
+            except CallersError as error:
+                click.echo(f"callers-mcp: {client.mask(error.message)}", err=True)
+                return 2 if isinstance(error, InvalidArguments | NotConfigured) else 1
+        summary, raw = answer.texts
+        click.echo(raw_text(answer.structured) if form == "json" else raw if form == "raw" else summary)
+        return 0
 
-    try:
-        output = anyio.run(look_up)
-    except CallersError as error:
-        click.echo(f"callers-mcp: {error}", err=True)
-        sys.exit(2 if isinstance(error, InvalidArguments | NotConfigured) else 1)
-    if form == "json":
-        click.echo(raw_text(output.model_dump()))
-    else:
-        click.echo(raw_text(output.raw) if form == "raw" else summary_text(output.summary))
+    run(look_up)
