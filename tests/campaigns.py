@@ -165,7 +165,8 @@ _LINES = (
     "Status: (?:running|new chats paused|completed|stopped|not started|unknown)",
     "Direction: (?:outbound|inbound)",
     rf"(?:First interaction|Completed): {_TIME}",
-    rf"Calling days: (?:every day|{_VALUE}(?:(?:, | and | to ){_VALUE})*(?: and \d+ more)?)(?:; today is (?:not )?one of them)?",
+    rf"Calling days: (?:every day|{_VALUE}(?:(?:, | and | to ){_VALUE})*)"
+    r"(?: and \d+ more)?(?:; today is (?:not )?one of them)?",
     rf"Time zone: {_VALUE}(?: \(local time [0-9T:+-]+\))?",
     rf"(?:Language|Incoming number|Organization): {_VALUE}",
     rf"(?:Approved countries|Calls from|Webhooks go to): {_LISTED}",
