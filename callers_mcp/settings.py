@@ -38,31 +38,35 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=False
     )
 
-    api_key: SecretStr | None = Field(None, description="the organization's API key, one line of visible ASCII")
-    api_key_file: Path | None = Field(None, description="a file with the key, read again when it changes")
+    api_key: SecretStr | None = Field(default=None, description="the organization's API key, one line of visible ASCII")
+    api_key_file: Path | None = Field(default=None, description="a file with the key, read again when it changes")
     base_url: str = Field(
-        "https://api.callers.ai",
+        default="https://api.callers.ai",
         description="an https URL, or http on loopback, without user info, query or fragment",
     )
     sub_organization_id: str | None = Field(
-        None, description="the place to look into when a call names none: a sub-organization's id, or main"
+        default=None, description="the place to look into when a call names none: a sub-organization's id, or main"
     )
     sub_organizations: Annotated[tuple[str, ...] | None, NoDecode] = Field(
-        None, description="the only places that may be looked into: ids and the word main, comma separated"
+        default=None, description="the only places that may be looked into: ids and the word main, comma separated"
     )
     timeout: float = Field(
-        30.0, gt=0, le=600, allow_inf_nan=False, description="seconds for a whole look-up, more than 0, at most 600"
+        default=30.0,
+        gt=0,
+        le=600,
+        allow_inf_nan=False,
+        description="seconds for a whole look-up, more than 0, at most 600",
     )
-    max_attempts: int = Field(3, ge=1, le=10, description="tries of one look-up, 1 to 10")
-    max_connections: int = Field(100, ge=1, le=1000, description="connections to the API at once, 1 to 1000")
+    max_attempts: int = Field(default=3, ge=1, le=10, description="tries of one look-up, 1 to 10")
+    max_connections: int = Field(default=100, ge=1, le=1000, description="connections to the API at once, 1 to 1000")
     max_body_bytes: int = Field(
-        1_048_576, ge=1024, le=67_108_864, description="largest answer in bytes, decompressed, 1024 to 67108864"
+        default=1_048_576, ge=1024, le=67_108_864, description="largest answer in bytes, decompressed, 1024 to 67108864"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
-        "INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
+        default="INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
     )
     redact_urls: bool = Field(
-        False, description="on or off: whether webhook and Slack URLs in raw keep scheme and host alone"
+        default=False, description="on or off: whether webhook and Slack URLs in raw keep scheme and host alone"
     )
 
     _unresolved: tuple[str, ...] = PrivateAttr(())

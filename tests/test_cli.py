@@ -115,6 +115,7 @@ def test_get_says_on_stderr_what_failed(
         ([], {"CALLERS_API_KEY": "", "CALLERS_API_KEY_FILE": "/nonexistent"}, 1, "CALLERS_API_KEY_FILE"),
         ([], {"CALLERS_BASE_URL": "http://127.0.0.1:9"}, 1, "refused"),
         ([], {"CALLERS_TIMEOTU": "3"}, 1, "did you mean CALLERS_TIMEOUT?"),
+        ([], {"CALLERS_SUB_ORGANIZATIONS": "a,b"}, 1, "a call that names no sub-organization is refused"),
         ([], {"CALLERS_SUB_ORGANIZATION_ID": "${x}"}, 1, "CALLERS_SUB_ORGANIZATION_ID"),
         ([], {"CALLERS_MAX_ATTEMPTS": "2", "CALLERS_SUB_ORGANIZATIONS": "main,b"}, 0, "CALLERS_MAX_ATTEMPTS: 2"),
     ],
@@ -144,6 +145,36 @@ def test_check_shows_no_key_and_sends_none_without_a_campaign(sandbox_environmen
     assert "planted-key-123" not in out + errors
     assert "set, from CALLERS_API_KEY" in out
     assert "status 401" in out
+
+
+def test_get_prints_any_script_wherever_its_output_goes(sandbox_environment: dict[str, str]) -> None:
+    odd = sandbox_environment | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    code, out, errors = run("get", WITH_PROBLEMS, "--sub-organization", "\u2603", environment=odd)
+    assert (code, out) == (2, "")
+    assert "\u2603" in errors
+    assert "Traceback" not in errors
+
+
+def test_get_says_which_settings_it_ignores(sandbox_environment: dict[str, str]) -> None:
+    environment = sandbox_environment | {"CALLERS_TIMEOUTT": "1", "CALLERS_MAX_ATTEMPTS": "${x}"}
+    code, _, errors = run("get", CAMPAIGN_ID, environment=environment)
+    assert code == 0
+    assert "did you mean CALLERS_TIMEOUT?" in errors
+    assert "CALLERS_MAX_ATTEMPTS" in errors
+
+
+def test_get_ends_at_its_deadline_whatever_the_resolver_does() -> None:
+    code = """
+import socket, sys, time
+socket.getaddrinfo = lambda *a, **k: time.sleep(600)
+sys.argv = ["callers-mcp", "get", "665f1c2ab1e4a9d0c7f3b801"]
+from callers_mcp.cli import main
+main()
+"""
+    with Pipe(environment={"CALLERS_API_KEY": "key", "CALLERS_TIMEOUT": "0.2"}, code=code) as pipe:
+        exit_code, errors = pipe.end()
+    assert exit_code == 1
+    assert "within 0.2 seconds" in errors
 
 
 def test_the_sandbox_command_serves_what_it_says_and_ends_quietly() -> None:

@@ -101,6 +101,32 @@ def test_a_signal_ends_it_with_at_most_one_line(number: signal.Signals, codes: s
     assert "Traceback" not in errors
 
 
+@POSIX
+def test_ctrl_c_is_quiet_while_it_is_still_loading() -> None:
+    code = """
+import os, signal, sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name in ("click", "mcp"):
+            os.kill(os.getpid(), signal.SIGINT)
+from callers_mcp.cli import main
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["callers-mcp"]
+main()
+"""
+    with Pipe(code=code) as pipe:
+        assert pipe.end() == (130, "")
+
+
+def test_a_host_that_never_reads_stderr_gets_its_answers(sandbox_environment: dict[str, str]) -> None:
+    with Pipe(environment=sandbox_environment) as pipe:
+        pipe.handshake()
+        for _ in range(350):  # a long line of the log each: together more than a pipe holds
+            assert pipe.call({"campaign_id": CAMPAIGN_ID, "sub_organization_id": "x" * 128})["isError"]
+        pipe.stdin.close()
+        assert pipe.process.wait(PATIENCE) == 0
+
+
 def test_what_a_library_prints_never_reaches_the_protocol(sandbox_environment: dict[str, str]) -> None:
     code = """
 import os, sys

@@ -36,7 +36,7 @@ class GetCampaignInput(BaseModel):
         description="The campaign's id, 24 hexadecimal digits; ask the user for it, never guess it."
     )
     sub_organization_id: Annotated[str | None, BeforeValidator(_sub_organization_id)] = Field(
-        None,
+        default=None,
         description="Id of the sub-organization that the campaign belongs to, only where the user names one; "
         '"main" is the main organization.',
     )
