@@ -10,7 +10,7 @@ import os
 import select
 import sys
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 from mcp.server.lowlevel import Server
@@ -35,7 +35,7 @@ async def _serve(server: Server[Any], stdin: int, stdout: int) -> None:
     lines = io.TextIOWrapper(io.BufferedReader(_Stdin(stdin)), encoding="utf-8", errors="replace")
     async with stdio_server(anyio.wrap_file(lines), _Stdout(stdout)) as (read_stream, write_stream):
         await server.run(read_stream, write_stream, server.create_initialization_options())
-    os._exit(0)
+    _end()
 
 
 class _Stdin(io.FileIO):
@@ -44,7 +44,7 @@ class _Stdin(io.FileIO):
     def readinto(self, buffer: Any, /) -> int | None:
         count = super().readinto(buffer)
         if count == 0:
-            timer = threading.Timer(_GRACE_SECONDS, os._exit, (0,))
+            timer = threading.Timer(_GRACE_SECONDS, _end)
             timer.daemon = True
             timer.start()
         return count
@@ -69,7 +69,7 @@ class _Stdout(anyio.AsyncFile[str]):
             count = self._binary.write(text.encode())
             self._binary.flush()
         except OSError:
-            os._exit(0)
+            _end()
         return count
 
 
@@ -78,4 +78,13 @@ def _end_with_reader(stdout: int) -> None:
     poll = select.poll()
     poll.register(stdout, 0)  # POLLERR and POLLHUP are always reported
     if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll()):
-        os._exit(0)
+        _end()
+
+
+_ending = threading.Lock()
+
+
+def _end() -> NoReturn:
+    """End the process; of several threads that find the host gone, the first does."""
+    _ending.acquire()
+    os._exit(0)

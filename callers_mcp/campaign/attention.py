@@ -24,12 +24,12 @@ def attention(campaign: Campaign, asked_for: str, now: datetime) -> list[str]:
         found.append("It was completed before its first interaction.")
     found += _time_problems("first interaction", "firstInteractionAt", first, campaign, now)
     found += _time_problems("completion", "completedAt", completed, campaign, now)
-    if campaign.timezone and campaign.timezone.strip() and not find_zone(campaign.timezone):
+    if campaign.timezone and not find_zone(campaign.timezone):
         found.append(f"Its time zone {quote(campaign.timezone, 60)} does not exist.")
     insecure = [
         f"Webhook {number} of {len(campaign.webhooks)} ({_where(url)}) is not https."
         for number, url in enumerate(campaign.webhooks, 1)
-        if not url.strip().lower().startswith("https://")
+        if url.strip() and not url.strip().lower().startswith("https://")
     ]
     found += insecure[:_MOST_WEBHOOKS]
     if len(insecure) > _MOST_WEBHOOKS:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
+from callers_mcp.untrusted import clean
+
 
 @dataclass(slots=True)
 class Moment:
@@ -91,10 +93,11 @@ class _Reader:
         if not isinstance(value, list):
             return []
         texts = [member for member in value if isinstance(member, str)]
-        if len(texts) < len(value):
-            self._campaign.mistyped.append(self._prefix + name)
-            self._campaign.has.discard(name)
-        return texts
+        if len(texts) == len(value):
+            return texts
+        self._campaign.mistyped.append(self._prefix + name)
+        self._campaign.has.discard(name)
+        return []
 
     def moment(self, name: str) -> Moment:
         # A value of another type still says that there was such a moment, which the status depends on.
@@ -119,7 +122,7 @@ def read_campaign(source: Mapping[str, JsonValue]) -> Campaign:
     campaign.first_interaction = reader.moment("firstInteractionAt")
     campaign.completed = reader.moment("completedAt")
     campaign.organization_id = reader.text("organizationId")
-    campaign.webhooks = [url for url in reader.texts("webhooks") if url.strip()]
+    campaign.webhooks = reader.texts("webhooks")
     campaign.slack_url = reader.text("slackUrl", nullable=True)
     campaign.is_incoming = reader.boolean("isIncoming")
     campaign.variables = reader.texts("variables")
@@ -127,13 +130,12 @@ def read_campaign(source: Mapping[str, JsonValue]) -> Campaign:
     campaign.incoming_phone_number = reader.text("incomingPhoneNumber", optional=True, nullable=True)
     campaign.group_id = reader.text("campaignGroupId", optional=True, nullable=True)
     campaign.group_name = reader.text("campaignGroupName", optional=True, nullable=True)
-    variables = source.get("variables", False)
-    campaign.variable_count = 0 if variables is None else len(variables) if isinstance(variables, list) else None
+    campaign.variable_count = len(campaign.variables) if "variables" in campaign.has else None
     call_params = reader.mapping("callParams")
     if call_params is not None:
         reader = _Reader(campaign, call_params, "callParams.")
         campaign.phones_from = reader.texts("phonesFrom")
-        campaign.timezone = reader.text("timezone", nullable=True)
+        campaign.timezone = clean(reader.text("timezone", nullable=True) or "").strip() or None
         campaign.days_of_week = reader.texts("daysOfWeek")
         campaign.language = reader.text("language", nullable=True)
         campaign.approved_countries = reader.texts("approvedCountries")

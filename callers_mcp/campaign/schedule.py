@@ -27,8 +27,8 @@ class Schedule(BaseModel):
     is_calling_day: bool | None
 
 
-def read_schedule(timezone: str | None, days: Sequence[str], now: datetime, *, all_days_read: bool = True) -> Schedule:
-    """Return the schedule as of ``now``, an aware time; without ``all_days_read`` there are days that are not text."""
+def read_schedule(timezone: str | None, days: Sequence[str], now: datetime) -> Schedule:
+    """Return the schedule as of ``now``, an aware time; ``timezone`` is cleaned."""
     zone = find_zone(timezone)
     local = now.astimezone(zone) if zone else None
     days = [cleaned for day in days if (cleaned := clean(day).strip())]
@@ -38,9 +38,9 @@ def read_schedule(timezone: str | None, days: Sequence[str], now: datetime, *, a
     if local and days:
         today = WEEK[local.weekday()]
         # With a day among them that can't be read, only a "yes" is certain.
-        is_calling_day = True if today in recognised else None if others or not all_days_read else False
+        is_calling_day = True if today in recognised else None if others else False
     return Schedule(
-        timezone=clean(timezone or "").strip() or None,
+        timezone=timezone,
         local_time=local.isoformat(timespec="minutes") if local else None,
         days=[day for day in WEEK if day in recognised] + others,
         is_calling_day=is_calling_day,

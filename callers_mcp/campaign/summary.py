@@ -72,9 +72,7 @@ def summarize(
     status = _status(campaign)
     direction = _direction(campaign)
     first, completed = campaign.first_interaction, campaign.completed
-    schedule = read_schedule(
-        campaign.timezone, campaign.days_of_week, now, all_days_read="callParams.daysOfWeek" not in campaign.mistyped
-    )
+    schedule = read_schedule(campaign.timezone, campaign.days_of_week, now)
     since_first, since_completion = _days_since(first, now), _days_since(completed, now)
     return CampaignSummary(
         headline=_headline(campaign, status, direction, schedule, since_first, since_completion),

@@ -41,7 +41,7 @@ def _redact(value: JsonValue, secretive: bool) -> JsonValue:
     if isinstance(value, dict):
         redacted: dict[str, JsonValue] = {}
         for name, member in value.items():
-            shown = _redact_url(name) if secretive and "://" in name else name
+            shown = _redact_url(name) if secretive and "/" in name else name
             while shown in redacted:  # two URLs of one host
                 shown += "'"
             redacted[shown] = _redact(member, secretive or _is_secretive(name))
