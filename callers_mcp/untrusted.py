@@ -34,6 +34,7 @@ def _flag(region: str) -> str:
 
 _FLAGS = "|".join(_flag(region) for region in ("gbeng", "gbsct", "gbwls"))
 
+_flags = re.compile(_FLAGS)
 _control = re.compile(f"[{_CONTROLS}]")
 _dropped = re.compile(f"[{_INVISIBLE}{_TAGS}]")
 _stray_tag = re.compile(f"({_FLAGS})|[{_TAGS}]")
@@ -50,7 +51,7 @@ def clean(text: str) -> str:
 
 def has_hidden(text: str) -> bool:
     """Tell whether ``text`` holds invisible or direction-changing characters, the three registered flags apart."""
-    return not text.isascii() and any(_dropped.search(part) for part in re.split(_FLAGS, text))
+    return _dropped.search(text) is not None and _dropped.search(_flags.sub("", text)) is not None
 
 
 def shorten(text: str, limit: int) -> str:

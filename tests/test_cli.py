@@ -60,12 +60,14 @@ def _timeless(text: str) -> str:
     return re.sub(r"\d{4}-\d\d-\d\dT\S+", "TIME", text)
 
 
+@pytest.mark.measured
 def test_get_json_is_the_structured_content(sandbox_environment: dict[str, str]) -> None:
     code, out, _ = run("get", CAMPAIGN_ID, "--json", environment=sandbox_environment)
     assert code == 0
     assert json.loads(out)["summary"]["id"] == json.loads(out)["raw"]["id"] == CAMPAIGN_ID
 
 
+@pytest.mark.measured
 def test_get_raw_is_the_raw_json_alone(sandbox_environment: dict[str, str]) -> None:
     code, out, _ = run("get", WITH_PROBLEMS, "--raw", environment=sandbox_environment)
     assert code == 0
@@ -88,9 +90,7 @@ def test_get_looks_into_a_sub_organization(sandbox_environment: dict[str, str]) 
         (["nonsense"], {}, 2, "24 hexadecimal digits"),
         ([CAMPAIGN_ID, "--sub-organization", "a b"], {}, 2, "sub_organization_id"),
         ([], {}, 2, "Missing argument"),
-        ([CAMPAIGN_ID, "--nonsense"], {}, 2, "No such option"),
         ([CAMPAIGN_ID], {"CALLERS_API_KEY": ""}, 2, "CALLERS_API_KEY"),
-        ([CAMPAIGN_ID], {"CALLERS_API_KEY": "${KEY}"}, 2, "CALLERS_API_KEY"),
         ([CAMPAIGN_ID], {"CALLERS_API_KEY": "wrong"}, 1, "refused the API key"),
         ([CAMPAIGN_ID], {"CALLERS_TIMEOUT": "soon"}, 2, "CALLERS_TIMEOUT"),
     ],
@@ -109,7 +109,6 @@ def test_get_says_on_stderr_what_failed(
     [
         ([], {}, 0, "the key is not tested"),
         (["--campaign-id", CAMPAIGN_ID], {}, 0, "Running outbound campaign"),
-        (["--campaign-id", "0" * 24], {}, 1, "No campaign"),
         (["--campaign-id", CAMPAIGN_ID], {"CALLERS_API_KEY": "wrong"}, 1, "refused the API key"),
         ([], {"CALLERS_API_KEY": ""}, 1, "API key: not set"),
         ([], {"CALLERS_API_KEY": "", "CALLERS_API_KEY_FILE": "/nonexistent"}, 1, "CALLERS_API_KEY_FILE"),
@@ -134,12 +133,14 @@ def test_check_says_line_by_line_what_it_found(
     ("arguments", "environment"),
     [([], {"CALLERS_BASE_URL": "http://example.com"}), (["--campaign-id", "nonsense"], {})],
 )
+@pytest.mark.measured
 def test_check_ends_with_2_where_settings_or_usage_are_wrong(arguments: list[str], environment: dict[str, str]) -> None:
     code, out, errors = run("check", *arguments, environment=environment)
     assert (code, out) == (2, "")
     assert "Traceback" not in errors
 
 
+@pytest.mark.measured
 def test_check_shows_no_key_and_sends_none_without_a_campaign(sandbox_environment: dict[str, str]) -> None:
     _, out, errors = run("check", environment=sandbox_environment | {"CALLERS_API_KEY": "planted-key-123"})
     assert "planted-key-123" not in out + errors
@@ -155,6 +156,7 @@ def test_get_prints_any_script_wherever_its_output_goes(sandbox_environment: dic
     assert "Traceback" not in errors
 
 
+@pytest.mark.measured
 def test_get_says_which_settings_it_ignores(sandbox_environment: dict[str, str]) -> None:
     environment = sandbox_environment | {"CALLERS_TIMEOUTT": "1", "CALLERS_MAX_ATTEMPTS": "${x}"}
     code, _, errors = run("get", CAMPAIGN_ID, environment=environment)
@@ -177,6 +179,7 @@ main()
     assert "within 0.2 seconds" in errors
 
 
+@pytest.mark.measured
 def test_the_sandbox_command_serves_what_it_says_and_ends_quietly() -> None:
     with Pipe("sandbox") as pipe:
         lines = [pipe.stdout.readline().decode().strip() for _ in range(4)]
@@ -187,6 +190,7 @@ def test_the_sandbox_command_serves_what_it_says_and_ends_quietly() -> None:
         assert pipe.end() == (130, "")
 
 
+@pytest.mark.measured
 def test_a_port_that_is_taken_is_said_in_a_line(sandbox: Sandbox) -> None:
     port = sandbox.base_url.rpartition(":")[2]
     code, out, errors = run("sandbox", "--port", port)
@@ -195,12 +199,14 @@ def test_a_port_that_is_taken_is_said_in_a_line(sandbox: Sandbox) -> None:
     assert errors.count("\n") == 1
 
 
+@pytest.mark.measured
 def test_sandbox_goes_with_the_server_alone() -> None:
     code, _, errors = run("--sandbox", "check")
     assert code == 2
     assert "--sandbox" in errors
 
 
+@pytest.mark.measured
 def test_a_wrong_setting_ends_the_server_with_one_line() -> None:
     code, out, errors = run(environment={"CALLERS_BASE_URL": "ftp://example.com"})
     assert (code, out) == (2, "")
@@ -208,6 +214,7 @@ def test_a_wrong_setting_ends_the_server_with_one_line() -> None:
     assert "CALLERS_BASE_URL" in errors
 
 
+@pytest.mark.measured
 def test_the_demo_shows_every_kind_of_campaign_and_ends_with_a_snippet_that_works() -> None:
     code, out, errors = run("demo")
     assert (code, errors) == (0, "")
@@ -234,6 +241,7 @@ def test_the_demo_shows_every_kind_of_campaign_and_ends_with_a_snippet_that_work
     assert sample_ids() in json.loads(answer.stdout)["result"]["instructions"]
 
 
+@pytest.mark.measured
 def test_the_demo_can_be_cut_off(tmp_path: Path) -> None:
     with Pipe("demo") as pipe:
         pipe.stdout.readline()

@@ -19,6 +19,7 @@ main()
 """
 
 
+@pytest.mark.measured
 def test_it_ends_with_0_and_nothing_to_say_when_stdin_closes(sandbox_environment: dict[str, str]) -> None:
     with Pipe(environment=sandbox_environment) as pipe:
         pipe.handshake()
@@ -54,6 +55,7 @@ def test_it_ends_when_stdin_closes_while_a_thread_waits_for_the_resolver() -> No
         assert pipe.end() == (0, "")
 
 
+@pytest.mark.measured
 def test_it_ends_when_stdin_closes_while_nobody_reads_what_it_writes() -> None:
     body = b'{"filler": "%s"}' % (b"x" * 500_000)  # more than a pipe holds
     with HeldApi(body) as api, Pipe(environment=api.environment) as pipe:
@@ -65,6 +67,7 @@ def test_it_ends_when_stdin_closes_while_nobody_reads_what_it_writes() -> None:
 
 
 @POSIX
+@pytest.mark.measured
 def test_it_ends_when_the_host_closes_its_stdout_alone(sandbox_environment: dict[str, str]) -> None:
     with Pipe(environment=sandbox_environment) as pipe:
         pipe.handshake()
@@ -73,6 +76,7 @@ def test_it_ends_when_the_host_closes_its_stdout_alone(sandbox_environment: dict
 
 
 @POSIX
+@pytest.mark.measured
 def test_it_ends_when_its_stdout_breaks_while_it_answers() -> None:
     with HeldApi(held=CAMPAIGN_ID) as api, Pipe(environment=api.environment) as pipe:
         pipe.handshake()

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = sorted(set(re.findall(r"^\| `(callers-mcp.*?)` \|", README, re.MULTILINE)))
 SERVING = {"callers-mcp", "callers-mcp --sandbox", "callers-mcp sandbox --port 8080"}
+DEMO = "callers-mcp demo"  # run by test_cli.py
 RUN_ELSEWHERE = {
     "python3 -m venv": ".ci/run, in an empty environment: it installs packages",
     "uvx ": "the same installation by another tool",
@@ -26,7 +27,7 @@ RUN_ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in SERVING])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in SERVING | {DEMO}])
 def test_a_command_of_the_table_ends_well(command: str, sandbox_environment: dict[str, str]) -> None:
     arguments = command.replace("ID", CAMPAIGN_ID).split()[1:]
     with Pipe(*arguments, environment=sandbox_environment) as pipe:
@@ -37,9 +38,7 @@ def test_a_command_of_the_table_ends_well(command: str, sandbox_environment: dic
 
 def test_the_serving_commands_of_the_table_serve() -> None:
     assert set(COMMANDS) >= SERVING
-    for arguments in ([], ["--sandbox"]):
-        with Pipe(*arguments) as pipe:
-            assert pipe.handshake()["serverInfo"]["name"] == "callers-mcp"
+    # The other two are what test_protocol.py runs.
     with Pipe("sandbox", "--port", "8080") as pipe:
         assert b"simulated Callers API" in pipe.stdout.readline() or b"8080" in pipe.end()[1].encode()
 

@@ -139,11 +139,12 @@ def measure(command: list[str], environment: dict[str, str], calls: int) -> dict
         latencies.append((time.perf_counter() - sent) * 1000)
     figures["p50 of a call, ms"] = statistics.median(latencies)
     started = time.perf_counter()
-    for _ in range(IN_FLIGHT):
+    in_flight = min(IN_FLIGHT, calls)
+    for _ in range(in_flight):
         pipe.send("tools/call", CALL)
     for number in range(calls * 2):
         pipe.receive()
-        if number < calls * 2 - IN_FLIGHT:
+        if number < calls * 2 - in_flight:
             pipe.send("tools/call", CALL)
     figures[f"calls a second, {IN_FLIGHT} in flight"] = calls * 2 / (time.perf_counter() - started)
     figures["peak memory, MiB"] = pipe.peak_memory()
@@ -160,10 +161,11 @@ def main() -> None:
     url = f"http://127.0.0.1:{start_upstream()}"
     environment = os.environ | {"CALLERS_API_KEY": "k" * 32, "CALLERS_BASE_URL": url}
     rounds: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in SERVERS}
-    for number in range(options.rounds + 1):
+    warm_up = 1 if options.rounds > 1 else 0
+    for number in range(options.rounds + warm_up):
         for name, command in SERVERS.items():
             for figure, value in measure(command, environment, options.calls).items():
-                if number:  # the first round warms the caches
+                if number >= warm_up:  # the first round warms the caches
                     rounds[name][figure].append(value)
     ours, bare = (rounds[name] for name in SERVERS)
     print("| median of each figure | " + " | ".join(SERVERS) + " | ratio |\n| --- | --- | --- | --- |")
