@@ -30,23 +30,28 @@ def configure(settings: Settings, *, command: bool = False) -> None:
         logging.getLogger(__name__).warning(notice)
 
 
+_PIECE = getattr(select, "PIPE_BUF", 4096)  # bytes that a pipe which has room takes without blocking
+
+
 class _StderrHandler(logging.Handler):
     """Writes to stderr what it takes at once, and drops the rest: a host that never reads it must not stop us."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._poll = None
+        if hasattr(select, "poll"):  # not on Windows
+            self._poll = select.poll()
+            self._poll.register(2, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError, ValueError):  # there is no stderr, and nobody to tell
             self._write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
 
     def _write(self, line: bytes) -> None:
-        if not hasattr(select, "poll"):  # Windows can't tell
-            os.write(2, line)
-            return
-        poll = select.poll()
-        poll.register(2, select.POLLOUT)
-        for start in range(0, len(line), select.PIPE_BUF):
-            if not poll.poll(0):
+        for start in range(0, len(line), _PIECE):
+            if self._poll and not self._poll.poll(0):
                 return
-            os.write(2, line[start : start + select.PIPE_BUF])
+            os.write(2, line[start : start + _PIECE])
 
 
 class _MaskingFormatter(logging.Formatter):

@@ -51,6 +51,8 @@ def clean(text: str) -> str:
 
 def has_hidden(text: str) -> bool:
     """Tell whether ``text`` holds invisible or direction-changing characters, the three registered flags apart."""
+    if text.isascii():
+        return False
     return _dropped.search(text) is not None and _dropped.search(_flags.sub("", text)) is not None
 
 

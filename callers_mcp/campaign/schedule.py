@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
@@ -51,8 +52,6 @@ def find_zone(name: str | None) -> tzinfo | None:
     """Return the IANA time zone ``name``, or ``None`` where there is none such."""
     if not name or not _zone_name.fullmatch(name):
         return None
-    from zoneinfo import ZoneInfo
-
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown; not a zone's file; a folder of zones
