@@ -179,7 +179,6 @@ main()
     assert "within 0.2 seconds" in errors
 
 
-@pytest.mark.measured
 def test_the_sandbox_command_serves_what_it_says_and_ends_quietly() -> None:
     with Pipe("sandbox") as pipe:
         lines = [pipe.stdout.readline().decode().strip() for _ in range(4)]
@@ -190,7 +189,6 @@ def test_the_sandbox_command_serves_what_it_says_and_ends_quietly() -> None:
         assert pipe.end() == (130, "")
 
 
-@pytest.mark.measured
 def test_a_port_that_is_taken_is_said_in_a_line(sandbox: Sandbox) -> None:
     port = sandbox.base_url.rpartition(":")[2]
     code, out, errors = run("sandbox", "--port", port)
@@ -199,7 +197,6 @@ def test_a_port_that_is_taken_is_said_in_a_line(sandbox: Sandbox) -> None:
     assert errors.count("\n") == 1
 
 
-@pytest.mark.measured
 def test_sandbox_goes_with_the_server_alone() -> None:
     code, _, errors = run("--sandbox", "check")
     assert code == 2
@@ -241,7 +238,6 @@ def test_the_demo_shows_every_kind_of_campaign_and_ends_with_a_snippet_that_work
     assert sample_ids() in json.loads(answer.stdout)["result"]["instructions"]
 
 
-@pytest.mark.measured
 def test_the_demo_can_be_cut_off(tmp_path: Path) -> None:
     with Pipe("demo") as pipe:
         pipe.stdout.readline()

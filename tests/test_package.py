@@ -52,6 +52,12 @@ print(sorted(unneeded & set(sys.modules)))
     assert done.stdout == "[]\n"
 
 
+def test_a_look_up_from_the_command_line_does_without_the_sdk() -> None:
+    code = "import sys, callers_mcp.tools.get_campaign; print(sorted({'mcp', 'mcp_types'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_the_package_itself_loads_nothing() -> None:
     code = "import sys; before = set(sys.modules); import callers_mcp; print(set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,10 +4,8 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from mcp_types import Tool as WireTool
-from mcp_types import ToolAnnotations
 from pydantic import BaseModel, ValidationError
 
 from callers_mcp.api.client import CallersClient
@@ -16,6 +14,9 @@ from callers_mcp.api.errors import CallersError, InternalError, InvalidArguments
 from callers_mcp.api.json import type_name
 from callers_mcp.tools.schema import lean_schema
 from callers_mcp.untrusted import quote
+
+if TYPE_CHECKING:
+    from mcp_types import Tool as WireTool
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +65,11 @@ class Tool(Generic[InputT, OutputT]):
     run: Callable[[InputT, CallersClient, OnRetry | None], Awaitable[OutputT]]
     texts: Callable[[OutputT], Sequence[str]]
 
-    def definition(self) -> WireTool:
+    def definition(self) -> "WireTool":
         """Return the tool as ``tools/list`` has it."""
+        from mcp_types import Tool as WireTool  # which the command line does without
+        from mcp_types import ToolAnnotations
+
         return WireTool(
             name=self.name,
             title=self.title,
