@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import select
 from contextlib import suppress
 
@@ -30,6 +31,7 @@ def configure(settings: Settings, *, command: bool = False) -> None:
         logging.getLogger(__name__).warning(notice)
 
 
+_MOMENT = 10  # milliseconds
 _PIECE = getattr(select, "PIPE_BUF", 4096)  # bytes that a pipe which has room takes without blocking
 
 
@@ -38,6 +40,7 @@ class _StderrHandler(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
+        self._cut = False  # the last record; the next one begins a line all the same
         self._poll = None
         if hasattr(select, "poll"):  # not on Windows
             self._poll = select.poll()
@@ -48,10 +51,15 @@ class _StderrHandler(logging.Handler):
             self._write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
 
     def _write(self, line: bytes) -> None:
+        if self._cut:
+            line = b"\n" + line
         for start in range(0, len(line), _PIECE):
-            if self._poll and not self._poll.poll(0):
+            # A reader who is there may take a moment; for one who was not, none is spent.
+            if self._poll and not self._poll.poll(0 if self._cut else _MOMENT):
+                self._cut = True
                 return
             os.write(2, line[start : start + _PIECE])
+        self._cut = False
 
 
 class _MaskingFormatter(logging.Formatter):
@@ -64,6 +72,6 @@ class _MaskingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         try:
-            return text.replace(self._keys.current(), MASK)
+            return re.sub(re.escape(self._keys.current()), MASK, text, flags=re.IGNORECASE)
         except NotConfigured:
             return text

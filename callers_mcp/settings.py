@@ -111,7 +111,7 @@ class Settings(BaseSettings):
             text = value.strip() if isinstance(value, str) else value
             if text == "":
                 continue
-            if not (isinstance(text, str) and _PLACEHOLDER.fullmatch(text)):
+            if not (isinstance(text, str) and is_placeholder(text)):
                 given[name] = text
             elif name in ("api_key", "api_key_file", "sub_organization_id", "sub_organizations"):
                 unresolved.append(variable(name))
@@ -180,6 +180,11 @@ class Settings(BaseSettings):
 def variable(field: str) -> str:
     """Return the environment variable of a field of ``Settings``."""
     return PREFIX + field.upper()
+
+
+def is_placeholder(text: str) -> bool:
+    """Tell whether ``text`` is what hosts and snippets leave where a value belongs."""
+    return _PLACEHOLDER.fullmatch(text) is not None
 
 
 def is_key(text: str) -> bool:

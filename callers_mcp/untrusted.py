@@ -37,6 +37,7 @@ _FLAGS = "|".join(_flag(region) for region in ("gbeng", "gbsct", "gbwls"))
 _flags = re.compile(_FLAGS)
 _control = re.compile(f"[{_CONTROLS}]")
 _dropped = re.compile(f"[{_INVISIBLE}{_TAGS}]")
+_unseen = re.compile("[\u034f\u115f\u1160\u180b-\u180f\u200c\u200d\u3164\ufe00-\ufe0f\uffa0]")
 _stray_tag = re.compile(f"({_FLAGS})|[{_TAGS}]")
 _escaped = re.compile(f"({_FLAGS})|[{_CONTROLS}{_INVISIBLE}{_TAGS}]")
 _plain = re.compile(r"[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]{0,38}[A-Za-z0-9])?")
@@ -47,6 +48,11 @@ def clean(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _dropped.sub("", _control.sub(" ", text))
+
+
+def bare(text: str) -> str:
+    """Clean ``text``, and drop the joiners and selectors too: for a search that nothing invisible may escape."""
+    return text if text.isascii() and text.isprintable() else _unseen.sub("", clean(text))
 
 
 def has_hidden(text: str) -> bool:

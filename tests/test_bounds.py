@@ -11,6 +11,7 @@ import pytest
 from callers_mcp.api.errors import NotConfigured
 from callers_mcp.api.json import read_object
 from callers_mcp.api.key import KeySource
+from callers_mcp.campaign.urls import redact_urls
 from callers_mcp.settings import Settings
 from tests.campaigns import campaign, summary_of, text_of
 from tests.pipe import HeldApi, Pipe
@@ -66,3 +67,33 @@ def test_a_key_file_may_be_named_from_home(tmp_path: Path, monkeypatch: pytest.M
 def test_a_key_of_digits_is_masked_as_a_number_too(value: Any) -> None:
     content = read_object(json.dumps({"odd": value}).encode(), key="12345678").content
     assert "12345678" not in json.dumps(content)
+
+
+@pytest.mark.parametrize("value", [1234567890.0, 1.23456789e9, -1234567890, 12345678901, "1234567890"], ids=str)
+def test_a_key_of_digits_is_masked_however_a_number_is_written(value: Any) -> None:
+    content = read_object(json.dumps({"odd": value}).encode(), key="1234567890").content
+    assert content == {"odd": "[API key]"}
+
+
+@pytest.mark.parametrize("between", ["\u200b", "\u200c", "\u200d", "\ufe0f", "\u034f", "\u3164"], ids=ascii)
+def test_a_key_with_unseen_characters_in_it_is_masked(between: str) -> None:
+    content = read_object(json.dumps({"name": between.join("Secret-key")}).encode(), key="secret-KEY").content
+    assert content == {"name": "[API key]"}
+
+
+def test_many_urls_of_one_host_as_names_cost_no_square() -> None:
+    raw: dict[str, Any] = {"webhooks": {f"https://a.example/{number}": 0 for number in range(20_000)}}
+    redacted, _ = redact_urls(raw)
+    assert len(json.dumps(redacted)) < 2 * len(json.dumps(raw))
+
+
+@pytest.mark.parametrize("content", ["${CALLERS_API_KEY}", "a" * 70_000], ids=["a placeholder", "too long"])
+def test_what_is_no_key_in_a_key_file_is_never_sent(tmp_path: Path, content: str) -> None:
+    (tmp_path / "key").write_text(content)
+    with pytest.raises(NotConfigured, match="no usable key"):
+        KeySource(Settings(api_key_file=tmp_path / "key")).current()
+
+
+def test_a_key_file_of_a_user_who_is_not_here_is_an_unreadable_one() -> None:
+    with pytest.raises(NotConfigured, match="can't be read"):
+        KeySource(Settings(api_key_file=Path("~no-such-user/key"))).current()

@@ -11,6 +11,7 @@ import pytest
 
 import callers_mcp
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox, sample_ids
+from tests.conftest import inherited
 from tests.pipe import CAMPAIGN_ID, PATIENCE, Pipe
 
 WITH_PROBLEMS = "665f1c2ab1e4a9d0c7f3b805"
@@ -179,6 +180,7 @@ main()
     assert "within 0.2 seconds" in errors
 
 
+@pytest.mark.measured
 def test_the_sandbox_command_serves_what_it_says_and_ends_quietly() -> None:
     with Pipe("sandbox") as pipe:
         lines = [pipe.stdout.readline().decode().strip() for _ in range(4)]
@@ -244,3 +246,37 @@ def test_the_demo_can_be_cut_off(tmp_path: Path) -> None:
         pipe.stdout.close()
         _, errors = pipe.end()
     assert errors == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize(
+    ("redirection", "code"), [("2>&-", 0), (">&-", 0), ("<&-", 0)], ids=["stderr", "stdout", "stdin"]
+)
+def test_get_does_without_a_stream_that_the_shell_closed(
+    sandbox_environment: dict[str, str], redirection: str, code: int
+) -> None:
+    command = f'"{sys.executable}" -m callers_mcp get {CAMPAIGN_ID} {redirection}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=inherited() | sandbox_environment)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+@pytest.mark.measured
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", ["demo", f"get {CAMPAIGN_ID}"])
+def test_a_full_disk_is_said_in_a_line(sandbox_environment: dict[str, str], arguments: str) -> None:
+    command = f'"{sys.executable}" -m callers_mcp {arguments} >/dev/full'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=inherited() | sandbox_environment)
+    assert (done.returncode, done.stderr) == (1, "callers-mcp: No space left on device\n")
+
+
+@pytest.mark.measured
+def test_check_shows_the_key_nowhere() -> None:
+    environment = {
+        "CALLERS_API_KEY": "SeCretKey42",
+        "CALLERS_SUB_ORGANIZATION_ID": "SeCretKey42",
+        "CALLERS_BASE_URL": "http://127.0.0.1:9/SeCretKey42",
+        "CALLERS_SeCretKey42": "x",
+        "CALLERS_MAX_ATTEMPTS": "1",
+    }
+    _, out, errors = run("check", environment=environment)
+    assert "secretkey42" not in (out + errors).lower()

@@ -153,3 +153,15 @@ main()
     assert code_and_errors[0] == 0
     assert "stray\n" in code_and_errors[1]
     assert "stray too\n" in code_and_errors[1]
+
+
+@pytest.mark.measured
+def test_the_log_never_shows_the_key_in_any_case(sandbox_environment: dict[str, str]) -> None:
+    with Pipe(environment=sandbox_environment | {"CALLERS_API_KEY": "SeCretKey42"}) as pipe:
+        pipe.handshake()
+        answer = pipe.call({"campaign_id": CAMPAIGN_ID, "sub_organization_id": "secretkey42"})
+        assert answer["_meta"]["callers-mcp/error"]["kind"] == "invalid_arguments"
+        pipe.stdin.close()
+        _, log = pipe.end()
+    assert "look-up: " in log
+    assert "secretkey42" not in (log + str(answer)).lower()

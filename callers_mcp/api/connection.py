@@ -63,7 +63,8 @@ def proxy_name(settings: Settings) -> str | None:
 
     To an API on loopback none does: in trial ``HTTP_PROXY`` was given the key that way.
     """
-    if settings.base_url_is_loopback or proxy_bypass(httpx2.URL(settings.base_url).host) or not _proxy_url():
+    url = httpx2.URL(settings.base_url)
+    if settings.base_url_is_loopback or proxy_bypass(f"{url.host}:{url.port or 443}") or not _proxy_url():
         return None
     return next((name for name in _PROXIES if os.environ.get(name)), "the system's proxy setting")
 

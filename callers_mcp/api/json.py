@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from callers_mcp.api.errors import UnexpectedResponse
 from callers_mcp.settings import variable
-from callers_mcp.untrusted import clean, replace_tags
+from callers_mcp.untrusted import bare, clean, replace_tags
 
 MAX_DEPTH = 100
 """Levels of nesting, the outermost object included."""
@@ -100,8 +100,9 @@ def read_object(body: bytes, *, key: str) -> Document:
     if (
         "\\" in text
         or (key and key.lower() in text.lower())
+        or key.isdigit()  # a number may be it, however it is written
         or text.count("{") + text.count("[") > MAX_DEPTH
-        or (not text.isascii() and (replace_tags(text)[1] or key.lower() in clean(text).lower()))
+        or (not text.isascii() and (replace_tags(text)[1] or key.lower() in bare(text).lower()))
     ):
         content = _Cleaner(key, found).clean_object(content, 1)
     return Document(content, tuple(sentence for kind, sentence in _NAMED.items() if found[kind]))
@@ -135,7 +136,7 @@ class _Cleaner:
             if isinstance(value, dict):
                 return self.clean_object(value, depth)
             return [self._clean(member, depth + 1) for member in value]
-        if isinstance(value, int | float) and str(value) == self._key:
+        if self._key.isdigit() and isinstance(value, int | float) and self._key in f"{value} {value:.0f}":
             self._found["key"] += 1
             return MASK
         return value
@@ -149,15 +150,19 @@ class _Cleaner:
         # In any case, as host names are shown in lower case; and cleaned, as in a summary its parts come together.
         text, keys = self._key_pattern.subn(MASK, text)
         self._found["key"] += keys
-        if self._key_pattern.search(clean(text)):
+        if self._key_pattern.search(bare(text)):
             self._found["key"] += 1
-            text = self._key_pattern.sub(MASK, clean(text))
+            text = self._key_pattern.sub(MASK, bare(text))
         return text
 
 
 def mask(text: str, key: str) -> str:
     """Clean ``text`` and hide ``key`` in it: before it is cut, so that no part of the key is left."""
-    return re.sub(re.escape(key), MASK, clean(text), flags=re.IGNORECASE) if key else clean(text)
+    if not key:
+        return clean(text)
+    pattern = re.compile(re.escape(key), re.IGNORECASE)
+    masked = pattern.sub(MASK, clean(text))
+    return pattern.sub(MASK, bare(masked)) if pattern.search(bare(masked)) else masked
 
 
 class _Names:

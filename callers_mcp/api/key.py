@@ -2,12 +2,13 @@
 
 import errno
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from callers_mcp.api.errors import NotConfigured
-from callers_mcp.settings import Settings, is_key, variable
+from callers_mcp.settings import Settings, is_key, is_placeholder, variable
 
-_LONGEST = 65_536  # bytes of a key file that are read
+_LONGEST = 65_536  # bytes of a key file; a longer one holds something else
 
 
 class KeySource:
@@ -16,7 +17,9 @@ class KeySource:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._key = settings.api_key.get_secret_value() if settings.api_key else None
-        self._file = settings.api_key_file.expanduser() if settings.api_key_file else None
+        self._file = settings.api_key_file
+        with suppress(RuntimeError):  # of a user who is not here: it will be an unreadable file
+            self._file = self._file and self._file.expanduser()
         self._file_version: tuple[int, int, int] | None = None
 
     @property
@@ -49,13 +52,14 @@ class KeySource:
             if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
                 raise OSError(errno.EINVAL, "it is not a regular file")
             with file.open("rb") as opened:
-                key = opened.read(_LONGEST).decode("utf-8-sig", "replace").strip()
+                content = opened.read(_LONGEST + 1)
+                key = content.decode("utf-8-sig", "replace").strip() if len(content) <= _LONGEST else ""
         except OSError as error:
             raise NotConfigured(
                 f"The file that {self.variable} names can't be read ({error.strerror}). The operator mends the path or "
                 "the file's permissions."
             ) from None
-        if not is_key(key):
+        if not is_key(key) or is_placeholder(key):
             raise NotConfigured(
                 f"The file that {self.variable} names holds no usable key. The operator puts the API key into it, as "
                 "one line."

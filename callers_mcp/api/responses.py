@@ -27,7 +27,7 @@ _MESSAGE_LIMIT = 400  # characters of the API's own message that are passed on
 _TRANSIENT = {408, 502, 503, 504}
 _WRONG_BASE_URL = f"The base URL is probably wrong: the operator checks {variable('base_url')}."
 _REJECTED_ADVICE = "The same call will hardly succeed: check the ids with the user."
-_seconds = re.compile(r"\d{1,9}(?:\.\d+)?")
+_seconds = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What may be shown of a campaign's URLs, whose paths and queries can hold secrets."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -40,10 +41,12 @@ def _redact(value: JsonValue, secretive: bool) -> JsonValue:
         return [_redact(member, secretive) for member in value]
     if isinstance(value, dict):
         redacted: dict[str, JsonValue] = {}
+        alike: Counter[str] = Counter()
         for name, member in value.items():
             shown = _redact_url(name) if secretive and "/" in name else name
-            while shown in redacted:  # two URLs of one host
-                shown += "'"
+            alike[shown] += 1
+            if alike[shown] > 1:  # several URLs of one host
+                shown = f"{shown} ({alike[shown]})"
             redacted[shown] = _redact(member, secretive or _is_secretive(name))
         return redacted
     return value

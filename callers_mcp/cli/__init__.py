@@ -18,4 +18,18 @@ def main() -> None:
     gc.disable()
     from callers_mcp.cli.commands import callers_mcp
 
-    callers_mcp(prog_name="callers-mcp")
+    try:
+        callers_mcp(prog_name="callers-mcp")
+    except* OSError as errors:  # what can't be printed, such as to a full disk
+        if sys.stderr is not None and (problem := _first(errors)) is not None:
+            sys.stderr.write(f"callers-mcp: {problem.strerror or problem}\n")
+        os._exit(1)
+
+
+def _first(errors: BaseExceptionGroup[OSError]) -> OSError | None:
+    """Return the first error that is no pipe whose reader left, which is its right."""
+    for error in errors.exceptions:
+        found = _first(error) if isinstance(error, BaseExceptionGroup) else error
+        if found is not None and not isinstance(found, BrokenPipeError):
+            return found
+    return None

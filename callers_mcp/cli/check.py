@@ -1,6 +1,8 @@
 """``callers-mcp check``: what is configured, and whether the API answers."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -30,7 +32,8 @@ def check(campaign_id: str | None) -> None:
             GET_CAMPAIGN.parse({"campaign_id": campaign_id}, client.mask)
         except InvalidArguments as error:
             raise click.UsageError(error.message) from None
-    findings = _configuration(settings)
+    line = partial(_line, client.mask)
+    findings = _configuration(settings, line)
 
     async def ask() -> str:
         async with client:
@@ -43,16 +46,16 @@ def check(campaign_id: str | None) -> None:
     async def report() -> int:
         started = time.perf_counter()
         try:
-            _line("API", f"{await ask()} [{(time.perf_counter() - started) * 1000:.0f} ms]")
+            line("API", f"{await ask()} [{(time.perf_counter() - started) * 1000:.0f} ms]")
         except CallersError as error:
-            _line("API", client.mask(error.message), good=False)
+            line("API", error.message, good=False)
             return 1
         return 1 if findings else 0
 
     run(report)
 
 
-def _configuration(settings: "Settings") -> int:
+def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
     """Print what is configured; return how many findings there are."""
     from callers_mcp.api.connection import proxy_name
     from callers_mcp.api.errors import NotConfigured
@@ -63,30 +66,30 @@ def _configuration(settings: "Settings") -> int:
     keys = KeySource(settings)
     try:
         keys.current()
-        _line("API key", f"set, from {keys.variable}")
+        line("API key", f"set, from {keys.variable}")
     except NotConfigured as error:
-        _line("API key", f"not set. {error}", good=False)
+        line("API key", f"not set. {error}", good=False)
         findings += 1
-    _line("Base URL", settings.base_url)
-    _line("Proxy", proxy_name(settings) or "none")
+    line("Base URL", settings.base_url)
+    line("Proxy", proxy_name(settings) or "none")
     try:
         require_filled_in(settings, "sub_organization_id", "sub_organizations")
-        _line("Looks into", settings.sub_organization_id or MAIN)
+        line("Looks into", settings.sub_organization_id or MAIN)
         allowed = settings.sub_organizations
-        _line("May look into", ", ".join(allowed or ["anywhere that the key may"]))
+        line("May look into", ", ".join(allowed or ["anywhere that the key may"]))
         if allowed and (settings.sub_organization_id or MAIN) not in allowed:
-            _line("Looks into", f"a call that names no sub-organization is refused: {MAIN} is not allowed", good=False)
+            line("Looks into", f"a call that names no sub-organization is refused: {MAIN} is not allowed", good=False)
             findings += 1
     except NotConfigured as error:
-        _line("Looks into", str(error), good=False)
+        line("Looks into", str(error), good=False)
         findings += 1
     for field in ("timeout", "max_attempts", "max_connections", "max_body_bytes", "log_level", "redact_urls"):
         if (value := getattr(settings, field)) != Settings.model_fields[field].default:
-            _line(variable(field), str(value))
+            line(variable(field), str(value))
     for notice in settings.notices:
-        _line("Setting", notice, good=False)
+        line("Setting", notice, good=False)
     return findings + len(settings.notices)
 
 
-def _line(title: str, text: str, *, good: bool = True) -> None:
-    click.echo(f"{click.style('ok   ' if good else 'FOUND', fg='green' if good else 'red')}  {title}: {text}")
+def _line(mask: Callable[[str], str], title: str, text: str, *, good: bool = True) -> None:
+    click.echo(f"{click.style('ok   ' if good else 'FOUND', fg='green' if good else 'red')}  {title}: {mask(text)}")

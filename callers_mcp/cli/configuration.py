@@ -38,8 +38,9 @@ def run(command: Callable[[], Awaitable[int]]) -> None:
 
     async def run_and_end() -> None:
         code = await command()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # as it is where a shell closed it
+                stream.flush()
         os._exit(code)  # without waiting for a thread that is still resolving a name
 
     anyio.run(run_and_end)

@@ -1,7 +1,6 @@
 """``callers-mcp demo``: the whole way, from a client over the real server to a simulated API, without an account."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +19,7 @@ def demo() -> None:
     """
     import anyio
 
-    try:
-        anyio.run(_demo)
-    except* BrokenPipeError:  # callers-mcp demo | head
-        os._exit(1)
+    anyio.run(_demo)
 
 
 async def _demo() -> None:

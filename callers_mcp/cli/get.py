@@ -23,7 +23,7 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None) -> Non
     settings = load_settings()
     logs.configure(settings, command=True)
     for notice in settings.notices:
-        click.echo(f"callers-mcp: {notice}", err=True)
+        click.echo(f"callers-mcp: {CallersClient(settings).mask(notice)}", err=True)
 
     async def look_up() -> int:
         async with CallersClient(settings) as client:
