@@ -18,19 +18,20 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
 
-def needed(name: str, found: set[str]) -> set[str]:
-    """Return ``name`` and all that it requires, here and without extras."""
-    if name not in found:
-        found.add(name)
+def needed(name: str, extras: frozenset[str], found: set[tuple[str, frozenset[str]]]) -> set[str]:
+    """Return ``name`` and all that it requires here, with the extras that are asked for on the way."""
+    if (name, extras) not in found:
+        found.add((name, extras))
         for text in distribution(name).requires or []:
             requirement = Requirement(text)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                needed(canonicalize_name(requirement.name), found)
-    return found
+            marker = requirement.marker
+            if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+                needed(canonicalize_name(requirement.name), frozenset(requirement.extras), found)
+    return {package for package, _ in found}
 
 
 def test_an_installation_is_at_most_36_packages() -> None:
-    assert len(needed("callers-mcp", set())) <= 36
+    assert len(needed("callers-mcp", frozenset(), set())) <= 36
 
 
 @pytest.mark.parametrize("text", [*PROJECT["dependencies"], *(text for extra in EXTRAS.values() for text in extra)])
