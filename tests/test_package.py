@@ -46,7 +46,7 @@ def test_the_server_loads_no_more_than_it_needs_to_start() -> None:
 import sys
 from callers_mcp import Settings, create_server
 create_server(Settings())
-unneeded = {"stamina", "tenacity", "jsonschema", "truststore", "callers_mcp.sandbox", "callers_mcp.campaign.redaction"}
+unneeded = {"stamina", "tenacity", "jsonschema", "truststore", "callers_mcp.sandbox", "callers_mcp.cli.demo"}
 print(sorted(unneeded & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

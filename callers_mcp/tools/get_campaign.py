@@ -10,6 +10,7 @@ from callers_mcp.api.client import OBJECT_ID, CallersClient
 from callers_mcp.api.deadline import OnRetry
 from callers_mcp.campaign.summary import CampaignSummary, summarize
 from callers_mcp.campaign.text import raw_text, summary_text
+from callers_mcp.campaign.urls import CHANGE, redact_urls
 from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID
 from callers_mcp.tools.tool import Tool
 
@@ -60,8 +61,6 @@ async def run(arguments: GetCampaignInput, client: CallersClient, on_retry: OnRe
     )
     raw, changes = document.content, document.changes
     if client.settings.redact_urls:
-        from callers_mcp.campaign.urls import CHANGE, redact_urls
-
         raw, redacted = redact_urls(raw)
         changes = (*changes, CHANGE) if redacted else changes
     summary = summarize(
