@@ -1,6 +1,6 @@
 """MCP in, MCP out: lists the tools, dispatches the calls, owns the API client's life."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from mcp_types import INVALID_PARAMS, CallToolRequestParams, ListToolsResult, Pa
 from opentelemetry import trace
 
 from callers_mcp import __version__
+from callers_mcp.api.caller import Caller
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.deadline import OnRetry
 from callers_mcp.api.errors import CallersError
@@ -28,20 +29,32 @@ INSTRUCTIONS = (
 ERROR_META = "callers-mcp/error"
 
 
-def create_server(settings: Settings, *, instructions: str = INSTRUCTIONS) -> Server[CallersClient]:
+CallerOf = Callable[[ServerRequestContext[CallersClient]], Caller]
+"""Finds who asks: the identity that was verified before the request came here."""
+
+
+def create_server(
+    settings: Settings,
+    *,
+    instructions: str = INSTRUCTIONS,
+    client: CallersClient | None = None,
+    caller_of: CallerOf | None = None,
+) -> Server[CallersClient]:
     """Return an MCP server that looks up campaigns with ``settings``; serve it over any transport of the SDK.
 
     Args:
         settings: The key, the base URL, the limits.
         instructions: What a model is told of the server as a whole, at most 600 characters.
+        client: Looks the campaigns up; by default one that is made with ``settings``. It closes with the server.
+        caller_of: Where there are several callers, finds the one of a request; by default all are the operator.
     """
     tools = {tool.name: tool for tool in TOOLS}
     definitions = [tool.definition() for tool in TOOLS]
 
     @asynccontextmanager
     async def lifespan(_: Server[CallersClient]) -> AsyncIterator[CallersClient]:
-        async with CallersClient(settings) as client:
-            yield client
+        async with client or CallersClient(settings) as entered:
+            yield entered
 
     async def list_tools(
         ctx: ServerRequestContext[CallersClient], params: PaginatedRequestParams | None
@@ -56,7 +69,10 @@ def create_server(settings: Settings, *, instructions: str = INSTRUCTIONS) -> Se
             raise MCPError(
                 code=INVALID_PARAMS, message=f"Unknown tool: {quote(ctx.lifespan_context.mask(params.name), 60)}"
             )
-        return await _call(tool, params.arguments, ctx)
+        client = ctx.lifespan_context
+        if caller_of:
+            client = client.on_behalf_of(caller_of(ctx))
+        return await _call(tool, params.arguments, client, ctx, hosted=caller_of is not None)
 
     server: Server[CallersClient] = Server(
         "callers-mcp",
@@ -64,9 +80,11 @@ def create_server(settings: Settings, *, instructions: str = INSTRUCTIONS) -> Se
         title="Callers campaigns",
         website_url="https://github.com/callers-mcp/callers-mcp",
         instructions=instructions,
-        cache_hints={"tools/list": CacheHint(ttl_ms=3_600_000, scope="public")},
+        cache_hints={"tools/list": CacheHint(ttl_ms=3_600_000, scope="private" if caller_of else "public")},
         lifespan=lifespan,
         on_list_tools=list_tools,
+        # Without it the SDK lists the tools once more for each call over HTTP, to check its headers.
+        get_tool_input_schema={tool.name: tool.input_schema for tool in definitions}.get,
     )
     # Not on_call_tool=: a dict, which the SDK accepts here, is not copied through a model once more (7 % of a call).
     server.add_request_handler("tools/call", CallToolRequestParams, call_tool)
@@ -76,18 +94,25 @@ def create_server(settings: Settings, *, instructions: str = INSTRUCTIONS) -> Se
 
 
 async def _call(
-    tool: Tool[Any, Any], arguments: dict[str, Any] | None, ctx: ServerRequestContext[CallersClient]
+    tool: Tool[Any, Any],
+    arguments: dict[str, Any] | None,
+    client: CallersClient,
+    ctx: ServerRequestContext[CallersClient],
+    *,
+    hosted: bool,
 ) -> dict[str, Any]:
     """Run a tool; whatever happens, the model gets an answer that it can use."""
-    client = ctx.lifespan_context
     try:
         answer = await tool.call(arguments, client, _progress(ctx))
     except CallersError as error:
+        text, details = client.mask(error.message), error.details()
+        if hosted and error.request_id:  # by which the operator finds it in the audit
+            text, details = f"{text} Request id: {error.request_id}.", details | {"request_id": error.request_id}
         return {
-            "content": [{"type": "text", "text": client.mask(error.message)}],
+            "content": [{"type": "text", "text": text}],
             "isError": True,
             "resultType": "complete",
-            "_meta": {ERROR_META: error.details()},
+            "_meta": {ERROR_META: details},
         }
     return {
         "content": [{"type": "text", "text": text} for text in answer.texts],

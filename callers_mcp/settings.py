@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,12 @@ MAIN = "main"
 
 SUB_ORGANIZATION_ID = re.compile(r"[!-~]{1,128}")
 """What may be sent as ``x-sub-organization-id``: visible ASCII without spaces."""
+
+HTTP_PREFIX = f"{PREFIX}HTTP_"
+"""How the variables of a hosted server begin; ``callers_mcp.hosting.settings`` reads them."""
+
+# What Kubernetes sets in each container for a service whose name begins like our variables.
+_SERVICE_LINK = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)")
 
 # What hosts leave where a variable was not filled in, and what people leave in a pasted snippet.
 _PLACEHOLDER = re.compile(r".*\$\{[^}]*\}.*|\$\w+|%\w+%|\{\{.*\}\}|<.*>", re.DOTALL)
@@ -49,6 +56,9 @@ class Settings(BaseSettings):
     )
     sub_organizations: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         default=None, description="the only places that may be looked into: ids and the word main, comma separated"
+    )
+    organization_id: str | None = Field(
+        default=None, description="the main organization's id: what belongs to it stays from callers without it"
     )
     timeout: float = Field(
         default=30.0,
@@ -85,7 +95,7 @@ class Settings(BaseSettings):
             raise SettingsError(
                 " ".join(_sentence(details["loc"], details["msg"]) for details in error.errors())
             ) from None
-        settings._notices = (*settings._notices, *_unknown_variables())
+        settings._notices = (*settings._notices, *unknown_variables(PREFIX, Settings.model_fields))
         return settings
 
     @property
@@ -147,6 +157,13 @@ class Settings(BaseSettings):
         ):
             raise ValueError("is not a usable base URL")
         return f"{parts.scheme}{url[len(parts.scheme) :].rstrip('/')}"
+
+    @field_validator("organization_id")
+    @classmethod
+    def _organization(cls, organization_id: str | None) -> str | None:
+        if organization_id is not None and not SUB_ORGANIZATION_ID.fullmatch(organization_id):
+            raise ValueError("is not an id")
+        return organization_id
 
     @field_validator("sub_organization_id")
     @classmethod
@@ -214,9 +231,20 @@ def _sentence(location: tuple[int | str, ...], message: str) -> str:
     return f"{variable(field)} has a value that can't be used; it takes {Settings.model_fields[field].description}."
 
 
-def _unknown_variables() -> list[str]:
-    known = [variable(field) for field in Settings.model_fields]
-    unknown = [name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known]
+def unknown_variables(prefix: str, fields: Iterable[str]) -> list[str]:
+    """Say of each environment variable that begins with ``prefix`` and is no setting, what it may have been meant for.
+
+    The variables of a hosted server are its own matter, and those that Kubernetes sets nobody's.
+    """
+    known = [prefix + field.upper() for field in fields]
+    unknown = [
+        name
+        for name in os.environ
+        if name.upper().startswith(prefix)
+        and name.upper() not in known
+        and not (prefix == PREFIX and name.upper().startswith(HTTP_PREFIX))
+        and not _SERVICE_LINK.fullmatch(name)
+    ]
     if not unknown:
         return []
     from difflib import get_close_matches

@@ -11,7 +11,10 @@ import pytest
 
 import callers_mcp
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox, sample_ids
+from tests import fault_server as fault
+from tests.campaigns import ID, campaign
 from tests.conftest import inherited
+from tests.fault_server import Behaviour, FaultServer
 from tests.pipe import CAMPAIGN_ID, PATIENCE, Pipe
 
 WITH_PROBLEMS = "665f1c2ab1e4a9d0c7f3b805"
@@ -113,9 +116,11 @@ def test_get_says_on_stderr_what_failed(
         (["--campaign-id", CAMPAIGN_ID], {"CALLERS_API_KEY": "wrong"}, 1, "refused the API key"),
         ([], {"CALLERS_API_KEY": ""}, 1, "API key: not set"),
         ([], {"CALLERS_API_KEY": "", "CALLERS_API_KEY_FILE": "/nonexistent"}, 1, "CALLERS_API_KEY_FILE"),
-        ([], {"CALLERS_BASE_URL": "http://127.0.0.1:9"}, 1, "refused"),
+        ([], {"CALLERS_BASE_URL": "http://127.0.0.1:9"}, 1, "refused (3 attempts)"),
         ([], {"CALLERS_TIMEOTU": "3"}, 1, "did you mean CALLERS_TIMEOUT?"),
         ([], {"CALLERS_SUB_ORGANIZATIONS": "a,b"}, 1, "a call that names no sub-organization is refused"),
+        ([], {"CALLERS_SUB_ORGANIZATIONS": "a", "CALLERS_ORGANIZATION_ID": "b"}, 0, "Looks into: a\n"),
+        ([], {"CALLERS_ORGANIZATION_ID": "65aa"}, 0, "CALLERS_ORGANIZATION_ID: 65aa\n"),
         ([], {"CALLERS_SUB_ORGANIZATION_ID": "${x}"}, 1, "CALLERS_SUB_ORGANIZATION_ID"),
         ([], {"CALLERS_MAX_ATTEMPTS": "2", "CALLERS_SUB_ORGANIZATIONS": "main,b"}, 0, "CALLERS_MAX_ATTEMPTS: 2"),
     ],
@@ -128,6 +133,37 @@ def test_check_says_line_by_line_what_it_found(
     assert says in out
     assert all(line.startswith(("ok     ", "FOUND  ")) for line in out.splitlines())
     assert ("FOUND" in out) == (code == 1)
+
+
+KNOWN = fault.answer(campaign())
+
+
+@pytest.mark.measured
+@pytest.mark.parametrize(
+    ("second", "code", "says"),
+    [
+        (fault.error(403), 0, "ok     Isolation: the API refuses"),
+        (KNOWN, 1, "FOUND  Isolation: the API answers under a made-up sub-organization too"),
+        (fault.error(500), 1, "FOUND  Isolation: could not be tested. The Callers API can't answer now"),
+    ],
+)
+def test_check_asks_under_a_made_up_sub_organization_and_warns_where_that_is_answered(
+    second: Behaviour, code: int, says: str
+) -> None:
+    with FaultServer(KNOWN, second) as server:
+        environment = {
+            "CALLERS_BASE_URL": server.base_url,
+            "CALLERS_API_KEY": "key",
+            "CALLERS_SUB_ORGANIZATION_ID": "a",
+        }
+        got, out, _ = run("check", "--campaign-id", ID, environment=environment)
+    assert got == code
+    assert says in out
+    first, made_up = (request.values("x-sub-organization-id") for request in server.requests)
+    assert first == ["a"]
+    assert re.fullmatch("[0-9a-f]{24}", made_up[0])
+    assert server.requests[1].target == f"/campaigns/{ID}"
+    assert server.requests[1].values("authorization") == ["key"]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "base_url": "https://api.callers.ai",
     "sub_organization_id": None,
     "sub_organizations": None,
+    "organization_id": None,
     "timeout": 30,
     "max_attempts": 3,
     "max_connections": 100,
@@ -62,6 +63,7 @@ def test_what_is_not_given_is_the_default(monkeypatch: pytest.MonkeyPatch, value
         ("BASE_URL", "http://[::1]:80/", "base_url", "http://[::1]:80"),
         ("SUB_ORGANIZATION_ID", "MAIN", "sub_organization_id", "main"),
         ("SUB_ORGANIZATIONS", f" {SUB} ,Main, ", "sub_organizations", (SUB, "main")),
+        ("ORGANIZATION_ID", f" {SUB} ", "organization_id", SUB),
         ("TIMEOUT", "0.5", "timeout", 0.5),
         ("TIMEOUT", "600", "timeout", 600),
         ("MAX_ATTEMPTS", "10", "max_attempts", 10),
@@ -103,6 +105,7 @@ def test_a_setting_is_read(monkeypatch: pytest.MonkeyPatch, variable: str, value
         ("SUB_ORGANIZATION_ID", "é"),
         ("SUB_ORGANIZATION_ID", "x" * 129),
         ("SUB_ORGANIZATIONS", ","),
+        ("ORGANIZATION_ID", "a b"),
         ("SUB_ORGANIZATIONS", "a b,main"),
         ("TIMEOUT", "0"),
         ("TIMEOUT", "601"),
@@ -196,6 +199,15 @@ def test_an_unknown_variable_is_noticed_with_the_nearest_name(
     assert near is None or near in notice
 
 
+@pytest.mark.parametrize(
+    "variable", ["CALLERS_HTTP_AUTH", "CALLERS_API_SERVICE_HOST", "CALLERS_API_PORT_443_TCP_ADDR", "CALLERS_API_PORT"]
+)
+def test_what_a_hosted_server_reads_and_what_kubernetes_sets_is_not_noticed(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    assert set_all(monkeypatch, {variable: "x"}).notices == ()
+
+
 @pytest.mark.parametrize("placeholder", ["${API_KEY}", "${user_config.api_key}", "$KEY", "%KEY%", "{{key}}", "<key>"])
 def test_a_placeholder_that_a_host_left_is_never_a_value(monkeypatch: pytest.MonkeyPatch, placeholder: str) -> None:
     settings = set_all(monkeypatch, dict.fromkeys(VARIABLES, placeholder))
@@ -246,7 +258,8 @@ async def test_a_key_file_that_gives_no_key_is_the_operators_to_mend(
         (f"{SUB},MAIN", None, "Main", []),
         (f"{SUB},main", None, "other", None),
         (f"{SUB},main", SUB, SUB.upper(), None),
-        (SUB, None, None, None),
+        (SUB, None, None, [SUB]),
+        (f"{SUB},other", None, None, None),
         (SUB, SUB, "main", None),
         ("main", None, SUB, None),
     ],
@@ -257,7 +270,8 @@ async def test_only_the_listed_places_are_looked_into(
     result = await look_up(server, named, sub_organizations=allowed, sub_organization_id=default)
     if looked_into is None:
         assert (failure(result)["kind"], failure(result)["retryable"]) == ("forbidden", False)
-        assert (named or "main").lower() in told(result).lower()
+        assert (named or "has to name a place").lower() in told(result).lower()
+        assert allowed.replace(",", ", ") in told(result)
         assert server.requests == []
     else:
         found(result)

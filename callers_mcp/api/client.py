@@ -1,49 +1,67 @@
 """The one client that talks to the Callers API."""
 
-import logging
 import re
+import secrets
 import time
-from collections.abc import Mapping
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
+from copy import copy
 from types import TracebackType
 from typing import Self
 
-import httpx2
-
-from callers_mcp.api.connection import HEADERS, create_http_client, proxy_name, transport_error
+from callers_mcp.api.caller import OPERATOR, Caller
 from callers_mcp.api.deadline import OnRetry, within_deadline
-from callers_mcp.api.errors import CallersError, Forbidden, InvalidArguments, NotConfigured, UnexpectedResponse
+from callers_mcp.api.errors import CallersError, InvalidArguments, NotConfigured
+from callers_mcp.api.flights import Flights
 from callers_mcp.api.json import Document, mask
-from callers_mcp.api.key import KeySource, require_filled_in
-from callers_mcp.api.responses import Answer, Lookup, read_campaign, require_api_answer
-from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings, variable
+from callers_mcp.api.key import KeySource
+from callers_mcp.api.observer import LookUp, Observer
+from callers_mcp.api.places import find_place, may_see
+from callers_mcp.api.pool import Pool
+from callers_mcp.api.responses import Lookup, as_seen_by_some, not_visible, read_campaign, require_api_answer
+from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 
-logger = logging.getLogger(__name__)
+Admit = Callable[[Caller], Awaitable[None]]
+"""Lets a caller's look-up go on, or raises ``RateLimited``."""
 
 
 class CallersClient:
     """Read access to one organization's campaigns.
 
     One instance holds one connection pool, made at the first request; share the instance, and close it by leaving its
-    ``async with`` block.
+    ``async with`` block. Look-ups of the same campaign at the same moment share one request.
+
+    Args:
+        settings: The key, the base URL, the limits.
+        observer: Told of each look-up; by default it goes to the log.
+        admit: Asked before each look-up, where callers have a rate limit.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, observer: Observer | None = None, admit: Admit | None = None) -> None:
         self._settings = settings
+        self._observer = observer or Observer()
+        self._admit = admit
+        self._caller = OPERATOR
         self._keys = KeySource(settings)
-        self._http: httpx2.AsyncClient | None = None
+        self._pool = Pool(settings, self._observer)
+        self._flights: Flights[Document] = Flights()
 
     async def __aenter__(self) -> Self:
+        await self._flights.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._http is not None:
-            http, self._http = self._http, None
-            await http.aclose()
+        await self._flights.__aexit__(kind, error, traceback)
+        await self._pool.aclose()
+
+    def on_behalf_of(self, caller: Caller) -> "CallersClient":
+        """Return the same client as ``caller`` has it, who sees no more than their scope."""
+        client = copy(self)
+        client._caller = caller
+        return client
 
     @property
     def settings(self) -> Settings:
@@ -57,18 +75,10 @@ class CallersClient:
             sub_organization_id: What the call names: an id, ``main``, or ``None`` for the default place.
 
         Raises:
-            Forbidden: ``CALLERS_SUB_ORGANIZATIONS`` does not list that place.
+            Forbidden: The caller, or ``CALLERS_SUB_ORGANIZATIONS``, may not look there.
             NotConfigured: A host left a placeholder in a sub-organization setting.
         """
-        require_filled_in(self._settings, "sub_organization_id", "sub_organizations")
-        place = sub_organization_id or self._settings.sub_organization_id or MAIN
-        allowed = self._settings.sub_organizations
-        if allowed is not None and place not in allowed:
-            where = "the main organization" if place == MAIN else f"sub-organization {place}"
-            raise Forbidden(
-                f"This server may not look into {where}; nothing was sent. Give a sub_organization_id that it may look "
-                f"into: {', '.join(allowed)}."
-            )
+        place = find_place(sub_organization_id, self._caller, self._settings)
         return None if place == MAIN else place
 
     def mask(self, text: str) -> str:
@@ -90,7 +100,8 @@ class CallersClient:
             on_retry: Told of each failed attempt that is followed by another.
 
         Returns:
-            The campaign's JSON object, unknown fields included, and what had to be changed in it.
+            The campaign's JSON object, unknown fields included, and what had to be changed in it. Others may hold the
+            same object: do not change it.
 
         Raises:
             CampaignNotFound: No such campaign is visible to this key, there.
@@ -103,35 +114,42 @@ class CallersClient:
         if sub_organization_id is not None and not SUB_ORGANIZATION_ID.fullmatch(sub_organization_id):
             raise InvalidArguments("A sub-organization's id is visible ASCII without spaces, at most 128 characters.")
         started = time.perf_counter()
-        outcome, attempts = "cancelled", 0
+        place, outcome, attempts, shared, request_id = sub_organization_id or "default", "cancelled", 0, False, ""
+        self._observer.began()
         try:
+            if self._admit:
+                await self._admit(self._caller)
             lookup = self._lookup(campaign_id, sub_organization_id)
-            if lookup.place and lookup.key.lower() in lookup.place.lower():
-                raise InvalidArguments("What was given as the sub-organization's id is no id; nothing was sent.")
-            headers = {"Authorization": lookup.key}
-            if lookup.place is not None:
-                headers["x-sub-organization-id"] = lookup.place
-
-            async def attempt() -> Document:
-                return read_campaign(await self._get(f"/campaigns/{campaign_id}", headers), lookup)
-
-            document, attempts = await within_deadline(attempt, self._settings, on_retry)
+            place = lookup.place or MAIN
+            flight, shared = self._flights.join(lookup, self._attempt(lookup), self._settings)
+            request_id = flight.request_id
+            try:
+                document = await flight.wait(self._settings, on_retry)
+            finally:
+                attempts = flight.attempts
+            self._require_visible(document, lookup)
             outcome = "found"
             return document
         except CallersError as error:
-            outcome, attempts = error.kind, error.attempts
-            raise
+            error = as_seen_by_some(error, lookup, self._caller) if attempts else error
+            outcome = error.kind
+            error.request_id = request_id = request_id or secrets.token_hex(8)
+            raise error from None
         except Exception:
             outcome = "internal"
             raise
         finally:
-            logger.info(
-                "look-up: campaign=%s sub_organization=%s outcome=%s attempts=%d milliseconds=%d",
-                campaign_id,
-                sub_organization_id or self._settings.sub_organization_id or MAIN,
-                outcome,
-                attempts,
-                (time.perf_counter() - started) * 1000,
+            self._observer.ended(
+                LookUp(
+                    caller=self._caller.name,
+                    campaign_id=campaign_id,
+                    place=place,
+                    outcome=outcome,
+                    seconds=time.perf_counter() - started,
+                    attempts=attempts,
+                    shared=shared,
+                    request_id=request_id or secrets.token_hex(8),
+                )
             )
 
     async def probe(self) -> int:
@@ -145,38 +163,47 @@ class CallersClient:
         """
 
         async def attempt() -> int:
-            answer = await self._get(f"/campaigns/{'0' * 24}", {})
+            answer = await self._pool.get(f"/campaigns/{'0' * 24}", {})
             require_api_answer(answer)
             return answer.status
 
-        status, _ = await within_deadline(attempt, self._settings, None)
-        return status
+        return await within_deadline(attempt, self._settings)
+
+    async def honours_sub_organizations(self, campaign_id: str) -> bool:
+        """Tell whether the API refuses a campaign under a sub-organization that does not exist, as isolation needs.
+
+        Raises:
+            CallersError: It gave neither a campaign nor a refusal.
+        """
+        made_up = Lookup(campaign_id, secrets.token_hex(12), self._keys.current(), self._keys.variable)
+        try:
+            await within_deadline(lambda: self._attempt(made_up)(secrets.token_hex(8)), self._settings)
+        except CallersError as error:
+            if error.http_status is not None and 400 <= error.http_status < 500 and not error.retryable:
+                return True
+            raise
+        return False
 
     def _lookup(self, campaign_id: str, sub_organization_id: str | None) -> Lookup:
         key = self._keys.current()
-        return Lookup(campaign_id, self.place(sub_organization_id), key, self._keys.variable)
+        place = self.place(sub_organization_id)
+        if place and key.lower() in place.lower():
+            raise InvalidArguments("What was given as the sub-organization's id is no id; nothing was sent.")
+        return Lookup(campaign_id, place, key, self._keys.variable)
 
-    async def _get(self, path: str, headers: Mapping[str, str]) -> Answer:
-        """Send one request and read its answer, within the limit of bytes."""
-        if self._http is None:
-            self._http = create_http_client(self._settings)
-        limit = self._settings.max_body_bytes
-        chunks, size = [], 0
-        request = httpx2.Request("GET", self._settings.base_url + path, headers={**HEADERS, **headers})
-        try:
-            async with aclosing(await self._http.send(request, stream=True)) as response:
-                async for chunk in response.aiter_bytes():
-                    size += len(chunk)
-                    if size > limit:
-                        if not response.is_success:
-                            break  # the status says enough
-                        raise UnexpectedResponse(
-                            f"The API's answer is larger than {limit} bytes, so it was not read. The operator may "
-                            f"raise {variable('max_body_bytes')}.",
-                            http_status=response.status_code,
-                        )
-                    chunks.append(chunk)
-                return Answer(response.status_code, response.headers, b"".join(chunks))
-        except httpx2.RequestError as error:
-            logger.debug("request to %s failed: %s", path, type(error).__name__)
-            raise transport_error(error, proxy_name(self._settings)) from None
+    def _attempt(self, lookup: Lookup) -> Callable[[str], Awaitable[Document]]:
+        async def attempt(request_id: str) -> Document:
+            headers = {"Authorization": lookup.key, "X-Request-Id": request_id}
+            if lookup.place is not None:
+                headers["x-sub-organization-id"] = lookup.place
+            return read_campaign(await self._pool.get(f"/campaigns/{lookup.campaign_id}", headers), lookup)
+
+        return attempt
+
+    def _require_visible(self, document: Document, lookup: Lookup) -> None:
+        """Keep the main organization's campaigns from callers without it, should the API ignore the place."""
+        main = self._settings.organization_id
+        if main is None or may_see(MAIN, self._caller, self._settings):
+            return
+        if str(document.content.get("organizationId")).strip().lower() == main.lower():
+            raise not_visible(lookup)

@@ -4,7 +4,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.util import find_spec
 from urllib.request import getproxies, proxy_bypass
@@ -26,11 +26,11 @@ _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _host = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.IGNORECASE)
 
 
-def create_http_client(settings: Settings) -> httpx2.AsyncClient:
-    """Make the one pooled client.
+def http_clients(settings: Settings) -> Callable[[int], httpx2.AsyncClient]:
+    """Return what makes pooled clients, each for a number of connections at once.
 
-    It follows no redirect, keeps no cookie, reads no ``.netrc`` and has no timeouts of its own: the look-up's deadline
-    covers them all.
+    They follow no redirect, keep no cookie, read no ``.netrc`` and have no timeouts of their own: the look-up's
+    deadline covers them all.
 
     Raises:
         NotConfigured: A proxy setting or a certificate file can't be used.
@@ -44,18 +44,21 @@ def create_http_client(settings: Settings) -> httpx2.AsyncClient:
             "The certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be loaded "
             f"({error.strerror or 'not PEM'}). The operator mends or unsets it."
         ) from None
-    return httpx2.AsyncClient(
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        verify=tls,
-        timeout=None,
-        limits=httpx2.Limits(
-            max_connections=settings.max_connections,
-            max_keepalive_connections=settings.max_connections,
-            keepalive_expiry=30,
-        ),
-        proxy=_proxy(settings),
-        trust_env=False,  # what is honoured of it has been read here
-    )
+    proxy = _proxy(settings)
+
+    def client(connections: int) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            verify=tls,
+            timeout=None,
+            limits=httpx2.Limits(
+                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30
+            ),
+            proxy=proxy,
+            trust_env=False,  # what is honoured of it has been read here
+        )
+
+    return client
 
 
 def proxy_name(settings: Settings) -> str | None:

@@ -14,56 +14,58 @@ OnRetry = Callable[[int, str], Awaitable[None]]
 """Told of a failed attempt that is followed by another: its number, from 1, and the reason."""
 
 
-async def within_deadline(
-    attempt: Callable[[], Awaitable[ResultT]], settings: Settings, on_retry: OnRetry | None
-) -> tuple[ResultT, int]:
-    """Run ``attempt`` until it succeeds, fails for good, or the look-up's time is over.
-
-    Returns:
-        What ``attempt`` returned, and how many attempts it took.
-
-    Raises:
-        DeadlineExceeded: ``CALLERS_TIMEOUT`` seconds have passed.
-        CallersError: What the last attempt raised, with the number of attempts.
-    """
-    made = 0
-
-    async def counted() -> ResultT:
-        nonlocal made
-        made += 1
-        try:
-            return await attempt()
-        except CallersError as error:
-            error.attempts = made
-            raise
-
-    with anyio.move_on_after(settings.timeout) as scope:
-        try:
-            return await counted(), made
-        except CallersError as error:
-            if settings.max_attempts == 1 or not _fits(error, scope.deadline):
-                raise
-            first = error
-        return await _retry(counted, first, settings, scope.deadline, on_retry), made
-    exceeded = DeadlineExceeded(
+def exceeded(settings: Settings) -> DeadlineExceeded:
+    """Return the error of a look-up whose time is over."""
+    return DeadlineExceeded(
         f"The Callers API did not answer within {settings.timeout:g} seconds. Trying again may help; if it goes on, "
         f"the operator raises {variable('timeout')}."
     )
-    exceeded.attempts = made
-    raise exceeded
+
+
+async def within_deadline(attempt: Callable[[], Awaitable[ResultT]], settings: Settings) -> ResultT:
+    """Run ``attempt`` until it succeeds, fails for good, or ``CALLERS_TIMEOUT`` seconds have passed.
+
+    Raises:
+        DeadlineExceeded: They have passed.
+        CallersError: What the last attempt raised.
+    """
+    with anyio.move_on_after(settings.timeout) as scope:
+        return await with_retries(attempt, settings, lambda: scope.deadline, None)
+    raise exceeded(settings)
+
+
+async def with_retries(
+    attempt: Callable[[], Awaitable[ResultT]],
+    settings: Settings,
+    deadline: Callable[[], float],
+    on_retry: OnRetry | None,
+) -> ResultT:
+    """Run ``attempt`` until it succeeds, or until another one can't help or can't be made before ``deadline``.
+
+    Raises:
+        CallersError: What the last attempt raised, with the number of attempts.
+    """
+    try:
+        return await attempt()
+    except CallersError as error:
+        error.attempts = 1
+        if settings.max_attempts == 1 or not _fits(error, deadline()):
+            raise
+        first = error
+    return await _retry(attempt, first, settings, deadline, on_retry)
 
 
 async def _retry(
     attempt: Callable[[], Awaitable[ResultT]],
     first: CallersError,
     settings: Settings,
-    deadline: float,
+    deadline: Callable[[], float],
     on_retry: OnRetry | None,
 ) -> ResultT:
     import stamina  # 3 % of the start-up time, and most servers never retry
 
     def wait(error: Exception) -> bool | float:
-        if not isinstance(error, CallersError) or not _fits(error, deadline):
+        if not isinstance(error, CallersError) or not _fits(error, deadline()):
             return False
         return True if error.retry_after_seconds is None else error.retry_after_seconds
 
@@ -77,7 +79,8 @@ async def _retry(
                     raise first
                 return await attempt()
             except CallersError as error:
-                if on_retry and turn.num < settings.max_attempts and _fits(error, deadline):
+                error.attempts = turn.num
+                if on_retry and turn.num < settings.max_attempts and _fits(error, deadline()):
                     await on_retry(turn.num, error.reason)
                 raise
     raise AssertionError("stamina raises the last error")

@@ -20,7 +20,7 @@ A message is one or two sentences: what happened, whether trying again can help,
 key, a header, a stack trace or an internal address; what it quotes from the API is cleaned and cut before.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class CallersError(Exception):
@@ -33,6 +33,7 @@ class CallersError(Exception):
         http_status: The API's status, if it answered.
         retry_after_seconds: How long the API asks to wait, if it does.
         attempts: How many requests were made.
+        request_id: What the API was sent as ``X-Request-Id``; ``None`` where no look-up began.
     """
 
     kind: ClassVar[str]
@@ -47,6 +48,7 @@ class CallersError(Exception):
         self.http_status = http_status
         self.retry_after_seconds = retry_after_seconds
         self.attempts = 0
+        self.request_id: str | None = None
 
     @property
     def message(self) -> str:
@@ -60,6 +62,12 @@ class CallersError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def again(self) -> Self:
+        """Return the same error for another caller to raise, who adds a traceback of their own."""
+        same = type(self).__new__(type(self), *self.args)
+        vars(same).update(vars(self))
+        return same
 
     def details(self) -> dict[str, str | bool | int | float | None]:
         """Return the same for machines: the value of ``callers-mcp/error`` in a result's ``_meta``."""

@@ -74,8 +74,8 @@ def require_filled_in(settings: Settings, *fields: str) -> None:
     Raises:
         NotConfigured: Names the variables.
     """
-    names = [variable(field) for field in fields if variable(field) in settings.unresolved]
-    if names:
+    unresolved = settings.unresolved
+    if unresolved and (names := [variable(field) for field in fields if variable(field) in unresolved]):
         raise NotConfigured(
             f"{' and '.join(names)}: the host left a placeholder there instead of a value. The operator sets or "
             "removes it, and starts this server again."

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from callers_mcp.api.caller import Caller
 from callers_mcp.api.errors import (
     CallersError,
     CampaignNotFound,
@@ -74,6 +75,25 @@ def read_campaign(answer: Answer, lookup: Lookup) -> Document:
             http_status=answer.status,
         )
     return document
+
+
+def as_seen_by_some(error: CallersError, lookup: Lookup, caller: Caller) -> CallersError:
+    """Return ``error`` as ``caller`` may read it: without all, one learns nothing of what exists elsewhere."""
+    if caller.scope.is_full:
+        return error
+    if isinstance(error, CampaignNotFound | Forbidden):
+        return not_visible(lookup)
+    if isinstance(error, Rejected):
+        return Rejected(f"The Callers API rejected the request. {_REJECTED_ADVICE}", http_status=error.http_status)
+    return error
+
+
+def not_visible(lookup: Lookup) -> CampaignNotFound:
+    """Return the one error for what a caller may not see, or what does not exist."""
+    return CampaignNotFound(
+        f"No campaign {lookup.campaign_id} is visible in {lookup.where}. Ask the user to check the id, and which "
+        "sub-organization it belongs to."
+    )
 
 
 def require_api_answer(answer: Answer) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from callers_mcp.api.client import CallersClient
     from callers_mcp.settings import Settings
 
 
@@ -35,31 +36,34 @@ def check(campaign_id: str | None) -> None:
     line = partial(_line, client.mask)
     findings = _configuration(settings, line)
 
-    async def ask() -> str:
-        async with client:
-            if campaign_id is None:
-                status = await client.probe()
-                return f"answers (status {status} without a key); the key is not tested: give --campaign-id"
-            answer = await GET_CAMPAIGN.call({"campaign_id": campaign_id}, client)
-            return f"campaign {campaign_id} found. {answer.structured['summary']['headline']}"
+    async def ask(client: CallersClient) -> str:
+        if campaign_id is None:
+            status = await client.probe()
+            return f"answers (status {status} without a key); the key is not tested: give --campaign-id"
+        answer = await GET_CAMPAIGN.call({"campaign_id": campaign_id}, client)
+        return f"campaign {campaign_id} found. {answer.structured['summary']['headline']}"
 
     async def report() -> int:
         started = time.perf_counter()
-        try:
-            line("API", f"{await ask()} [{(time.perf_counter() - started) * 1000:.0f} ms]")
-        except CallersError as error:
-            line("API", error.message, good=False)
-            return 1
-        return 1 if findings else 0
+        async with client:
+            try:
+                line("API", f"{await ask(client)} [{(time.perf_counter() - started) * 1000:.0f} ms]")
+            except CallersError as error:
+                line("API", error.message, good=False)
+                return 1
+            isolated = campaign_id is None or await _isolation(client, campaign_id, line)
+        return 1 if findings or not isolated else 0
 
     run(report)
 
 
 def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
     """Print what is configured; return how many findings there are."""
+    from callers_mcp.api.caller import OPERATOR
     from callers_mcp.api.connection import proxy_name
-    from callers_mcp.api.errors import NotConfigured
+    from callers_mcp.api.errors import Forbidden, NotConfigured
     from callers_mcp.api.key import KeySource, require_filled_in
+    from callers_mcp.api.places import find_place
     from callers_mcp.settings import MAIN, Settings, variable
 
     findings = 0
@@ -74,21 +78,54 @@ def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
     line("Proxy", proxy_name(settings) or "none")
     try:
         require_filled_in(settings, "sub_organization_id", "sub_organizations")
-        line("Looks into", settings.sub_organization_id or MAIN)
-        allowed = settings.sub_organizations
-        line("May look into", ", ".join(allowed or ["anywhere that the key may"]))
-        if allowed and (settings.sub_organization_id or MAIN) not in allowed:
-            line("Looks into", f"a call that names no sub-organization is refused: {MAIN} is not allowed", good=False)
-            findings += 1
+        line("May look into", ", ".join(settings.sub_organizations or ["anywhere that the key may"]))
+        line("Looks into", find_place(None, OPERATOR, settings))
     except NotConfigured as error:
         line("Looks into", str(error), good=False)
         findings += 1
-    for field in ("timeout", "max_attempts", "max_connections", "max_body_bytes", "log_level", "redact_urls"):
+    except Forbidden:
+        line(
+            "Looks into",
+            f"a call that names no sub-organization is refused: {MAIN} is not allowed, and "
+            f"{variable('sub_organization_id')} names no other",
+            good=False,
+        )
+        findings += 1
+    for field in (
+        "organization_id",
+        "timeout",
+        "max_attempts",
+        "max_connections",
+        "max_body_bytes",
+        "log_level",
+        "redact_urls",
+    ):
         if (value := getattr(settings, field)) != Settings.model_fields[field].default:
             line(variable(field), str(value))
     for notice in settings.notices:
         line("Setting", notice, good=False)
     return findings + len(settings.notices)
+
+
+async def _isolation(client: "CallersClient", campaign_id: str, line: Callable[..., None]) -> bool:
+    """Say whether the API keeps sub-organizations apart, which a hosted server's scopes rest on."""
+    from callers_mcp.api.errors import CallersError
+
+    try:
+        honoured = await client.honours_sub_organizations(campaign_id)
+    except CallersError as error:
+        line("Isolation", f"could not be tested. {error.message}", good=False)
+        return False
+    if honoured:
+        line("Isolation", "the API refuses the same campaign under a made-up sub-organization")
+    else:
+        line(
+            "Isolation",
+            "the API answers under a made-up sub-organization too: it does not honour x-sub-organization-id, so a "
+            "hosted server could not keep its callers apart. Give nobody access to single sub-organizations.",
+            good=False,
+        )
+    return honoured
 
 
 def _line(mask: Callable[[str], str], title: str, text: str, *, good: bool = True) -> None:

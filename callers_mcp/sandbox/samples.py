@@ -90,7 +90,12 @@ def _with_problems() -> Campaign:
 
 
 def _in_sub_organization() -> Campaign:
-    return _campaign(6, "Berlin appointments", callParams={"timezone": "Europe/Berlin", "language": "de"})
+    return _campaign(
+        6,
+        "Berlin appointments",
+        organizationId=SUB_ORGANIZATION_ID,
+        callParams={"timezone": "Europe/Berlin", "language": "de"},
+    )
 
 
 SAMPLES: Mapping[str, tuple[str | None, Callable[[], Campaign]]] = {
