@@ -19,7 +19,7 @@ from tests.pipe import CAMPAIGN_ID, PATIENCE, Pipe
 
 WITH_PROBLEMS = "665f1c2ab1e4a9d0c7f3b805"
 IN_SUB_ORGANIZATION = "665f1c2ab1e4a9d0c7f3b806"
-COMMANDS = ["check", "demo", "get", "sandbox"]
+COMMANDS = ["check", "demo", "get", "http", "sandbox", "token"]
 
 
 def run(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from callers_mcp.api.caller import Scope
+from callers_mcp.hosting.tokens import add
 from tests.conftest import inherited
+from tests.hosted import Hosted
 from tests.pipe import CAMPAIGN_ID, PATIENCE, Pipe
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -55,5 +58,25 @@ def test_the_snippet_starts_a_server_once_path_and_key_are_filled_in() -> None:
     assert "CALLERS_API_KEY" in result["content"][0]["text"]
 
 
+def test_a_look_up_on_a_hosted_server(tmp_path: Path, sandbox_environment: dict[str, str]) -> None:
+    hosting = {"CALLERS_HTTP_AUTH": "tokens", "CALLERS_HTTP_TOKEN_FILE": str(tmp_path / "tokens.json")}
+    token = add(tmp_path / "tokens.json", "my-agent", Scope.of(["main"]))
+    with Hosted(environment=sandbox_environment | hosting) as server:
+        done = subprocess.run(
+            [sys.executable, str(EXAMPLES / "hosted_look_up.py"), server.url, CAMPAIGN_ID],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            env=inherited() | {"TOKEN": token},
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Running outbound campaign")
+
+
 def test_every_example_is_run() -> None:
-    assert {file.name for file in EXAMPLES.iterdir()} == {"agent_workflow.py", "claude_desktop_config.json"}
+    assert {file.name for file in EXAMPLES.iterdir()} == {
+        "agent_workflow.py",
+        "claude_desktop_config.json",
+        "hosted_look_up.py",
+        "hosting",  # test_hosting_examples.py
+    }

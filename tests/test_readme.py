@@ -8,6 +8,8 @@ import pytest
 
 from callers_mcp.api import errors
 from callers_mcp.api.errors import CallersError
+from callers_mcp.hosting.settings import FIELDS, HostingSettings
+from callers_mcp.hosting.settings import variable as hosting_variable
 from callers_mcp.sandbox import Sandbox
 from callers_mcp.settings import Settings, variable
 from tests.pipe import CAMPAIGN_ID, PATIENCE, Pipe
@@ -15,8 +17,9 @@ from tests.pipe import CAMPAIGN_ID, PATIENCE, Pipe
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = sorted(set(re.findall(r"^\| `(callers-mcp.*?)` \|", README, re.MULTILINE)))
-SERVING = {"callers-mcp", "callers-mcp --sandbox", "callers-mcp sandbox --port 8080"}
+SERVING = {"callers-mcp", "callers-mcp --sandbox", "callers-mcp sandbox --port 8080", "callers-mcp http"}
 DEMO = "callers-mcp demo"  # run by test_cli.py
+TOKEN = "callers-mcp token "  # test_token_command.py
 RUN_ELSEWHERE = {
     "python3 -m venv": ".ci/run, in an empty environment: it installs packages",
     "uvx ": "the same installation by another tool",
@@ -24,10 +27,17 @@ RUN_ELSEWHERE = {
     "pip install": "it installs packages",
     "python tests/benchmarks/bench.py": "minutes of measuring; test_bench.py runs one short round",
     "python examples/agent_workflow.py": "test_examples.py",
+    "python tests/benchmarks/http_bench.py": "the same for HTTP",
+    "python tests/load/run.py": "the same for load; test_load.py runs a short form",
+    "export ": ".ci/run runs these lines, as they are, in an empty environment",
+    ".venv/bin/": "the same",
+    "CALLERS_HTTP_PUBLIC_URL=": "test_http_start.py, with its own certificate and port",
 }
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in SERVING | {DEMO}])
+@pytest.mark.parametrize(
+    "command", [command for command in COMMANDS if command not in SERVING | {DEMO} and not command.startswith(TOKEN)]
+)
 def test_a_command_of_the_table_ends_well(command: str, sandbox_environment: dict[str, str]) -> None:
     arguments = command.replace("ID", CAMPAIGN_ID).split()[1:]
     with Pipe(*arguments, environment=sandbox_environment) as pipe:
@@ -38,7 +48,7 @@ def test_a_command_of_the_table_ends_well(command: str, sandbox_environment: dic
 
 def test_the_serving_commands_of_the_table_serve() -> None:
     assert set(COMMANDS) >= SERVING
-    # The other two are what test_protocol.py runs.
+    # The others are what test_protocol.py and test_http_start.py run.
     with Pipe("sandbox", "--port", "8080") as pipe:
         assert b"simulated Callers API" in pipe.stdout.readline() or b"8080" in pipe.end()[1].encode()
 
@@ -52,7 +62,9 @@ def test_every_other_command_is_run_elsewhere_for_a_reason() -> None:
 
 def test_the_table_of_settings_is_the_code_s() -> None:
     rows = re.findall(r"^\| `(CALLERS_\w+)` \| (.*?) \|", README, re.MULTILINE)
-    assert rows == [(variable(field), info.description) for field, info in Settings.model_fields.items()]
+    core = [(variable(field), info.description) for field, info in Settings.model_fields.items()]
+    hosting = [(hosting_variable(field), HostingSettings.model_fields[field].description) for field in FIELDS]
+    assert rows == core + hosting
 
 
 def test_the_table_of_errors_is_the_code_s() -> None:

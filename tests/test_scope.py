@@ -116,6 +116,7 @@ def test_a_grant_is_read_and_what_is_no_place_grants_nothing(places: list[str], 
         (["*"], {}, []),
         (["*"], {"sub_organization_id": A}, [A]),
         (["main"], {"sub_organization_id": A}, []),
+        (["main", B], {"sub_organization_id": A}, []),
         (["main", A], {"sub_organization_id": A}, [A]),
         (["main", A], {"sub_organization_id": "main"}, []),
         (["main", A], {}, []),
@@ -285,6 +286,7 @@ async def test_a_campaign_of_the_main_organization_reaches_only_who_may_see_that
     outcome = await look_up(server, caller, A, **settings)
     assert outcome.kind == kind
     assert "Spring renewals" not in outcome.text
+    assert kind == "found" or f"is visible in sub-organization {A}." in outcome.text
     assert places_asked(server) == [[A]]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from callers_mcp import Settings
 from callers_mcp.cli.configuration import load_settings
+from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from tests import fault_server as fault
 from tests.campaigns import ID, campaign
 from tests.fault_server import FaultServer
@@ -206,6 +207,15 @@ def test_what_a_hosted_server_reads_and_what_kubernetes_sets_is_not_noticed(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     assert set_all(monkeypatch, {variable: "x"}).notices == ()
+
+
+def test_the_sandbox_takes_its_own_key_url_and_organization_and_no_place_of_a_real_account(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
+    set_all(monkeypatch, {f"CALLERS_{name}": SUB for name in (*PLACES_AND_KEYS[::2], "ORGANIZATION_ID")})
+    settings = load_settings(sandbox).model_dump(exclude_defaults=True)
+    assert settings.pop("api_key").get_secret_value() == API_KEY
+    assert settings == {"base_url": sandbox.base_url, "organization_id": ORGANIZATION_ID}
 
 
 @pytest.mark.parametrize("placeholder", ["${API_KEY}", "${user_config.api_key}", "$KEY", "%KEY%", "{{key}}", "<key>"])

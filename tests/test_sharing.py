@@ -1,9 +1,11 @@
 """Look-ups of the same at the same moment: one request for all, and each caller on their own all the same."""
 
 import asyncio
+import gc
 import logging
 import re
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -16,7 +18,14 @@ from mcp import Client
 
 from callers_mcp import CallersClient, Settings, create_server
 from callers_mcp.api.caller import Caller, Scope
-from callers_mcp.api.errors import CallersError, CampaignNotFound, DeadlineExceeded, Unavailable, Unreachable
+from callers_mcp.api.errors import (
+    CallersError,
+    CampaignNotFound,
+    DeadlineExceeded,
+    RateLimited,
+    Unavailable,
+    Unreachable,
+)
 from callers_mcp.api.flights import Flights
 from callers_mcp.api.observer import LookUp, Observer
 from tests import fault_server as fault
@@ -198,6 +207,49 @@ async def test_each_caller_keeps_their_own_deadline(hasty: str) -> None:
     assert "within 0.05 seconds" in str(came[0.05])
     assert came[PATIENCE] == "the answer"
     assert len(asked) == 1
+
+
+async def test_a_retry_that_one_caller_has_no_time_for_is_made_for_the_other() -> None:
+    asked: list[str] = []
+
+    async def attempt(request_id: str) -> str:
+        asked.append(request_id)
+        if len(asked) == 1:
+            raise RateLimited("busy", retry_after_seconds=0.3)
+        return "the answer"
+
+    with anyio.fail_after(PATIENCE):
+        async with Flights[str]() as flights:
+
+            def ask(timeout: float) -> Callable[[], Awaitable[str]]:
+                settings = Settings(timeout=timeout)
+                return lambda: flights.join("same", attempt, settings)[0].wait(settings, None)
+
+            hasty, patient = await at_once(ask(0.1), ask(PATIENCE))
+    assert isinstance(hasty, DeadlineExceeded)
+    assert patient == "the answer"
+    assert len(set(asked)) == 1
+
+
+class Answer:
+    """Something that can be seen to be gone."""
+
+
+async def test_an_answer_is_let_go_of_once_all_have_it() -> None:
+    made_answers: list[weakref.ref[Answer]] = []
+
+    async def attempt(request_id: str) -> Answer:
+        answer = Answer()
+        made_answers.append(weakref.ref(answer))
+        return answer
+
+    settings = Settings()
+    async with Flights[Answer]() as flights:
+        flight, _ = flights.join("same", attempt, settings)
+        assert isinstance(await flight.wait(settings, None), Answer)
+        del flight
+        gc.collect()
+        assert [answer() for answer in made_answers] == [None]
 
 
 @pytest.mark.parametrize("leaves", [0, 1], ids=["who began", "who joined"])
@@ -386,7 +438,7 @@ async def test_closing_ends_what_is_in_flight() -> None:
             await requests_of(server, 2)
         await to_thread.run_sync(server.wait_for_disconnect)
     assert [type(error) for error in came] == [Unreachable] * 3
-    assert all("is closing" in error.message and error.retryable for error in came)
+    assert all("is closing" in error.message and error.retryable and error.attempts == 1 for error in came)
 
 
 async def test_a_client_is_entered_before_it_looks_up() -> None:

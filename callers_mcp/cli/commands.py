@@ -8,7 +8,9 @@ from callers_mcp import __version__
 from callers_mcp.cli.check import check
 from callers_mcp.cli.demo import demo
 from callers_mcp.cli.get import get
+from callers_mcp.cli.http import http
 from callers_mcp.cli.sandbox import sandbox
+from callers_mcp.cli.token import token
 
 _EPILOG = """\b
 Examples:
@@ -38,5 +40,5 @@ def callers_mcp(context: click.Context, use_sandbox: bool) -> None:
         gc.enable()
 
 
-for command in (check, demo, get, sandbox):
+for command in (check, demo, get, http, sandbox, token):
     callers_mcp.add_command(command)

@@ -1,0 +1,154 @@
+"""``callers-mcp http``: one server for a team, over Streamable HTTP."""
+
+import json
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from callers_mcp.hosting.process import Plan
+    from callers_mcp.hosting.settings import HostingSettings
+
+_file = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(epilog="Example: CALLERS_HTTP_AUTH=tokens callers-mcp http")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that serve.")
+@click.option("--certfile", type=_file, help="Certificate chain (PEM), to speak TLS.")
+@click.option("--keyfile", type=_file, help="Its private key (PEM).")
+@click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
+def http(host: str, port: int, workers: int, certfile: Path | None, keyfile: Path | None, use_sandbox: bool) -> None:
+    """Serve many hosts over Streamable HTTP, at /mcp.
+
+    Who may call, and all else, is set by CALLERS_HTTP_* variables. SIGTERM ends it without a failed call.
+
+    Exit code: 0 after SIGTERM; 2 wrong settings, or an address that can't be used; 130 after Ctrl-C.
+    """
+    from callers_mcp import logs
+    from callers_mcp.cli.configuration import load_settings, refuse, require_http_extra, start_sandbox
+
+    require_http_extra()
+    if (certfile is None) != (keyfile is None):
+        refuse("--certfile and --keyfile go together.")
+    sandbox, instructions = start_sandbox() if use_sandbox else (None, None)
+    settings = load_settings(sandbox)
+    if settings.notices:  # over stdio they are warnings
+        refuse(" ".join(settings.notices))
+    logs.configure(settings)
+    from callers_mcp.api.errors import NotConfigured
+    from callers_mcp.hosting.audit import AuditError
+    from callers_mcp.hosting.metrics import MetricsError
+    from callers_mcp.hosting.process import Plan
+    from callers_mcp.hosting.tokens import TokenFileError
+    from callers_mcp.settings import SettingsError
+
+    try:
+        listener = _listen(host, port)
+        hosting = _hosting(host, listener, certfile, workers)
+        plan = Plan(settings, hosting, _text(certfile), _text(keyfile), instructions)
+        _check_certificate(plan)
+        serve = _prepare(plan, workers)
+    except (SettingsError, NotConfigured, TokenFileError, AuditError, MetricsError) as error:
+        refuse(str(error))
+    if hosting.auth == ("none",):
+        logging.getLogger(__name__).warning(
+            "CALLERS_HTTP_AUTH is none: whoever reaches this server may look up what the key may see."
+        )
+    _announce(hosting)
+    sys.exit(serve(listener))
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the socket before anything is said of it; the workers share it."""
+    from callers_mcp.settings import SettingsError
+
+    if not host.strip():  # which the system takes for every address
+        raise SettingsError("--host is blank; give an address, or leave it out for 127.0.0.1.")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, UnicodeError) as error:
+        why = (getattr(error, "strerror", None) or "not an address").partition(" (while")[0]
+        raise SettingsError(f"{host} port {port} can't be used ({why}); give another --host or --port.") from None
+
+
+def _hosting(host: str, listener: socket.socket, certfile: Path | None, workers: int) -> "HostingSettings":
+    from callers_mcp.hosting.settings import HostingSettings, variable
+    from callers_mcp.settings import SettingsError
+
+    hosting = HostingSettings.from_environment(host=host, port=listener.getsockname()[1], tls=certfile is not None)
+    memory = hosting.rate_limit_storage.get_secret_value().startswith("memory:")
+    if workers > 1 and hosting.rate_limit and memory:
+        raise SettingsError(
+            f"{variable('rate_limit_storage')} must be a redis://... URL with several workers: each has its own memory."
+        )
+    return hosting
+
+
+def _check_certificate(plan: "Plan") -> None:
+    import ssl
+
+    from callers_mcp.settings import SettingsError
+
+    if plan.certfile is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(plan.certfile, plan.keyfile, password=lambda: "")
+    except OSError as error:
+        why = error.strerror if error.errno else "not a certificate and its key, in PEM, without a password"
+        raise SettingsError(f"--certfile and --keyfile can't be used ({why}).") from None
+
+
+def _prepare(plan: "Plan", workers: int) -> Callable[[socket.socket], int]:
+    """Make sure that the server can start, and return what serves on a socket until it ends."""
+    from callers_mcp.hosting.app import HostedServer
+    from callers_mcp.hosting.process import serve
+
+    metrics = plan.hosting.metrics
+    if workers == 1:
+        hosted = HostedServer(plan.settings, plan.hosting, instructions=plan.instructions)
+        if hosted.metrics and metrics:
+            hosted.metrics.serve(*metrics)
+        return partial(serve, plan, hosted)
+    from callers_mcp.hosting.workers import supervise
+
+    ended: Callable[[int], None] = lambda pid: None  # noqa: E731
+    if metrics:
+        from callers_mcp.hosting.metrics import serve_multiprocess_metrics
+
+        ended = serve_multiprocess_metrics(*metrics)
+    HostedServer(plan.settings, plan.hosting, instructions=plan.instructions).close()  # each worker makes its own
+    return partial(supervise, plan, workers, ended)
+
+
+def _announce(hosting: "HostingSettings") -> None:
+    """Say where it serves, for whom, and what a host is given to reach it."""
+    who = {
+        frozenset({"tokens"}): "holders of a token (callers-mcp token add NAME ...)",
+        frozenset({"oauth"}): f"who signs in at {hosting.oauth_issuer}",
+        frozenset({"tokens", "oauth"}): f"holders of a token, and who signs in at {hosting.oauth_issuer}",
+        frozenset(): "anybody on this machine"
+        if hosting.auth is None
+        else "whoever reaches it (CALLERS_HTTP_AUTH=none)",
+    }[hosting.methods]
+    server: dict[str, Any] = {"type": "http", "url": hosting.url}
+    if "tokens" in hosting.methods:
+        server["headers"] = {"Authorization": "Bearer <token>"}
+    host = f"[{hosting.host}]" if ":" in hosting.host else hosting.host
+    listens = f" (listening on {host}:{hosting.port})" if hosting.public_url else ""
+    click.echo(f"callers-mcp serves on {hosting.url}{listens}")
+    click.echo(f"Who may call: {who}")
+    click.echo(f"Host config: {json.dumps({'mcpServers': {'callers': server}})}")
+    sys.stdout.flush()

@@ -1,0 +1,136 @@
+"""Uvicorn's HTTP protocol, with a bound on the head of a request: on its size, and on the time it may take."""
+
+import asyncio
+import sys
+
+import httptools
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+MAX_HEAD_BYTES = 32_768
+"""The request line and all headers; a bearer token has a few thousand bytes at most."""
+
+HEAD_SECONDS = 10.0
+"""How long a client may take to send them."""
+
+_LENGTHS = (b"content-length", b"transfer-encoding")
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Ends the connection of who floods, or sends a head byte by byte; httptools alone waits and collects for ever.
+
+    Trailers, and what else surrounds a body, count as its head does.
+
+    A client that offers an upgrade, such as Java's to HTTP/2, is answered without it; httptools alone drops the body.
+    """
+
+    _bytes_beside_body = 0
+    _fed = b""  # to the parser, last
+    _repeats_head = False  # to a second parser; all that it holds has been taken
+    _answering: RequestResponseCycle | None = None
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._start_clock()
+
+    def data_received(self, data: bytes) -> None:
+        """Count what belongs to no body."""
+        if self.cycle is None or self.cycle.response_complete:
+            self._start_clock()  # the next request on an idle connection, or the rest of one that was refused early
+        self._bytes_beside_body += len(data)
+        self._feed(data)
+        if self._bytes_beside_body > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too large.")
+
+    def on_message_begin(self) -> None:
+        """Start the clock, where requests follow each other without a pause too."""
+        if not self._repeats_head:
+            super().on_message_begin()
+            self._start_clock()
+
+    def on_url(self, url: bytes) -> None:
+        """Take the URL."""
+        if not self._repeats_head:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        if not self._repeats_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock: from here on the application bounds what comes."""
+        if not self._repeats_head:
+            self._stop_clock()
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Leave to the application what it counts."""
+        self._bytes_beside_body -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Stop the clock, and count anew."""
+        if self.parser.should_upgrade():
+            return  # the body is still to come
+        self._stop_clock()
+        self._bytes_beside_body = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what came, and end the connection."""
+        self._leave_unanswered()
+        super().send_400_response(msg)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock, and what nobody waits for."""
+        self._stop_clock()
+        self._leave_unanswered()
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _leave_unanswered(self) -> None:
+        """Tell the request under way that its client is gone; uvicorn alone tells the one that came last."""
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+
+    def _end(self) -> None:
+        self._leave_unanswered()
+        self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Read the rest of a request that offered an upgrade with a new parser, which is told how long the body is.
+
+        Source: RFC 9110, section 7.8; https://github.com/Kludex/uvicorn/issues/2722
+        """
+        upgrade = sys.exception()
+        if self.pipeline or not isinstance(upgrade, httptools.HttpParserUpgrade):  # each costs a parser
+            self.send_400_response("Only one request at a time may offer an upgrade.")
+            return
+        rest = self._fed[upgrade.args[0] :]
+        lengths = [b"%s: %s\r\n" % header for header in self.headers if header[0] in _LENGTHS]
+        self.parser = httptools.HttpRequestParser(self)
+        self._repeats_head = True
+        self._feed(b"POST / HTTP/1.1\r\n%s\r\n" % b"".join(lengths))
+        self._repeats_head = False
+        self._feed(rest)
+
+    def _feed(self, data: bytes) -> None:
+        self._fed = data
+        if not self.transport.is_closing():
+            super().data_received(data)
+
+    def _start_clock(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(HEAD_SECONDS, self._end)
+
+    def _stop_clock(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
