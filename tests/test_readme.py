@@ -28,6 +28,7 @@ RUN_ELSEWHERE = {
     "python tests/benchmarks/bench.py": "minutes of measuring; test_bench.py runs one short round",
     "python examples/agent_workflow.py": "test_examples.py",
     "python tests/benchmarks/http_bench.py": "the same for HTTP",
+    "python -m tests.rolling": "test_hosting_examples.py runs one round of it",
     "python tests/load/run.py": "the same for load; test_load.py runs a short form",
     "export ": ".ci/run runs these lines, as they are, in an empty environment",
     ".venv/bin/": "the same",

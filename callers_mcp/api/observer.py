@@ -13,7 +13,8 @@ class LookUp:
     Attributes:
         caller: Who asked, see ``Caller.name``.
         campaign_id: Which campaign; 24 hexadecimal digits.
-        place: Where: a sub-organization's id or ``main``, also where that was refused.
+        place: Where: a sub-organization's id or ``main``, also where that was refused; ``default`` where the call named
+            none, and was refused before it was known which.
         outcome: ``found``, ``cancelled``, or the kind of the error.
         seconds: How long the caller waited.
         attempts: How many requests the API was sent for it.

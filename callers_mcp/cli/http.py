@@ -79,7 +79,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, UnicodeError) as error:
+    except (OSError, UnicodeError, TypeError) as error:  # the last two for what is no name at all
         why = (getattr(error, "strerror", None) or "not an address").partition(" (while")[0]
         raise SettingsError(f"{host} port {port} can't be used ({why}); give another --host or --port.") from None
 

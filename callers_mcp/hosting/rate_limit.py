@@ -270,5 +270,5 @@ def _reason(error: Exception) -> str:
 
 
 def _whole_seconds(seconds: float) -> int:
-    """Round up, and past the very moment, at which there is no room yet."""
+    """Round up, and a whole number too: in the very moment that it names there is no room yet."""
     return max(0, math.floor(seconds)) + 1
