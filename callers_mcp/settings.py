@@ -127,7 +127,7 @@ class Settings(BaseSettings):
                 unresolved.append(variable(name))
             else:
                 notices.append(
-                    f"{variable(name)} holds a placeholder that the host did not fill in; it has no effect."
+                    f"{variable(name)} holds a placeholder that the host did not fill in; the default is used."
                 )
         settings: Settings = handler(given)
         settings._unresolved, settings._notices = tuple(unresolved), tuple(notices)
