@@ -147,7 +147,9 @@ def test_several_workers_need_a_rate_limit_that_they_share(refused: Start) -> No
     assert "CALLERS_HTTP_RATE_LIMIT_STORAGE" in refused("--workers", "2", **SANDBOX_KEY | environment)
 
 
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", "999.1.1.1", "", " ", "a" * 300, "::g", "ä..b"])
+@pytest.mark.parametrize(
+    "host", ["no.such.host.invalid", "203.0.113.7", "999.1.1.1", "", " ", "a" * 300, "::g", "ä..b"]
+)
 def test_an_address_that_is_not_this_machines_is_named(refused: Start, host: str) -> None:
     line = refused("--host", host, **SANDBOX_KEY)
     assert "--host" in line

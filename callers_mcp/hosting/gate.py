@@ -167,7 +167,7 @@ class Gate:
         left = asyncio.ensure_future(client_leaves())
         try:
             with call:
-                await self._app(scope, replay, _closing(send) if self._readiness.draining else send)
+                await self._app(scope, replay, _plain(_closing(send) if self._readiness.draining else send))
         finally:
             left.cancel()
 
@@ -217,6 +217,26 @@ def _is_text(body: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _plain(send: Send) -> Send:
+    """Say shortly what the SDK says in pydantic's words, for developers: that a message is no JSON-RPC."""
+    held: Message | None = None
+
+    async def plain(message: Message) -> None:
+        nonlocal held
+        if message["type"] == "http.response.start" and message["status"] == 400:
+            held = message
+            return
+        if held is not None:
+            start, held = held, None
+            if b"errors.pydantic.dev" in message["body"]:
+                await _error(send, 400, "Invalid message: it is not a JSON-RPC 2.0 request.", code=-32602)
+                return
+            await send(start)
+        await send(message)
+
+    return plain
 
 
 def _closing(send: Send) -> Send:
