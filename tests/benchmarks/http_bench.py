@@ -1,0 +1,157 @@
+"""callers-mcp beside a bare SDK server over Streamable HTTP: calls a second and latency, as ratios within one run.
+
+    python tests/benchmarks/http_bench.py [--rounds 7] [--seconds 3] [--connections 100]
+
+Ours lets only a token in, and audits; the bare server lets everybody in. Each round spawns both in turn, in front of
+the same simulated API, and calls them over kept connections from this process. Printed are medians over the rounds, and
+ours divided by the bare one's. Then: how many requests the API sees of identical look-ups, and what a second worker
+brings.
+"""
+
+import argparse
+import asyncio
+import itertools
+import os
+import shlex
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # for those who start this file as a script
+
+from tests.load.client import HANDSHAKE, LATEST, Answer, Calls, random_ids, requests
+from tests.load.loop import run
+from tests.load.processes import BARE, OURS, Api, Target, idle_seconds, raise_descriptor_limit, serve
+
+ASKED = {"calls a second": ("at least", 0.95), "p99, ms": ("at most", 1.15)}
+Figures = dict[str, float]
+
+
+@dataclass
+class Rounds:
+    """What each server did in each round, by figure."""
+
+    figures: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+
+    def add(self, server: str, figures: Figures) -> None:
+        for name, value in figures.items():
+            self.figures[server][name].append(value)
+
+    def table(self, mine: str, other: str, asked: dict[str, tuple[str, float]]) -> Iterator[str]:
+        """Yield the lines of a table; the ratio is that of the medians, and its range that of the rounds."""
+        yield f"| median of {len(next(iter(self.figures[mine].values())))} rounds | {mine} | {other} | ratio | asked |"
+        yield "| --- | --- | --- | --- | --- |"
+        for name, values in self.figures[mine].items():
+            against = self.figures[other][name]
+            ratios = sorted(one / two for one, two in zip(values, against, strict=True) if two)
+            ratio = statistics.median(values) / (statistics.median(against) or 1)
+            span = f"{ratio:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})" if ratios else ""
+            yield (
+                f"| {name} | {statistics.median(values):,.2f} | {statistics.median(against):,.2f} | {span} "
+                f"| {' '.join(map(str, asked.get(name, ())))} |"
+            )
+
+
+async def drive(target: Target, version: str, seconds: float, connections: int) -> Figures:
+    """Call for so long, over each connection one call after the other; return the figures."""
+    wrong: list[Answer] = []
+    ends = float("inf")
+
+    def check(campaign_id: str, answer: Answer) -> None:
+        if answer.status != 200 or campaign_id.encode() not in answer.body:
+            wrong.append(answer)
+
+    ids = itertools.takewhile(lambda _: time.perf_counter() < ends, random_ids(os.getpid()))
+    calls = Calls(requests(target, version), ids, check)
+    running = asyncio.create_task(calls.run(target.url, connections))
+    await asyncio.sleep(seconds / 3)  # warms up
+    calls.seconds.clear()
+    spent, idle, started = target.process.processor_seconds(), idle_seconds(), time.perf_counter()
+    await asyncio.sleep(seconds)
+    count, took, idle = len(calls.seconds), time.perf_counter() - started, idle_seconds() - idle
+    spent = [now - then for now, then in zip(target.process.processor_seconds(), spent, strict=True)]
+    ordered = sorted(calls.seconds)
+    ends = 0.0
+    await running
+    if wrong or calls.unanswered:
+        raise SystemExit(f"{len(wrong)} wrong answers, {len(calls.unanswered)} lost: {wrong[:1]}")
+    return {
+        "calls a second": count / took,
+        "p50, ms": ordered[count // 2] * 1000,
+        "p99, ms": ordered[count * 99 // 100] * 1000,
+        "server's processor time a call, ms": sum(spent) / count * 1000,
+        "calls a second of the busiest process": count / max(spent),
+        "cores that the server had, or could have had": (sum(spent) + idle) / took,
+    }
+
+
+async def identical(target: Target, count: int) -> None:
+    """Ask for one campaign over as many connections at the same moment."""
+    calls = Calls(requests(target, LATEST), itertools.repeat("6" * 24, count), lambda campaign_id, answer: None)
+    await calls.run(target.url, count)
+    assert len(calls.seconds) == count
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Print what ours does beside the bare server, for each kind of client."""
+    rounds = {version: Rounds() for version in (LATEST, HANDSHAKE)}
+    for _ in range(options.rounds):
+        for name, command in (("callers-mcp", options.server), ("bare SDK server", options.bare)):
+            with Api() as api, serve(command, api, with_token=name == "callers-mcp") as target:
+                for version, figures in rounds.items():
+                    figures.add(name, run(drive(target, version, options.seconds, options.connections)))
+    for version, figures in rounds.items():
+        print(f"\nClients of {version}, {options.connections} connections, ours with a token:\n")
+        print(*figures.table("callers-mcp", "bare SDK server", ASKED), sep="\n")
+
+
+def share(options: argparse.Namespace) -> None:
+    """Print how many requests the API sees when the same look-up is made many times at once."""
+    print(f"\n{options.connections} identical look-ups in flight, the API takes 0.5 s; requests that it saw:\n")
+    for name, command in (("callers-mcp", options.server), ("bare SDK server", options.bare)):
+        with Api(latency=0.5) as api, serve(command, api, with_token=name == "callers-mcp") as target:
+            run(identical(target, options.connections))
+            print(f"| {name} | {api.stats()['requests']} |")
+
+
+def scale(options: argparse.Namespace) -> None:
+    """Print what a second worker brings."""
+    figures = Rounds()
+    for _ in range(options.rounds):
+        for workers in ("1", "2"):
+            with Api() as api, serve([*options.server, "--workers", workers], api) as target:
+                target.process.wait_until_idle()  # or the worker that is first would get every connection
+                measured = run(drive(target, LATEST, options.seconds, options.connections))
+                figures.add(f"{workers} worker{'s' * (workers == '2')}", measured)
+    print(f"\nTwo workers beside one, {os.cpu_count()} cores, which this client and the API share with them:\n")
+    print(
+        *figures.table("2 workers", "1 worker", {"calls a second of the busiest process": ("at least", 1.6)}), sep="\n"
+    )
+    print(
+        "\nCalls a second can double only where each worker has a core to itself. Where it has not, those of the "
+        "busiest\nprocess tell what free cores would do: the calls of all workers by the processor time of the busiest."
+    )
+
+
+def main() -> None:
+    """Measure, and print the tables."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("parts", nargs="*", default=[], help="compare, share, scale; all of them if none is given")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long each measurement takes")
+    parser.add_argument("--connections", type=int, default=100)
+    parser.add_argument("--server", type=shlex.split, default=OURS, help="the command that starts ours")
+    parser.add_argument("--bare", type=shlex.split, default=BARE, help="the command that starts the other")
+    options = parser.parse_args()
+    raise_descriptor_limit()
+    parts = {"compare": compare, "share": share, "scale": scale}
+    for name in options.parts or parts:
+        parts[name](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""The event loop of what must cost little beside the server."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+ResultT = TypeVar("ResultT")
+
+
+def run(call: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run on uvloop, where it is there: half the cost."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(call)
+    return uvloop.run(call)

@@ -1,0 +1,193 @@
+"""The processes of a run: the server under test and the simulated API; and what the system says of them."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+from urllib.parse import urlsplit
+
+import httpx2
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30.0
+"""Seconds until a run gives up on an answer: far more than anything takes."""
+
+OURS = (sys.executable, "-m", "callers_mcp", "http", "--port", "0")
+BARE = (sys.executable, str(ROOT / "tests/benchmarks/bare_http_server.py"))
+_PROC = Path("/proc")
+
+
+class Process:
+    """A server in a process group of its own, whose first line on stdout holds its URL.
+
+    Args:
+        command: What to start.
+        environment: The ``CALLERS_*`` variables that it gets; ours are kept from it.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLERS_")}
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            cwd=ROOT,
+            env={**kept, **environment},
+            start_new_session=True,
+        )
+        watch = threading.Timer(PATIENCE, self._process.kill)
+        watch.start()
+        assert self._process.stdout
+        first = self._process.stdout.readline().decode()
+        watch.cancel()
+        found = re.search(r"https?://\S+", first)
+        if not found:
+            said = self.log()
+            self.close()
+            raise RuntimeError(f"{' '.join(command)} did not start: {first}{said}")
+        self.url = found[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process and its children, whatever they do."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._log.close()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def log(self) -> str:
+        """Return what was written to stderr so far."""
+        return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode(errors="replace")
+
+    def memory(self) -> float:
+        """Return the resident memory of the process and its children in MiB; 0 where the system does not say."""
+        pages = sum(int(text.split()[1]) for text in self._read("statm"))
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def processor_seconds(self) -> list[float]:
+        """Return the processor time that each process has used, its own first."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        return [sum(map(int, text.rpartition(")")[2].split()[11:13])) / ticks for text in self._read("stat")]
+
+    def wait_until_idle(self) -> None:
+        """Wait until all processes have started, and have nothing to do."""
+        deadline, before = time.monotonic() + PATIENCE, [0.0]
+        while before != (before := self.processor_seconds()) and time.monotonic() < deadline:
+            time.sleep(0.5)
+
+    def descriptors(self, but_to: str) -> tuple[int, int]:
+        """Return how many files and sockets the processes have open, and how many connections to that URL beside.
+
+        A pool keeps those for later, as many as it may; they are no leak.
+        """
+        port = f":{urlsplit(but_to).port or 0:04X}"
+        rows = [line.split() for line in (_PROC / "net/tcp").read_text().splitlines()[1:]]
+        pooled = {f"socket:[{row[9]}]" for row in rows if row[2].endswith(port)}
+        opened = [name for pid in self._pids() for name in _open_files(pid)]
+        to_api = sum(name in pooled for name in opened)
+        return len(opened) - to_api, to_api
+
+    def _read(self, name: str) -> Iterator[str]:
+        for pid in self._pids():
+            with contextlib.suppress(OSError):
+                yield (_PROC / str(pid) / name).read_text()
+
+    def _pids(self) -> list[int]:
+        pids = [self._process.pid]
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                pids += map(int, (_PROC / str(pid) / "task" / str(pid) / "children").read_text().split())
+        return [pid for pid in pids if (_PROC / str(pid)).exists()]
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    for link in (_PROC / str(pid) / "fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            yield str(link.readlink())
+
+
+class Api(Process):
+    """The simulated API, see ``tests.load.api``."""
+
+    def __init__(self, *, latency: float = 0.0, faults: int | None = None) -> None:
+        command = [sys.executable, "-m", "tests.load.api", "--latency", str(latency)]
+        super().__init__(command if faults is None else [*command, "--faults", str(faults)], {})
+
+    def stats(self) -> dict[str, int]:
+        stats: dict[str, int] = httpx2.get(f"{self.url}/stats", timeout=PATIENCE, trust_env=False).json()
+        return stats
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The server under test, and how one calls it.
+
+    Attributes:
+        process: The server.
+        token: What callers show, or ``None`` where nobody has to.
+    """
+
+    process: Process
+    token: str | None
+
+    @property
+    def url(self) -> str:
+        return self.process.url
+
+
+@contextlib.contextmanager
+def serve(command: Sequence[str], api: Api, *, with_token: bool = True, **settings: str) -> Iterator[Target]:
+    """Start a server in front of ``api``; ours lets only a token in, unless told otherwise."""
+    environment = {"CALLERS_API_KEY": "k" * 32, "CALLERS_BASE_URL": api.url, **settings}
+    with tempfile.TemporaryDirectory() as folder:
+        token = None
+        if with_token:
+            environment |= {"CALLERS_HTTP_AUTH": "tokens", "CALLERS_HTTP_TOKEN_FILE": f"{folder}/tokens.json"}
+            add = [sys.executable, "-m", "callers_mcp", "token", "add", "load", "--all"]
+            added = subprocess.run(
+                add, env=os.environ | environment, cwd=ROOT, capture_output=True, text=True, check=True
+            )
+            token = added.stdout.strip()
+        with Process(command, environment) as process:
+            yield Target(process, token)
+
+
+def idle_seconds() -> float:
+    """Return for how long the cores of this machine have had nothing to do, all together."""
+    ticks = (_PROC / "stat").read_text().split(maxsplit=6)[4:6]  # idle, and waiting for a disk
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process and those that it starts open as many files as the system allows them."""
+    import resource  # which Windows has not
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 16_384 if hard == resource.RLIM_INFINITY else min(16_384, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
