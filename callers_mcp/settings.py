@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     @property
     def base_url_is_loopback(self) -> bool:
         """Whether the API is on this machine: no proxy applies then, and http is allowed."""
-        return _is_loopback(httpx2.URL(self.base_url).host)
+        return is_loopback(httpx2.URL(self.base_url).host)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
             parts = httpx2.URL(url)
         except httpx2.InvalidURL as error:
             raise ValueError("is not a URL") from error
-        secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.host))
+        secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.host))
         if (
             not (secure and parts.host and (parts.port is None or 0 < parts.port < 65_536))
             or "@" in url
@@ -215,11 +215,10 @@ def _place(place: str) -> str:
     return MAIN if place.lower() == MAIN else place
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+def is_loopback(host: str) -> bool:
+    """Tell whether ``host`` is this machine alone."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 

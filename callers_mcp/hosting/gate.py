@@ -19,7 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from callers_mcp.hosting.authentication import METADATA_PATH, Authentication
 from callers_mcp.hosting.readiness import Readiness
 from callers_mcp.hosting.refusals import Forwarded, PlainHttp, Refusal
-from callers_mcp.hosting.settings import MCP_PATH, HostingSettings, is_loopback
+from callers_mcp.hosting.settings import MCP_PATH, HostingSettings
+from callers_mcp.settings import is_loopback
 
 MAX_REQUEST_BYTES = 65_536
 """A call is a few hundred bytes."""

@@ -19,7 +19,8 @@ from jwt.algorithms import AllowedPublicKeys
 
 from callers_mcp import __version__
 from callers_mcp.hosting.refusals import IssuerUnavailable
-from callers_mcp.hosting.settings import is_loopback, variable
+from callers_mcp.hosting.settings import variable
+from callers_mcp.settings import is_loopback
 
 PAUSE_SECONDS = 30.0
 """How long after a fetch the next one waits, so that nobody makes us ask an issuer more often."""

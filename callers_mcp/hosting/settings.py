@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from callers_mcp.settings import HTTP_PREFIX, SettingsError, is_placeholder, unknown_variables
+from callers_mcp.settings import HTTP_PREFIX, SettingsError, is_loopback, is_placeholder, unknown_variables
 
 MCP_PATH = "/mcp"
 """Where the server itself has its endpoint."""
@@ -237,14 +237,6 @@ FIELDS = tuple(name for name, field in HostingSettings.model_fields.items() if n
 def variable(field: str) -> str:
     """Return the environment variable of a field of ``HostingSettings``."""
     return HTTP_PREFIX + field.upper()
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is this machine alone."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_any(host: str) -> bool:
