@@ -27,10 +27,17 @@ _HOLE = "a hole in the envelope"
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """One message, and what was done to it."""
+    """One message.
+
+    Attributes:
+        name: What was done to it.
+        content: What is sent.
+        is_whole: Whether its end can be told, so that an answer is due.
+    """
 
     name: str
     content: bytes
+    is_whole: bool
 
 
 class Draft:
@@ -221,7 +228,11 @@ def malformed(target: Target, seed: int) -> Iterator[Malformed]:
         for _, spoil in spoilt:
             spoil(draft)
         about = f"{version}{'' if has_token else ' without a token'}"
-        yield Malformed(f"{' + '.join(name for name, _ in spoilt)} ({about})", draft.encode())
+        yield Malformed(
+            f"{' + '.join(name for name, _ in spoilt)} ({about})",
+            draft.encode(),
+            draft.raw is None and draft.framing is None,
+        )
 
 
 def _endless(layer: list[tuple[str, Spoil]], generator: random.Random) -> Iterator[tuple[str, Spoil]]:

@@ -38,7 +38,7 @@ class Reaction:
     def statuses(self) -> list[int]:
         return [int(status) for status in re.findall(rb"(?:^|\n|\}|\.)HTTP/1\.[01] (\d{3})", self.received)]
 
-    def problems(self) -> list[str]:
+    def problems(self, *, is_whole: bool) -> list[str]:
         found = []
         if any(status >= 500 for status in self.statuses):
             found.append(f"status {max(self.statuses)}")
@@ -48,6 +48,8 @@ class Reaction:
             found.append(f"{stack[0].decode('latin-1')!r} in the answer")
         if not self.ended:
             found.append("an answer that does not end" if self.received else "neither an answer nor an end")
+        elif is_whole and not self.received:
+            found.append("no answer")
         if _internal(self.received):
             found.append("an internal error")
         return found
@@ -90,7 +92,7 @@ async def send(target: Target, message: Malformed) -> Reaction:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_QUIET_SECONDS * 3):
                     await writer.drain()
-        ended = await read(_QUIET_SECONDS)
+        ended = await read(PATIENCE if message.is_whole else _QUIET_SECONDS)
         if not ended and not received:
             with contextlib.suppress(OSError):
                 writer.write_eof()
@@ -123,7 +125,7 @@ async def attack(target: Target, *, count: int, seed: int) -> tuple[Report, dict
     while batch := [*itertools.islice(messages, min(AT_ONCE, count - sum(statuses.values())))]:
         for message, reaction in zip(batch, await asyncio.gather(*(send(target, each) for each in batch)), strict=True):
             statuses[str(reaction.statuses[0]) if reaction.statuses else "closed without an answer"] += 1
-            for problem in reaction.problems():
+            for problem in reaction.problems(is_whole=message.is_whole):
                 caused[problem].append(f"{message.name} -> {reaction.received[-300:]!r}")
         for version in (LATEST, HANDSHAKE):
             try:
@@ -147,7 +149,7 @@ async def attack(target: Target, *, count: int, seed: int) -> tuple[Report, dict
         "good calls in between, answered": f"{good:,}",
         "the process": "lives" if target.process.is_alive else "ended",
     }
-    report.problems += [f"{kind}: {len(names)} times, first {names[0]}" for kind, names in caused.items()]
+    report.problems += [f"{kind}: {len(names)} times, first {names[0][:600]}" for kind, names in caused.items()]
     return report, caused
 
 

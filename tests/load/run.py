@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,7 +33,7 @@ def run_calls(seed: int, *, short: bool = False, server: Command = OURS) -> Repo
     """
     attempts = "3" if short else "8"
     # In a short run memory still settles: it says little, and only a leak of megabytes a call would show.
-    count, connections, growth = (300, 30, 0.5) if short else (20_000, 100, calls.GROWTH)
+    count, connections, growth = (300, 30, 0.2) if short else (20_000, 100, calls.GROWTH)
     with Api(latency=0.005, faults=seed) as api, serve(server, api, CALLERS_MAX_ATTEMPTS=attempts) as target:
         return calls.run(target, api, count=count, connections=connections, seed=seed, growth=growth)
 
@@ -42,16 +43,20 @@ def run_vanish(seed: int, *, short: bool = False, server: Command = OURS) -> Rep
     count, growth = (100, 0.5) if short else (2_000, 0.1)
     with socket.create_server(("127.0.0.1", 0)) as free:
         metrics = f"127.0.0.1:{free.getsockname()[1]}"
-    pool = str(vanish.POOL)
-    with Api() as api, serve(server, api, CALLERS_HTTP_METRICS=metrics, CALLERS_MAX_CONNECTIONS=pool) as target:
+    settings: dict[str, Any] = {
+        "CALLERS_HTTP_METRICS": metrics,
+        "CALLERS_MAX_CONNECTIONS": str(vanish.POOL),
+        "CALLERS_TIMEOUT": "600",  # so that no look-up ends by itself while we watch
+    }
+    with Api() as api, serve(server, api, **settings) as target:
         url = f"http://{metrics}/metrics"
         return vanish.run(target, api, count=count, seed=seed, growth=growth, metrics=url)
 
 
 def run_malformed(seed: int, *, short: bool = False, server: Command = OURS) -> Report:
-    """Send 3,000 malformed messages."""
+    """Send 5,000 malformed messages."""
     with Api() as api, serve(server, api) as target:
-        return malformed.run(target, count=200 if short else 3_000, seed=seed)
+        return malformed.run(target, count=200 if short else 5_000, seed=seed)
 
 
 RUNS: dict[str, Callable[..., Report]] = {"calls": run_calls, "vanish": run_vanish, "malformed": run_malformed}
