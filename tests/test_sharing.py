@@ -539,3 +539,18 @@ def test_over_stdio_calls_in_flight_share_a_request_and_one_that_is_cancelled_di
     assert not answers.get(cancelled)
     ended = re.findall(r"look-up: .* outcome=(\w+) attempts=1 milliseconds=\d+ request=(\w+)$", log, re.MULTILINE)
     assert sorted(ended) == [("cancelled", sent), ("found", sent), ("found", sent)]
+
+
+async def test_a_request_that_is_lost_does_not_take_those_along_who_come_later() -> None:
+    with FaultServer(fault.silent, KNOWN) as server:
+        async with connect(server, timeout=1) as client, anyio.create_task_group() as tasks:
+            answers: list[object] = []
+
+            async def ask() -> None:
+                with suppress(CallersError):
+                    answers.append(await client.get_campaign(ID))
+
+            while not answers:  # one after the other, so that somebody always waits
+                tasks.start_soon(ask)
+                await anyio.sleep(0.05)
+    assert len(server.requests) == 2

@@ -35,6 +35,7 @@ class Flight(Generic[ResultT]):
         self._news = anyio.Event()
         self._landed = False
         self._scope = anyio.CancelScope()
+        self._began = anyio.current_time()
         self._result: ResultT | None = None
         self._error: Exception | None = None
 
@@ -93,10 +94,12 @@ class Flight(Generic[ResultT]):
                 return
             await news.wait()
 
-    @property
-    def is_left(self) -> bool:
-        """Whether nobody waits any more, so that nobody may join."""
-        return self._scope.cancel_called
+    def may_be_joined(self, settings: Settings) -> bool:
+        """Tell whether it is worth waiting for: somebody does, and it does not hang, as far as one can tell.
+
+        Without a bound on its age, those who come one after the other could all wait for a request that is lost.
+        """
+        return not self._scope.cancel_called and anyio.current_time() - self._began < settings.timeout / 2
 
     def _deadline(self) -> float:
         return max(self._deadlines.values(), default=0)
@@ -140,7 +143,7 @@ class Flights(Generic[ResultT]):
             RuntimeError: Outside of the ``async with`` block.
         """
         flight = self._under_way.get(key)
-        if flight is not None and not flight.is_left:
+        if flight is not None and flight.may_be_joined(settings):
             return flight, True
         if self._tasks is None:
             raise RuntimeError("Enter the client's `async with` block before you look up.")
