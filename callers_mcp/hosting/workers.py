@@ -35,6 +35,7 @@ def supervise(plan: Plan, count: int, ended: Callable[[int], None], listener: so
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: asked.append(received))
     workers = [_start(plan, listener) for _ in range(count)]
+    replaced = set()
     failed = 0
     while not asked and not failed:
         wait([worker.sentinel for worker in workers], timeout=0.2)
@@ -42,9 +43,10 @@ def supervise(plan: Plan, count: int, ended: Callable[[int], None], listener: so
             if worker.exitcode is None or asked:
                 continue
             ended(worker.pid or 0)
-            if worker.exitcode in (2, _STARTUP_FAILURE):
-                failed = worker.exitcode  # it would fail again
+            if at not in replaced and worker.exitcode in (2, _STARTUP_FAILURE):
+                failed = worker.exitcode  # it would fail again; what breaks later may be mended, and others serve
                 break
+            replaced.add(at)
             logger.error("worker %s ended with exit code %s; it is replaced", worker.pid, worker.exitcode)
             time.sleep(_PAUSE_SECONDS)
             workers[at] = _start(plan, listener)
