@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
-from tests.campaigns import ID
+from tests import fault_server as fault
+from tests.campaigns import ID, campaign
 from tests.fault_server import FaultServer
 from tests.hosted import KEY, Door, Hold, Hosted, campaign_id, echo, look_up, the_id, until
 
@@ -15,7 +17,7 @@ HEADS_LIMIT = 32_768
 # What a slow client is given; short enough to wait for, and long enough that no other request comes near it.
 HASTY = """
 from callers_mcp.hosting import gate, protocol
-gate.BODY_SECONDS = protocol.HEAD_SECONDS = 0.7
+gate.BODY_SECONDS = protocol.HEAD_SECONDS = protocol.READ_SECONDS = 0.7
 """
 
 
@@ -191,3 +193,32 @@ def test_a_refused_request_does_not_cost_its_connection(server: Hosted) -> None:
             server.ask("GET", "/healthz")
         door.post(content, **headers)
         assert the_id(door.answer()) == ID
+
+
+def test_a_client_that_sends_request_after_request_in_one_go_is_ended(server: Hosted) -> None:
+    content, headers = look_up(ID)
+    with server.door() as door:
+        body = json.dumps(content).encode()
+        one = (
+            door.head("POST", "/mcp", Content_Length=str(len(body)), Content_Type="application/json", **headers) + body
+        )
+        with suppress(ConnectionError):
+            door.send(one * 2_000)
+        with suppress(ConnectionError, AssertionError):  # the last one, where the connection is reset, is no answer
+            while door.answer().status == 200:
+                pass
+        assert door.is_closed()
+    assert the_id(server.call(ID)) == ID
+
+
+def test_a_client_that_reads_no_answer_does_not_keep_its_place(api: FaultServer) -> None:
+    api.script(fault.answer(campaign(variables=["x" * 900_000])))
+    environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY, "CALLERS_HTTP_MAX_CALLS": "1"}
+    with Hosted(environment=environment, before=HASTY) as server:
+        content, headers = look_up(ID)
+        with server.door() as door:
+            for _ in range(10):  # more than the system's buffers hold
+                door.post(content, **headers)
+            until(lambda: server.call(ID).status == 503, "its place is taken")
+            api.script(echo)
+            until(lambda: server.call(ID).status == 200, "its place is free again")

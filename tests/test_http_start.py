@@ -127,6 +127,8 @@ def test_an_explicit_none_is_warned_of_and_takes_what_a_gateway_forwards() -> No
         ({"CALLERS_HTTP_AUTH": "token"}, "CALLERS_HTTP_AUTH"),
         ({"CALLERS_HTTP_AUTH": "tokens", "CALLERS_HTTP_TOKEN_FILE": "/nonexistent"}, "callers-mcp token add"),
         ({"CALLERS_HTTP_AUTH": "tokens", "CALLERS_HTTP_TOKEN_FILE": "/"}, "token file"),
+        ({"CALLERS_HTTP_TOKEN_FILE": "/tokens"}, "CALLERS_HTTP_TOKEN_FILE would have no effect: CALLERS_HTTP_AUTH"),
+        ({"CALLERS_HTTP_OAUTH_SCOPE": "a"}, "CALLERS_HTTP_OAUTH_SCOPE would have no effect: CALLERS_HTTP_AUTH"),
         ({"CALLERS_HTTP_AUDIT_FILE": "/nonexistent/audit"}, "CALLERS_HTTP_AUDIT_FILE"),
         ({"CALLERS_HTTP_AUDIT_FILE": "/"}, "CALLERS_HTTP_AUDIT_FILE"),
         ({"CALLERS_HTTP_METRICS": "metrics.invalid:1"}, "CALLERS_HTTP_METRICS"),

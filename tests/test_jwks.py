@@ -8,14 +8,11 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 import trustme
 from anyio import to_thread
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from jwt.algorithms import ECAlgorithm
 
 from callers_mcp.api.caller import Caller
 from callers_mcp.hosting import jwks
@@ -24,7 +21,7 @@ from callers_mcp.hosting.refusals import IssuerUnavailable, Unauthenticated
 from tests import fault_server as fault
 from tests.conftest import PROXIES
 from tests.fault_server import Behaviour, FaultServer
-from tests.oidc_provider import AUDIENCE, CLAIM, JWKS, OAUTH, OPENID, SCOPE, OidcProvider, Signer, held, rsa_key
+from tests.oidc_provider import AUDIENCE, CLAIM, JWKS, OAUTH, OPENID, SCOPE, OidcProvider, Signer, held, unusable_keys
 
 HOUR = 3600.0
 PAUSE = 30
@@ -406,51 +403,6 @@ async def test_closing_ends_the_fetch_under_way(
     assert warnings(caplog) == []  # nothing failed
     provider.wait_for_disconnect()
     await verifier.aclose()
-
-
-def ec_jwk(signer: Signer) -> dict[str, Any]:
-    """Return a key with its private half, as no issuer should show it."""
-    assert isinstance(signer.key, EllipticCurvePrivateKey)
-    return ECAlgorithm.to_jwk(signer.key, as_dict=True)
-
-
-def unusable_keys() -> dict[str, object]:
-    """What may stand in a JWK set beside a good key, and must not be used."""
-    rsa, curve, edwards = (Signer("key-1", algorithm).jwk for algorithm in ("RS256", "ES256", "EdDSA"))
-    private = Signer("key-1")
-    return {
-        "text": "key",
-        "null": None,
-        "list": [curve],
-        "empty": {},
-        "secret": {"kty": "oct", "k": "c2VjcmV0", "alg": "HS256", "kid": "key-1"},
-        "secret without a value": {"kty": "oct", "kid": "key-1"},
-        "unknown kty": {"kty": "AKP", "alg": "ML-DSA-65", "pub": "AAAA", "kid": "key-1"},
-        "kty of another type": rsa | {"kty": ["RSA"]},
-        "unknown crv": curve | {"crv": "secp256k1"},
-        "crv of another type": curve | {"crv": {}},
-        "key agreement": edwards | {"crv": "X25519"},
-        "for encryption": rsa | {"use": "enc"},
-        "use of another type": rsa | {"use": ["sig"]},
-        "for signing alone": rsa | {"key_ops": ["sign"]},
-        "alg for encryption": rsa | {"alg": "RSA-OAEP"},
-        "alg none": curve | {"alg": "none"},
-        "alg HS256": curve | {"alg": "HS256"},
-        "alg of another curve": curve | {"alg": "ES384"},
-        "alg of another type": curve | {"alg": ["ES256"]},
-        "kid of another type": curve | {"kid": 1},
-        "no modulus": {name: value for name, value in rsa.items() if name != "n"},
-        "modulus of another type": rsa | {"n": 5},
-        "modulus that is no base64": rsa | {"n": "!!!!"},
-        "modulus that is no text": rsa | {"n": "\ud800"},
-        "even exponent": rsa | {"e": "Ag"},
-        "short": Signer("key-1", "RS256", rsa_key(1024)).jwk,
-        "point off the curve": curve | {"x": edwards["x"]},
-        "point that is short": curve | {"x": "AA"},
-        "key that is short": edwards | {"x": "AA"},
-        "key of another type": edwards | {"x": None},
-        "private half": ec_jwk(private) | {"kid": "key-1"},
-    }
 
 
 UNUSABLE = unusable_keys()

@@ -42,6 +42,6 @@ def test_no_malformed_message_ends_the_server_or_gets_a_500_or_a_stack_trace() -
 
 def test_the_http_bench_prints_its_tables() -> None:
     bench = Path(__file__).parent / "benchmarks" / "http_bench.py"
-    options = ["--rounds", "1", "--seconds", "0.2", "--connections", "5"]
+    options = ["--rounds", "1", "--turns", "1", "--seconds", "0.2", "--connections", "5"]
     done = subprocess.run([sys.executable, str(bench), "compare", *options], capture_output=True, text=True, check=True)
     assert done.stdout.count("| calls a second |") == 2

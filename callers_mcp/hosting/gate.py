@@ -207,7 +207,7 @@ def _is_address(text: str) -> bool:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text  # behind which a zone may say anything
 
 
 def _is_text(body: bytes) -> bool:

@@ -13,6 +13,12 @@ MAX_HEAD_BYTES = 32_768
 HEAD_SECONDS = 10.0
 """How long a client may take to send them."""
 
+MAX_PIPELINED = 16
+"""Requests that may wait on one connection for the answer to an earlier one; hosts send none so."""
+
+READ_SECONDS = 10.0
+"""How long a client may leave what it is sent unread, while it holds a call's place."""
+
 _LENGTHS = (b"content-length", b"transfer-encoding")
 
 
@@ -29,6 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _repeats_head = False  # to a second parser; all that it holds has been taken
     _answering: RequestResponseCycle | None = None
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
@@ -46,6 +53,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Start the clock, where requests follow each other without a pause too."""
+        if len(self.pipeline) >= MAX_PIPELINED:  # uvicorn alone takes in more with each answer, without bound
+            raise httptools.HttpParserError("too many requests in one go")
         if not self._repeats_head:
             super().on_message_begin()
             self._start_clock()
@@ -87,8 +96,32 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock, and what nobody waits for."""
         self._stop_clock()
+        self._is_read()
         self._leave_unanswered()
         super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Wait for the client to read the last answer, but not for ever."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._expect_reader()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read, but not for ever."""
+        super().pause_writing()
+        self._expect_reader()
+
+    def resume_writing(self) -> None:
+        """Go on: the client reads."""
+        self._is_read()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End an idle connection, with what nobody has read."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
@@ -103,6 +136,20 @@ class BoundedProtocol(HttpToolsProtocol):
     def _end(self) -> None:
         self._leave_unanswered()
         self.transport.close()
+        self._expect_reader()
+
+    def _expect_reader(self) -> None:
+        if self._unread is None:
+            self._unread = self.loop.call_later(READ_SECONDS, self._give_up)
+
+    def _is_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _give_up(self) -> None:
+        self._leave_unanswered()
+        self.transport.abort()  # to close it would wait for the reader
 
     def _unsupported_upgrade_warning(self) -> None:
         """Read the rest of a request that offered an upgrade with a new parser, which is told how long the body is.

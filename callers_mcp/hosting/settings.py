@@ -225,8 +225,16 @@ class HostingSettings(BaseSettings):
             missing += [] if self.public_url or self.on_loopback else ["public_url"]
             if missing:
                 raise ValueError(f"{' and '.join(map(variable, missing))} must be set for oauth.")
-        elif self.oauth_issuer or self.oauth_audience:
-            raise ValueError(f"OAuth settings have no effect: {variable('auth')} does not hold oauth.")
+        for method in ("tokens", "oauth"):
+            unused = [
+                variable(name)
+                for name in self.model_fields_set
+                if name.startswith(method[:-1]) and method not in self.methods
+            ]
+            if unused:
+                raise ValueError(
+                    f"{' and '.join(sorted(unused))} would have no effect: {variable('auth')} does not hold {method}."
+                )
         return self
 
 

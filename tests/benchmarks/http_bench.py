@@ -1,11 +1,10 @@
 """callers-mcp beside a bare SDK server over Streamable HTTP: calls a second and latency, as ratios within one run.
 
-    python tests/benchmarks/http_bench.py [--rounds 7] [--seconds 3] [--connections 100]
+    python tests/benchmarks/http_bench.py [--rounds 5] [--seconds 2] [--connections 100]
 
-Ours lets only a token in, and audits; the bare server lets everybody in. Each round spawns both in turn, in front of
-the same simulated API, and calls them over kept connections from this process. Printed are medians over the rounds, and
-ours divided by the bare one's. Then: how many requests the API sees of identical look-ups, and what a second worker
-brings.
+Ours lets only a token in, and audits; the bare server lets everybody in. Each round spawns both, in front of the same
+simulated API, and this process calls them in turn over kept connections. Then: how many requests the API sees of
+identical look-ups, and what a second worker brings. Reads ``/proc``, so it takes Linux.
 """
 
 import argparse
@@ -42,16 +41,15 @@ class Rounds:
             self.figures[server][name].append(value)
 
     def table(self, mine: str, other: str, asked: dict[str, tuple[str, float]]) -> Iterator[str]:
-        """Yield the lines of a table; the ratio is that of the medians, and its range that of the rounds."""
-        yield f"| median of {len(next(iter(self.figures[mine].values())))} rounds | {mine} | {other} | ratio | asked |"
+        """Yield the lines of a table: medians, and the median ratio of those turns that followed each other."""
+        yield f"| median of {len(next(iter(self.figures[mine].values())))} turns | {mine} | {other} | ratio | asked |"
         yield "| --- | --- | --- | --- | --- |"
         for name, values in self.figures[mine].items():
             against = self.figures[other][name]
-            ratios = sorted(one / two for one, two in zip(values, against, strict=True) if two)
-            ratio = statistics.median(values) / (statistics.median(against) or 1)
-            span = f"{ratio:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})" if ratios else ""
+            ratios = [one / two for one, two in zip(values, against, strict=True) if two] or [0.0]
             yield (
-                f"| {name} | {statistics.median(values):,.2f} | {statistics.median(against):,.2f} | {span} "
+                f"| {name} | {statistics.median(values):,.2f} | {statistics.median(against):,.2f} "
+                f"| {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
                 f"| {' '.join(map(str, asked.get(name, ())))} |"
             )
 
@@ -98,14 +96,24 @@ async def identical(target: Target, count: int) -> None:
     assert len(calls.seconds) == count
 
 
+def take_turns(figures: Rounds, servers: dict[str, Target], version: str, options: argparse.Namespace) -> None:
+    """Measure the servers one after the other, several times, so that what else the machine does meets them all."""
+    for turn in range(options.turns):
+        for name in sorted(servers, reverse=turn % 2 == 1):
+            figures.add(name, run(drive(servers[name], version, options.seconds, options.connections)))
+
+
 def compare(options: argparse.Namespace) -> None:
     """Print what ours does beside the bare server, for each kind of client."""
     rounds = {version: Rounds() for version in (LATEST, HANDSHAKE)}
     for _ in range(options.rounds):
-        for name, command in (("callers-mcp", options.server), ("bare SDK server", options.bare)):
-            with Api() as api, serve(command, api, with_token=name == "callers-mcp") as target:
-                for version, figures in rounds.items():
-                    figures.add(name, run(drive(target, version, options.seconds, options.connections)))
+        with (
+            Api() as api,
+            serve(options.server, api) as ours,
+            serve(options.bare, api, with_token=False) as bare,
+        ):
+            for version, figures in rounds.items():
+                take_turns(figures, {"callers-mcp": ours, "bare SDK server": bare}, version, options)
     for version, figures in rounds.items():
         print(f"\nClients of {version}, {options.connections} connections, ours with a token:\n")
         print(*figures.table("callers-mcp", "bare SDK server", ASKED), sep="\n")
@@ -124,11 +132,13 @@ def scale(options: argparse.Namespace) -> None:
     """Print what a second worker brings."""
     figures = Rounds()
     for _ in range(options.rounds):
-        for workers in ("1", "2"):
-            with Api() as api, serve([*options.server, "--workers", workers], api) as target:
-                target.process.wait_until_idle()  # or the worker that is first would get every connection
-                measured = run(drive(target, LATEST, options.seconds, options.connections))
-                figures.add(f"{workers} worker{'s' * (workers == '2')}", measured)
+        with (
+            Api() as api,
+            serve([*options.server, "--workers", "1"], api) as one,
+            serve([*options.server, "--workers", "2"], api) as two,
+        ):
+            two.process.wait_until_idle()  # or the worker that is first would get every connection
+            take_turns(figures, {"1 worker": one, "2 workers": two}, LATEST, options)
     print(f"\nTwo workers beside one, {os.cpu_count()} cores, which this client and the API share with them:\n")
     print(
         *figures.table("2 workers", "1 worker", {"calls a second of the busiest process": ("at least", 1.6)}), sep="\n"
@@ -143,8 +153,9 @@ def main() -> None:
     """Measure, and print the tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("parts", nargs="*", default=[], help="compare, share, scale; all of them if none is given")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each measurement takes")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=3, help="of each server, a round")
+    parser.add_argument("--seconds", type=float, default=2.0, help="how long each turn takes")
     parser.add_argument("--connections", type=int, default=100)
     parser.add_argument("--server", type=shlex.split, default=OURS, help="the command that starts ours")
     parser.add_argument("--bare", type=shlex.split, default=BARE, help="the command that starts the other")
