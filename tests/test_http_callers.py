@@ -286,6 +286,20 @@ def test_the_log_says_who_was_refused_and_why_as_the_proxy_has_it(company: Compa
     assert "status=401 reason=unknown client=127.0.0.1" in company.server.errors  # nobody named this proxy
 
 
+def test_the_log_takes_a_named_proxys_word_for_an_address_and_for_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    tokens.add(file, "first", Scope.of(["main"]))
+    hosting = {"AUTH": "tokens", "TOKEN_FILE": str(file), "TRUSTED_PROXIES": "127.0.0.1"}
+    environment = {f"CALLERS_HTTP_{name}": value for name, value in hosting.items()}
+    with Hosted("--sandbox", environment=environment) as server:
+        for address in ("10.9.9.9", "fe80::1%x forged=this client=10.0.0.1"):
+            assert server.post({}, Authorization="Bearer x", X_Forwarded_For=address).status == 401
+        _, errors = server.end()
+    assert "reason=unknown client=10.9.9.9\n" in errors
+    assert "reason=unknown client=unknown\n" in errors
+    assert "forged" not in errors
+
+
 @HAS_PROC
 def test_every_worker_learns_of_a_token_within_seconds_and_none_outlives_its_parent(tmp_path: Path) -> None:
     file = tmp_path / "tokens.json"
