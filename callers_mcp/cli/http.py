@@ -124,13 +124,17 @@ def _prepare(plan: "Plan", workers: int) -> Callable[[socket.socket], int]:
         return partial(serve, plan, hosted)
     from callers_mcp.hosting.workers import supervise
 
-    ended: Callable[[int], None] = lambda pid: None  # noqa: E731
+    ended: Callable[[int], None] = _take_no_note
     if metrics:
         from callers_mcp.hosting.metrics import serve_multiprocess_metrics
 
         ended = serve_multiprocess_metrics(*metrics)
     HostedServer(plan.settings, plan.hosting, instructions=plan.instructions).close()  # each worker makes its own
     return partial(supervise, plan, workers, ended)
+
+
+def _take_no_note(pid: int) -> None:
+    """Do nothing about a worker that has ended: there are no metrics."""
 
 
 def _announce(hosting: "HostingSettings") -> None:
