@@ -21,8 +21,18 @@ from tests.pipe import PATIENCE
 
 CAMPAIGN_ID = "665f1c2ab1e4a9d0c7f3b801"
 REASONS = [
-    *("missing", "malformed", "unknown", "expired", "not_yet", "issuer", "audience", "subject", "type", "too_long"),
-    *("signature", "algorithm", "unknown_key", "scope", "issuer_unavailable", "forwarded", "plain_http"),
+    *("missing", "malformed", "unknown", "expired", "not_yet", "issuer", "audience", "claims", "subject"),
+    *(
+        "type",
+        "too_long",
+        "signature",
+        "algorithm",
+        "unknown_key",
+        "scope",
+        "issuer_unavailable",
+        "forwarded",
+        "plain_http",
+    ),
 ]
 
 

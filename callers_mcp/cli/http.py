@@ -85,12 +85,12 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _hosting(host: str, listener: socket.socket, certfile: Path | None, workers: int) -> "HostingSettings":
+    from callers_mcp.hosting.rate_limit import is_local
     from callers_mcp.hosting.settings import HostingSettings, variable
     from callers_mcp.settings import SettingsError
 
     hosting = HostingSettings.from_environment(host=host, port=listener.getsockname()[1], tls=certfile is not None)
-    memory = hosting.rate_limit_storage.get_secret_value().startswith("memory:")
-    if workers > 1 and hosting.rate_limit and memory:
+    if workers > 1 and hosting.rate_limit and is_local(hosting.rate_limit_storage.get_secret_value()):
         raise SettingsError(
             f"{variable('rate_limit_storage')} must be a redis://... URL with several workers: each has its own memory."
         )

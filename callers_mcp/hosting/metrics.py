@@ -45,8 +45,19 @@ _OTHER = "other"  # a label has a closed set of values: nobody can make the metr
 _KINDS = {error.kind for error in vars(errors).values() if isinstance(error, type) and hasattr(error, "kind")}
 _OUTCOMES = ("found", "cancelled", *sorted(_KINDS), _OTHER)
 _REASONS = (
-    *("missing", "malformed", "unknown", "expired", "not_yet", "issuer", "audience", "subject", "type", "too_long"),
-    *("signature", "algorithm", "unknown_key", "scope", "issuer_unavailable", "forwarded", "plain_http", _OTHER),
+    *("missing", "malformed", "unknown", "expired", "not_yet", "issuer", "audience", "claims", "subject"),
+    *(
+        "type",
+        "too_long",
+        "signature",
+        "algorithm",
+        "unknown_key",
+        "scope",
+        "issuer_unavailable",
+        "forwarded",
+        "plain_http",
+        _OTHER,
+    ),
 )
 
 logger = logging.getLogger(__name__)
