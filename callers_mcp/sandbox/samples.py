@@ -1,5 +1,6 @@
 """The sample campaigns: one of each kind that a user meets, with times relative to now."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 ORGANIZATION_ID = "65aa0011223344556677889a"
 SUB_ORGANIZATION_ID = "65aa00112233445566778855"
 MISSING_ID = "665f1c2ab1e4a9d0c7f3b8ff"
-"""An id that no sample has."""
+"""An id that no campaign has."""
+RENEWALS_ID = "65bb0011223344556677889a"
+"""The group of the first sample, and of some two dozen generated campaigns."""
 
 Campaign = dict[str, Any]
 
@@ -48,7 +51,7 @@ def _id(number: int) -> str:
 
 
 def _running() -> Campaign:
-    return _campaign(1, "Spring renewals", campaignGroupId="65bb0011223344556677889a", campaignGroupName="Renewals")
+    return _campaign(1, "Spring renewals", campaignGroupId=RENEWALS_ID, campaignGroupName="Renewals")
 
 
 def _inbound() -> Campaign:
@@ -114,3 +117,11 @@ def sample_ids() -> str:
     main = [campaign_id for campaign_id, (place, _) in SAMPLES.items() if place is None]
     inside = [campaign_id for campaign_id, (place, _) in SAMPLES.items() if place]
     return f"{', '.join(main)}; in sub-organization {SUB_ORGANIZATION_ID}: {', '.join(inside)}"
+
+
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+
+def as_json(value: object) -> bytes:
+    """Return what goes over the wire: compact and in UTF-8, as JavaScript's ``JSON.stringify`` has it."""
+    return _encoder.encode(value).encode()

@@ -1,18 +1,19 @@
 """The simulated API: real HTTP on a loopback port, answering as the reference says."""
 
-import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
+from urllib.parse import parse_qs
 
-from callers_mcp.sandbox.samples import SAMPLES, SUB_ORGANIZATION_ID, sample_ids
+from callers_mcp.sandbox.samples import ORGANIZATION_ID, SAMPLES, SUB_ORGANIZATION_ID, as_json, sample_ids
 
 API_KEY = "sandbox-key"
 """The key that the sandbox accepts."""
 
 _path = re.compile(r"/campaigns/([^/?]+)")
+_object_id = re.compile("[0-9a-f]{24}")
 
 
 class Sandbox:
@@ -58,33 +59,66 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        status, body = self._answer()
-        content = json.dumps(body).encode()
+        status, content = self._answer()
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
-    def _answer(self) -> tuple[int, dict[str, object]]:
+    def _answer(self) -> tuple[int, bytes]:
         if self.headers.get("Authorization") != API_KEY:
-            return 401, _error(f"Wrong API key. The sandbox accepts: {API_KEY}")
-        found = _path.fullmatch(self.path)
-        if not found:
-            return 404, _error("The sandbox has GET /campaigns/{campaignId} alone.")
-        campaign_id, place = found[1].lower(), self.headers.get("x-sub-organization-id")
-        if not re.fullmatch("[0-9a-f]{24}", campaign_id):
-            return 400, _error("campaignId must be a valid ObjectId.")
-        if place not in (None, SUB_ORGANIZATION_ID):
-            return 403, _error(f"Unknown sub-organization. The sandbox has: {SUB_ORGANIZATION_ID}")
-        held_in, make = SAMPLES.get(campaign_id, ("", None))
-        if make is None or held_in != place:
-            return 404, _error(f"No such sample campaign. The samples: {sample_ids()}")
-        return 200, make()
+            return _error(401, f"Wrong API key. The sandbox accepts: {API_KEY}")
+        place = self.headers.get("x-sub-organization-id")
+        path, _, query = self.path.partition("?")
+        if path == "/campaigns":
+            return _many(query, place)
+        if found := _path.fullmatch(self.path):
+            return _one(found[1].lower(), place)
+        return _error(404, "The sandbox has GET /campaigns/{campaignId} and GET /campaigns?organizationId=... alone.")
 
     def log_message(self, *args: object) -> None:
         """Stay silent: stderr belongs to the server's own log."""
 
 
-def _error(message: str) -> dict[str, object]:
-    return {"status": "error", "message": message, "data": []}
+def _one(campaign_id: str, place: str | None) -> tuple[int, bytes]:
+    if not _object_id.fullmatch(campaign_id):
+        return _error(400, "campaignId must be a valid ObjectId.")
+    if place not in (None, SUB_ORGANIZATION_ID):
+        return _unknown_place()
+    held_in, make = SAMPLES.get(campaign_id, ("", None))
+    if make:
+        campaign = make() if held_in == place else None
+    else:
+        from callers_mcp.sandbox import organization  # the samples do without
+
+        campaign = organization.find(campaign_id, place)
+    if campaign is None:
+        return _error(404, f"No such campaign. The samples: {sample_ids()}")
+    return 200, as_json(campaign)
+
+
+def _many(query: str, place: str | None) -> tuple[int, bytes]:
+    if place not in (None, SUB_ORGANIZATION_ID):
+        return _unknown_place()
+    given, here = parse_qs(query, keep_blank_values=True), place or ORGANIZATION_ID
+    organizations, groups = given.get("organizationId", []), given.get("campaignGroupId", [])
+    if not organizations:
+        return _error(400, f"organizationId is required. Here it is {here}")
+    for name, values in (("organizationId", organizations), ("campaignGroupId", groups)):
+        if len(values) > 1 or not all(_object_id.fullmatch(value.lower()) for value in values):
+            return _error(400, f"{name} must be a valid ObjectId.")
+    if organizations[0].lower() != here:
+        header = "With that" if place else "Without an"
+        return _error(403, f"Another organization. {header} x-sub-organization-id, organizationId is {here}")
+    from callers_mcp.sandbox import organization
+
+    return 200, organization.listed(place, groups[0].lower() if groups else None)
+
+
+def _unknown_place() -> tuple[int, bytes]:
+    return _error(403, f"Unknown sub-organization. The sandbox has: {SUB_ORGANIZATION_ID}")
+
+
+def _error(status: int, message: str) -> tuple[int, bytes]:
+    return status, as_json({"status": "error", "message": message, "data": []})
