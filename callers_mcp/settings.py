@@ -58,7 +58,8 @@ class Settings(BaseSettings):
         default=None, description="the only places that may be looked into: ids and the word main, comma separated"
     )
     organization_id: str | None = Field(
-        default=None, description="the main organization's id: what belongs to it stays from callers without it"
+        default=None,
+        description="the main organization's id: its campaigns can be listed then, and stay from callers without it",
     )
     timeout: float = Field(
         default=30.0,
@@ -71,6 +72,19 @@ class Settings(BaseSettings):
     max_connections: int = Field(default=100, ge=1, le=1000, description="connections to the API at once, 1 to 1000")
     max_body_bytes: int = Field(
         default=1_048_576, ge=1024, le=67_108_864, description="largest answer in bytes, decompressed, 1024 to 67108864"
+    )
+    list_max_body_bytes: int = Field(
+        default=16_777_216,
+        ge=1024,
+        le=268_435_456,
+        description="largest list of campaigns in bytes, decompressed, 1024 to 268435456",
+    )
+    list_cache_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="seconds for which a list of campaigns is kept, at most 3600; 0 keeps none",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"

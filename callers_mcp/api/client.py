@@ -3,10 +3,15 @@
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from copy import copy
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
+
+import anyio
+from pydantic import JsonValue
 
 from callers_mcp.api.caller import OPERATOR, Caller
 from callers_mcp.api.deadline import OnRetry, within_deadline
@@ -14,13 +19,24 @@ from callers_mcp.api.errors import CallersError, InvalidArguments, NotConfigured
 from callers_mcp.api.flights import Flights
 from callers_mcp.api.json import Document, mask
 from callers_mcp.api.key import KeySource
-from callers_mcp.api.observer import LookUp, Observer
-from callers_mcp.api.places import find_place, may_see
+from callers_mcp.api.lists import AT_ONCE, KeptLists, Listing, RowT, belongs_to, can_list, read_in_steps
+from callers_mcp.api.lists import query as list_query
+from callers_mcp.api.observer import LIST, LookUp, Observer
+from callers_mcp.api.places import find_place, may_see, own_places
 from callers_mcp.api.pool import Pool
-from callers_mcp.api.responses import Lookup, as_seen_by_some, not_visible, read_campaign, require_api_answer
-from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings
+from callers_mcp.api.responses import (
+    Lookup,
+    as_seen_by_some,
+    not_visible,
+    read_campaign,
+    read_campaigns,
+    require_api_answer,
+)
+from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings, variable
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+
+ResultT = TypeVar("ResultT")
 
 Admit = Callable[[Caller], Awaitable[None]]
 """Lets a caller's look-up go on, or raises ``RateLimited``."""
@@ -46,14 +62,19 @@ class CallersClient:
         self._keys = KeySource(settings)
         self._pool = Pool(settings, self._observer)
         self._flights: Flights[Document] = Flights()
+        self._list_flights: Flights[Listing[Any]] = Flights()
+        self._lists_at_once = anyio.CapacityLimiter(AT_ONCE)
+        self._kept_lists = KeptLists(settings.list_cache_seconds)
 
     async def __aenter__(self) -> Self:
         await self._flights.__aenter__()
+        await self._list_flights.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self._list_flights.__aexit__(kind, error, traceback)
         await self._flights.__aexit__(kind, error, traceback)
         await self._pool.aclose()
 
@@ -80,6 +101,16 @@ class CallersClient:
         """
         place = find_place(sub_organization_id, self._caller, self._settings)
         return None if place == MAIN else place
+
+    @property
+    def can_list(self) -> bool:
+        """Whether there is a place whose campaigns could be listed for the caller."""
+        return can_list(self._caller, self._settings)
+
+    @property
+    def places(self) -> tuple[str, ...] | None:
+        """The places that the caller may look into, ids and ``main``; ``None`` where they can't be listed."""
+        return own_places(self._caller, self._settings)
 
     def mask(self, text: str) -> str:
         """Return ``text`` cleaned, and with the key masked: for words that come from outside."""
@@ -111,46 +142,47 @@ class CallersClient:
         """
         if not OBJECT_ID.fullmatch(campaign_id):
             raise InvalidArguments("A campaign's id is 24 hexadecimal digits.")
-        if sub_organization_id is not None and not SUB_ORGANIZATION_ID.fullmatch(sub_organization_id):
-            raise InvalidArguments("A sub-organization's id is visible ASCII without spaces, at most 128 characters.")
-        started = time.perf_counter()
-        place, outcome, attempts, shared, request_id = sub_organization_id or "default", "cancelled", 0, False, ""
-        self._observer.began()
-        try:
-            if self._admit:
-                await self._admit(self._caller)
-            lookup = self._lookup(campaign_id, sub_organization_id)
-            place = lookup.place or MAIN
-            flight, shared = self._flights.join(lookup, self._attempt(lookup), self._settings)
-            request_id = flight.request_id
-            try:
-                document = await flight.wait(self._settings, on_retry)
-            finally:
-                attempts = flight.attempts
+        async with self._told(campaign_id, sub_organization_id) as asked:
+            lookup = asked.lookup = self._lookup(campaign_id, sub_organization_id)
+            document = await asked.share(self._flights, lookup, self._attempt(lookup), on_retry)
             self._require_visible(document, lookup)
-            outcome = "found"
             return document
-        except CallersError as error:
-            error = as_seen_by_some(error, lookup, self._caller) if attempts else error
-            outcome = error.kind
-            error.request_id = request_id = request_id or secrets.token_hex(8)
-            raise error from None
-        except Exception:
-            outcome = "internal"
-            raise
-        finally:
-            self._observer.ended(
-                LookUp(
-                    caller=self._caller.name,
-                    campaign_id=campaign_id,
-                    place=place,
-                    outcome=outcome,
-                    seconds=time.perf_counter() - started,
-                    attempts=attempts,
-                    shared=shared,
-                    request_id=request_id or secrets.token_hex(8),
-                )
-            )
+
+    async def list_campaigns(
+        self,
+        read: Callable[[Mapping[str, JsonValue]], RowT],
+        *,
+        sub_organization_id: str | None = None,
+        group_id: str | None = None,
+        on_retry: OnRetry | None = None,
+    ) -> Sequence[RowT]:
+        """Fetch a place's campaigns, or take what is kept of them, as ``CALLERS_LIST_CACHE_SECONDS`` allows.
+
+        Args:
+            read: Turns a campaign's JSON object into what is needed of it; a module's function, which never raises.
+            sub_organization_id: As for ``get_campaign``.
+            group_id: ObjectId; ask the API for this group's campaigns alone. It may give others too.
+            on_retry: As for ``get_campaign``.
+
+        Returns:
+            A row for each campaign that the caller may see, in the API's order.
+
+        Raises:
+            NotConfigured: No id is known by which the API would list the campaigns there.
+            CallersError: See ``callers_mcp.api.errors``.
+
+        Source: https://docs.callers.ai/api-reference/campaigns/get-all-campaigns-by-organization-id
+        """
+        async with self._told(LIST, sub_organization_id) as asked:
+            lookup = asked.lookup = self._lookup(None, sub_organization_id, group_id)
+            whole = replace(lookup, group_id=None)
+            listing = self._kept_lists.get((whole, read)) or self._kept_lists.get((lookup, read))
+            if listing is None:
+                attempt = self._list_attempt(lookup, read)
+                listing = await asked.share(self._list_flights, (lookup, read), attempt, on_retry)
+            if self._hides_main():
+                return [row for at, row in enumerate(listing.rows) if at not in listing.of_main]
+            return listing.rows
 
     async def probe(self) -> int:
         """Ask the API for a campaign without a key, to see whether it answers at all.
@@ -184,26 +216,117 @@ class CallersClient:
             raise
         return False
 
-    def _lookup(self, campaign_id: str, sub_organization_id: str | None) -> Lookup:
+    @asynccontextmanager
+    async def _told(self, what: str, sub_organization_id: str | None) -> AsyncIterator["_Asked"]:
+        """Let the caller in, and tell the observer how what is done in the block ended."""
+        if sub_organization_id is not None and not SUB_ORGANIZATION_ID.fullmatch(sub_organization_id):
+            raise InvalidArguments("A sub-organization's id is visible ASCII without spaces, at most 128 characters.")
+        started, outcome = time.perf_counter(), "cancelled"
+        asked = _Asked(self._settings)
+        self._observer.began()
+        try:
+            if self._admit:
+                await self._admit(self._caller)
+            yield asked
+            outcome = "found"
+        except CallersError as error:
+            if asked.lookup and asked.attempts:
+                error = as_seen_by_some(error, asked.lookup, self._caller)
+            outcome = error.kind
+            error.request_id = asked.request_id = asked.request_id or secrets.token_hex(8)
+            raise error from None
+        except Exception:
+            outcome = "internal"
+            raise
+        finally:
+            place = (asked.lookup.place or MAIN) if asked.lookup else (sub_organization_id or "default")
+            self._observer.ended(
+                LookUp(
+                    caller=self._caller.name,
+                    campaign_id=what,
+                    place=place,
+                    outcome=outcome,
+                    seconds=time.perf_counter() - started,
+                    attempts=asked.attempts,
+                    shared=asked.shared,
+                    request_id=asked.request_id or secrets.token_hex(8),
+                )
+            )
+
+    def _lookup(self, campaign_id: str | None, sub_organization_id: str | None, group_id: str | None = None) -> Lookup:
         key = self._keys.current()
         place = self.place(sub_organization_id)
         if place and key.lower() in place.lower():
             raise InvalidArguments("What was given as the sub-organization's id is no id; nothing was sent.")
-        return Lookup(campaign_id, place, key, self._keys.variable)
+        return Lookup(campaign_id, place, key, self._keys.variable, group_id)
 
     def _attempt(self, lookup: Lookup) -> Callable[[str], Awaitable[Document]]:
         async def attempt(request_id: str) -> Document:
-            headers = {"Authorization": lookup.key, "X-Request-Id": request_id}
-            if lookup.place is not None:
-                headers["x-sub-organization-id"] = lookup.place
-            return read_campaign(await self._pool.get(f"/campaigns/{lookup.campaign_id}", headers), lookup)
+            path = f"/campaigns/{lookup.campaign_id}"
+            return read_campaign(await self._pool.get(path, _headers(lookup, request_id)), lookup)
 
         return attempt
 
+    def _list_attempt(
+        self, lookup: Lookup, read: Callable[[Mapping[str, JsonValue]], RowT]
+    ) -> Callable[[str], Awaitable[Listing[RowT]]]:
+        query = list_query(lookup.place, self._settings, lookup.group_id)
+        if query is None:
+            raise NotConfigured(
+                f"The campaigns of {lookup.where} can't be listed before the operator sets "
+                f"{variable('organization_id')}; nothing was sent. Look a campaign up by its id, or give a "
+                "sub_organization_id."
+            )
+
+        async def attempt(request_id: str) -> Listing[RowT]:
+            async with self._lists_at_once:
+                answer = await self._pool.get(
+                    f"/campaigns?{query}", _headers(lookup, request_id), limited_by="list_max_body_bytes"
+                )
+                listing = await read_in_steps(read_campaigns(answer, lookup), read, self._settings)
+            self._kept_lists.put((lookup, read), listing)
+            return listing
+
+        return attempt
+
+    def _hides_main(self) -> bool:
+        """Tell whether the main organization's campaigns are to stay from the caller, should the API give any."""
+        return self._settings.organization_id is not None and not may_see(MAIN, self._caller, self._settings)
+
     def _require_visible(self, document: Document, lookup: Lookup) -> None:
         """Keep the main organization's campaigns from callers without it, should the API ignore the place."""
-        main = self._settings.organization_id
-        if main is None or may_see(MAIN, self._caller, self._settings):
-            return
-        if str(document.content.get("organizationId")).strip().lower() == main.lower():
+        if self._hides_main() and belongs_to(document.content, self._settings.organization_id or ""):
             raise not_visible(lookup)
+
+
+class _Asked:
+    """What comes to light of a look-up on its way."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.lookup: Lookup | None = None
+        self.attempts = 0
+        self.shared = False
+        self.request_id = ""
+
+    async def share(
+        self,
+        flights: Flights[ResultT],
+        key: Hashable,
+        attempt: Callable[[str], Awaitable[ResultT]],
+        on_retry: OnRetry | None,
+    ) -> ResultT:
+        """Make the request that ``key`` names, or join the one under way."""
+        flight, self.shared = flights.join(key, attempt, self._settings)
+        self.request_id = flight.request_id
+        try:
+            return await flight.wait(self._settings, on_retry)
+        finally:
+            self.attempts = flight.attempts
+
+
+def _headers(lookup: Lookup, request_id: str) -> dict[str, str]:
+    headers = {"Authorization": lookup.key, "X-Request-Id": request_id}
+    if lookup.place is not None:
+        headers["x-sub-organization-id"] = lookup.place
+    return headers

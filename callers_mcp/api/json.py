@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -25,6 +25,7 @@ MASK = "[API key]"
 _ADVICE = f"Trying again will hardly help: the operator checks {variable('base_url')}, or asks Callers."
 _LONG_INTEGER = 308  # digits; more may be beyond the range of a double
 _lone_surrogate = re.compile("[\ud800-\udfff]")
+_space = re.compile(r"[ \t\n\r]*")
 
 _NAMED = {
     "bytes": "In raw, bytes that were not UTF-8 became U+FFFD.",
@@ -55,11 +56,63 @@ def read_object(body: bytes, *, key: str) -> Document:
         UnexpectedResponse: Not JSON (``NaN`` included), not an object, or nested deeper than ``MAX_DEPTH``.
     """
     found: Counter[str] = Counter()
+    text = _decoded(body, found)
     try:
-        text = body.decode("utf-8-sig")
+        content = _decoder(found).decode(text)
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError:
+        raise _not_json() from None
+    if not isinstance(content, dict):
+        raise UnexpectedResponse(f"The API answered with {type_name(content)} instead of a campaign. {_ADVICE}")
+    return _document(content, text, key, found)
+
+
+def read_objects(body: bytes, *, key: str) -> Iterator[Document]:
+    """Read ``body`` as a JSON array of objects, one at a time: who reads a long one may do other things in between.
+
+    Each is read as by ``read_object``. What is no object stands as an empty one.
+
+    Raises:
+        UnexpectedResponse: Not JSON (``NaN`` included), not an array, or an object nested deeper than ``MAX_DEPTH``.
+    """
+    found: Counter[str] = Counter()
+    text = _decoded(body, found)
+    decoder = _decoder(found)
+    try:
+        at = _after_space(text, 0)
+        if text[at : at + 1] != "[":
+            raise UnexpectedResponse(
+                f"The API answered with {type_name(decoder.decode(text))} instead of a list of campaigns. {_ADVICE}"
+            )
+        at = _after_space(text, at + 1)
+        has_more = text[at : at + 1] != "]"
+        while has_more:
+            content, end = decoder.raw_decode(text, at)
+            yield _document(content if isinstance(content, dict) else {}, text[at:end], key, found)
+            found.clear()
+            at = _after_space(text, end)
+            has_more = text[at : at + 1] == ","
+            if has_more:
+                at = _after_space(text, at + 1)
+        if text[at : at + 1] != "]" or _after_space(text, at + 1) != len(text):
+            raise _not_json()
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError:
+        raise _not_json() from None
+
+
+def _decoded(body: bytes, found: Counter[str]) -> str:
+    try:
+        return body.decode("utf-8-sig")
     except UnicodeDecodeError:
         found["bytes"] += 1
-        text = body.decode("utf-8-sig", "replace")
+        return body.decode("utf-8-sig", "replace")
+
+
+def _decoder(found: Counter[str]) -> json.JSONDecoder:
+    """Return a decoder that notes in ``found`` what it had to change."""
 
     def integer(digits: str) -> int | str:
         if len(digits) <= _LONG_INTEGER or math.isfinite(float(digits)):
@@ -86,16 +139,13 @@ def read_object(body: bytes, *, key: str) -> Document:
                     unique[names.unused(name)] = value
         return unique
 
-    try:
-        content = json.loads(
-            text, parse_int=integer, parse_float=real, parse_constant=_refuse_constant, object_pairs_hook=members
-        )
-    except RecursionError:
-        raise _too_deep() from None
-    except ValueError:
-        raise UnexpectedResponse(f"The API's answer is not JSON. {_ADVICE}") from None
-    if not isinstance(content, dict):
-        raise UnexpectedResponse(f"The API answered with {type_name(content)} instead of a campaign. {_ADVICE}")
+    return json.JSONDecoder(
+        parse_int=integer, parse_float=real, parse_constant=_refuse_constant, object_pairs_hook=members
+    )
+
+
+def _document(content: dict[str, JsonValue], text: str, key: str, found: Counter[str]) -> Document:
+    """Return the object that ``text`` holds, fit to be passed on."""
     # An answer with no escapes, no tags, no key and few brackets needs no second look: nearly all are like that.
     if (
         "\\" in text
@@ -106,6 +156,10 @@ def read_object(body: bytes, *, key: str) -> Document:
     ):
         content = _Cleaner(key, found).clean_object(content, 1)
     return Document(content, tuple(sentence for kind, sentence in _NAMED.items() if found[kind]))
+
+
+def _after_space(text: str, at: int) -> int:
+    return _space.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
 
 
 class _Cleaner:
@@ -183,6 +237,10 @@ class _Names:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _not_json() -> UnexpectedResponse:
+    return UnexpectedResponse(f"The API's answer is not JSON. {_ADVICE}")
 
 
 def _too_deep() -> UnexpectedResponse:

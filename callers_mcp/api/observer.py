@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
 
+LIST = "list"
+"""Stands for the campaign's id where the list of them was asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
@@ -12,7 +15,7 @@ class LookUp:
 
     Attributes:
         caller: Who asked, see ``Caller.name``.
-        campaign_id: Which campaign; 24 hexadecimal digits.
+        campaign_id: Which campaign, 24 hexadecimal digits; or ``LIST``.
         place: Where: a sub-organization's id or ``main``, also where that was refused; ``default`` where the call named
             none, and was refused before it was known which.
         outcome: ``found``, ``cancelled``, or the kind of the error.

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from typing import Literal
 
 import httpx2
 
@@ -38,8 +39,14 @@ class Pool:
         for client in clients:
             await client.aclose()
 
-    async def get(self, path: str, headers: Mapping[str, str]) -> Answer:
-        """Send one request and read its answer, within the limit of bytes.
+    async def get(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        limited_by: Literal["max_body_bytes", "list_max_body_bytes"] = "max_body_bytes",
+    ) -> Answer:
+        """Send one request and read its answer, within the limit of bytes that a setting gives.
 
         Raises:
             CallersError: There is no answer, or it is too large.
@@ -48,7 +55,7 @@ class Pool:
         self._busy[at] += 1
         started = time.perf_counter()
         try:
-            return await self._get(self._client(at), path, headers)
+            return await self._get(self._client(at), path, headers, limited_by)
         finally:
             self._busy[at] -= 1
             self._observer.asked(time.perf_counter() - started)
@@ -67,8 +74,8 @@ class Pool:
             self._clients.append(self._create(self._shares[len(self._clients)]))
         return self._clients[at]
 
-    async def _get(self, client: httpx2.AsyncClient, path: str, headers: Mapping[str, str]) -> Answer:
-        limit = self._settings.max_body_bytes
+    async def _get(self, client: httpx2.AsyncClient, path: str, headers: Mapping[str, str], limited_by: str) -> Answer:
+        limit: int = getattr(self._settings, limited_by)
         chunks, size = [], 0
         request = httpx2.Request("GET", self._settings.base_url + path, headers={**HEADERS, **headers})
         try:
@@ -80,7 +87,7 @@ class Pool:
                             break  # the status says enough
                         raise UnexpectedResponse(
                             f"The API's answer is larger than {limit} bytes, so it was not read. The operator may "
-                            f"raise {variable('max_body_bytes')}.",
+                            f"raise {variable(limited_by)}.",
                             http_status=response.status_code,
                         )
                     chunks.append(chunk)

@@ -3,11 +3,13 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
+
+from pydantic import JsonValue
 
 from callers_mcp.api.caller import Caller
 from callers_mcp.api.errors import (
@@ -20,11 +22,12 @@ from callers_mcp.api.errors import (
     Unavailable,
     UnexpectedResponse,
 )
-from callers_mcp.api.json import Document, mask, read_object
+from callers_mcp.api.json import Document, mask, read_object, read_objects
 from callers_mcp.settings import variable
 from callers_mcp.untrusted import quote
 
 _MESSAGE_LIMIT = 400  # characters of the API's own message that are passed on
+_LONGEST_ERROR = 65_536  # bytes
 _TRANSIENT = {408, 502, 503, 504}
 _WRONG_BASE_URL = f"The base URL is probably wrong: the operator checks {variable('base_url')}."
 _REJECTED_ADVICE = "The same call will hardly succeed: check the ids with the user."
@@ -42,12 +45,21 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What was asked for, which an error's message has to name."""
+    """What was asked for, which an error's message has to name.
 
-    campaign_id: str
+    Attributes:
+        campaign_id: Which campaign; ``None`` asks for the list of them.
+        place: In which sub-organization; ``None`` is the main organization.
+        key: The API key.
+        key_variable: Where that comes from.
+        group_id: Of a list: only the campaigns of this group.
+    """
+
+    campaign_id: str | None
     place: str | None
     key: str = field(repr=False)
     key_variable: str
+    group_id: str | None = None
 
     @property
     def where(self) -> str:
@@ -70,11 +82,27 @@ def read_campaign(answer: Answer, lookup: Lookup) -> Document:
         error.http_status = answer.status
         raise
     if document.content.get("status") == "error" and "id" not in document.content:
-        raise Rejected(
-            f"The Callers API reported an error.{_said(answer, lookup.key)} {_REJECTED_ADVICE}",
-            http_status=answer.status,
-        )
+        raise _reported(answer, lookup)
     return document
+
+
+def read_campaigns(answer: Answer, lookup: Lookup) -> Iterator[Mapping[str, JsonValue]]:
+    """Return the campaigns that ``answer`` lists, each read when it is asked for.
+
+    Raises:
+        CallersError: The answer is something else; which subclass, says what.
+    """
+    if not 200 <= answer.status < 300:
+        raise _failure(answer, lookup)
+    _require_json(answer)
+    if _is_error(answer):
+        raise _reported(answer, lookup)
+    try:
+        for document in read_objects(answer.body, key=lookup.key):
+            yield document.content
+    except UnexpectedResponse as error:
+        error.http_status = answer.status
+        raise
 
 
 def as_seen_by_some(error: CallersError, lookup: Lookup, caller: Caller) -> CallersError:
@@ -90,6 +118,10 @@ def as_seen_by_some(error: CallersError, lookup: Lookup, caller: Caller) -> Call
 
 def not_visible(lookup: Lookup) -> CampaignNotFound:
     """Return the one error for what a caller may not see, or what does not exist."""
+    if lookup.campaign_id is None:
+        return CampaignNotFound(
+            f"No campaigns are visible in {lookup.where}. Ask the user to check which sub-organization is meant."
+        )
     return CampaignNotFound(
         f"No campaign {lookup.campaign_id} is visible in {lookup.where}. Ask the user to check the id, and which "
         "sub-organization it belongs to."
@@ -136,6 +168,8 @@ def _failure(answer: Answer, lookup: Lookup) -> CallersError:
             f"{lookup.key_variable}.",
             http_status=status,
         )
+    if status in (400, 403, 404) and lookup.campaign_id is None:
+        return _unlisted(answer, lookup)
     if status == 403:
         advice = (
             "If it belongs to a sub-organization, call again with its sub_organization_id."
@@ -189,6 +223,44 @@ def _failure(answer: Answer, lookup: Lookup) -> CallersError:
         f"The Callers API rejected the request ({status}).{said or ' It gave no reason.'} {_REJECTED_ADVICE}{page}",
         http_status=status,
     )
+
+
+def _unlisted(answer: Answer, lookup: Lookup) -> CallersError:
+    """Return the error of a list that is refused, or not there: the id asked for is the first thing to doubt."""
+    said, status = _said(answer, lookup.key), answer.status
+    advice = (
+        f"The operator checks that {variable('organization_id')} is the organization of the key."
+        if lookup.place is None
+        else "Check that this sub-organization belongs to the key's organization."
+    )
+    page = f" {_WRONG_BASE_URL}" if _is_html(answer) else ""
+    if status == 404:
+        return CampaignNotFound(
+            f"No campaigns are listed for {lookup.where} (404).{said} {advice}{page}", http_status=status
+        )
+    if status == 400:
+        return Rejected(
+            f"The Callers API would not list the campaigns of {lookup.where} (400).{said} {advice}", http_status=status
+        )
+    return Forbidden(
+        f"This API key may not list the campaigns of {lookup.where} (403).{said} {advice}", http_status=status
+    )
+
+
+def _reported(answer: Answer, lookup: Lookup) -> Rejected:
+    return Rejected(
+        f"The Callers API reported an error.{_said(answer, lookup.key)} {_REJECTED_ADVICE}", http_status=answer.status
+    )
+
+
+def _is_error(answer: Answer) -> bool:
+    """Tell whether the API's documented error, an object, came under a good status."""
+    if len(answer.body) > _LONGEST_ERROR or answer.body.lstrip()[:1] != b"{":
+        return False
+    try:
+        return bool(json.loads(answer.body).get("status") == "error")
+    except (ValueError, RecursionError):
+        return False
 
 
 def _said(answer: Answer, key: str) -> str:

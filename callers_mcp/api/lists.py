@@ -1,0 +1,144 @@
+"""Lists of campaigns: how one is asked for, how it is read without holding others up, and what is kept of it.
+
+A list is big: up to ``CALLERS_LIST_MAX_BODY_BYTES``. What the server needs of it is kept for
+``CALLERS_LIST_CACHE_SECONDS``, so that paging and completing fetch it once. It is the one thing that is ever kept.
+"""
+
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import urlencode
+
+import anyio
+import anyio.lowlevel
+from pydantic import JsonValue
+
+from callers_mcp.api.caller import Caller
+from callers_mcp.api.places import may_see, own_places
+from callers_mcp.settings import MAIN, Settings
+
+AT_ONCE = 4
+"""Lists that one process fetches and reads at the same time."""
+
+MAX_KEPT_BYTES = 64 * 1024 * 1024
+"""Of all lists together, as their rows say what they take."""
+
+_STRETCH_SECONDS = 0.01  # of reading, until others have their turn
+
+
+class Row(Protocol):
+    """What is kept of a campaign."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes while it is kept, about."""
+
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+def query(place: str | None, settings: Settings, group_id: str | None = None) -> str | None:
+    """Return the query that lists a place's campaigns, or ``None`` where no id for it is known.
+
+    The API takes ``organizationId``, required, and ``campaignGroupId``. Unknown, as the reference does not say: what
+    ``organizationId`` is to be for a sub-organization. It is taken to be the sub-organization's own, which goes into
+    the header ``x-sub-organization-id`` as well, as for a single campaign.
+
+    Source: https://docs.callers.ai/api-reference/campaigns/get-all-campaigns-by-organization-id
+    """
+    organization_id = settings.organization_id if place is None else place
+    if organization_id is None:
+        return None
+    return urlencode({"organizationId": organization_id} | ({"campaignGroupId": group_id} if group_id else {}))
+
+
+def can_list(caller: Caller, settings: Settings) -> bool:
+    """Tell whether an id is known by which ``caller`` could list campaigns, in some place that they may see."""
+    places = own_places(caller, settings)
+    if places is None:
+        places = (MAIN, settings.sub_organization_id or MAIN)
+    return any(
+        may_see(place, caller, settings) and query(None if place == MAIN else place, settings) for place in places
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[RowT]):
+    """A list as it was read.
+
+    Attributes:
+        rows: One for each campaign, in the API's order.
+        of_main: Which of them, by number, say that they belong to the main organization.
+        size: Bytes that they take, about.
+    """
+
+    rows: tuple[RowT, ...]
+    of_main: frozenset[int]
+    size: int
+
+
+async def read_in_steps(
+    campaigns: Iterator[Mapping[str, JsonValue]], read: Callable[[Mapping[str, JsonValue]], RowT], settings: Settings
+) -> Listing[RowT]:
+    """Read a list, letting others have their turn every few milliseconds.
+
+    A thread would not do: a parser that works in one holds the interpreter lock.
+    """
+    main = (settings.organization_id or "").lower()
+    rows: list[RowT] = []
+    of_main: set[int] = set()
+    turn_ends = time.perf_counter() + _STRETCH_SECONDS
+    for campaign in campaigns:
+        if main and belongs_to(campaign, main):
+            of_main.add(len(rows))
+        rows.append(read(campaign))
+        if time.perf_counter() > turn_ends:
+            await anyio.lowlevel.checkpoint()
+            turn_ends = time.perf_counter() + _STRETCH_SECONDS
+    return Listing(tuple(rows), frozenset(of_main), sum(row.size for row in rows))
+
+
+def belongs_to(campaign: Mapping[str, JsonValue], organization_id: str) -> bool:
+    """Tell whether ``campaign`` says that it is of this organization."""
+    return str(campaign.get("organizationId")).strip().lower() == organization_id.lower()
+
+
+class KeptLists:
+    """What was read of lists, for a while; the oldest goes when there is no room.
+
+    Args:
+        seconds: For how long; 0 keeps nothing.
+        max_bytes: How much of all together.
+    """
+
+    def __init__(self, seconds: float, max_bytes: int = MAX_KEPT_BYTES) -> None:
+        self._seconds = seconds
+        self._max_bytes = max_bytes
+        self._kept: dict[Hashable, tuple[float, Listing[Any]]] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept, about."""
+        return sum(listing.size for _, listing in self._kept.values())
+
+    def get(self, key: Hashable) -> Listing[Any] | None:
+        """Return what is kept under ``key`` and not too old."""
+        self._drop_old()
+        kept = self._kept.get(key)
+        return kept[1] if kept else None
+
+    def put(self, key: Hashable, listing: Listing[Any]) -> None:
+        """Keep ``listing``, if it is to be, and fits."""
+        self._drop_old()
+        self._kept.pop(key, None)
+        if not self._seconds or listing.size > self._max_bytes:
+            return
+        while self.size + listing.size > self._max_bytes:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = (anyio.current_time() + self._seconds, listing)
+
+    def _drop_old(self) -> None:
+        now = anyio.current_time()
+        for key in [key for key, (until, _) in self._kept.items() if until <= now]:
+            del self._kept[key]
