@@ -1,5 +1,9 @@
 """``callers-mcp get``: one look-up, for scripts."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import click
 
 
@@ -8,11 +12,17 @@ import click
 @click.option("--sub-organization", metavar="ID", help='Where to look: its id, or "main".')
 @click.option("--json", "form", flag_value="json", help="Print summary and raw as one JSON object.")
 @click.option("--raw", "form", flag_value="raw", help="Print the raw campaign JSON alone.")
-def get(campaign_id: str, sub_organization: str | None, form: str | None) -> None:
+@click.option(
+    "--html", "page", metavar="FILE", type=click.Path(path_type=Path), help="Write the campaign card as a page."
+)
+def get(campaign_id: str, sub_organization: str | None, form: str | None, page: Path | None) -> None:
     """Look one campaign up and print the summary that a model gets.
 
-    Exit code: 0 found; 1 the look-up failed; 2 a malformed id, wrong usage, wrong settings or no key.
+    Exit code: 0 found; 1 the look-up failed, or FILE can't be written; 2 a malformed id, wrong usage, wrong
+    settings or no key.
     """
+    if form and page:
+        raise click.UsageError(f"--html writes a page and prints nothing: leave --{form} out.")
     from callers_mcp import logs
     from callers_mcp.api.client import CallersClient
     from callers_mcp.api.errors import CallersError, InvalidArguments, NotConfigured
@@ -34,8 +44,23 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None) -> Non
             except CallersError as error:
                 click.echo(f"callers-mcp: {client.mask(error.message)}", err=True)
                 return 2 if isinstance(error, InvalidArguments | NotConfigured) else 1
+        if page:
+            return write_cards(page, [answer.structured])
         summary, raw = answer.texts
         click.echo(raw_text(answer.structured) if form == "json" else raw if form == "raw" else summary)
         return 0
 
     run(look_up)
+
+
+def write_cards(page: Path, answers: Sequence[Mapping[str, Any]]) -> int:
+    """Write the answers' cards as a page, say on stderr where, and return the exit code."""
+    from callers_mcp.card import card_page, write_page
+
+    try:
+        write_page(page, card_page(answers))
+    except OSError as error:
+        click.echo(f"callers-mcp: {page} can't be written: {error.strerror}", err=True)
+        return 1
+    click.echo(f"callers-mcp: wrote {page}, readable for you alone; open it in a browser", err=True)
+    return 0
