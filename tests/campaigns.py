@@ -16,7 +16,7 @@ from mcp import Client
 from callers_mcp import Settings, create_server
 from callers_mcp.campaign.summary import summarize
 from callers_mcp.campaign.text import summary_text
-from callers_mcp.tools import TOOLS
+from callers_mcp.tools import load_tools
 
 Json = dict[str, Any]
 
@@ -144,9 +144,9 @@ def text_of(raw: Json, *, place: str | None = None, changes: Sequence[str] = ())
     return summary_text(summarize(raw, asked_for=ID, sub_organization_id=place, now=NOW, changes=changes))
 
 
-def wire_definition() -> Json:
-    """Return the tool's definition as ``tools/list`` has it."""
-    (tool,) = TOOLS
+def wire_definition(name: str = "get_campaign") -> Json:
+    """Return a tool's definition as ``tools/list`` has it."""
+    (tool,) = (tool for tool in load_tools(lists=True) if tool.name == name)
     return tool.definition().model_dump(mode="json", by_alias=True, exclude_none=True)
 
 

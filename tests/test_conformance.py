@@ -32,13 +32,16 @@ APPLIES = {
     "input-required-result-unsupported-methods",
     "input-required-result-validate-input",
     "ping",
+    "prompts-list",
+    "resources-list",
+    "sep-2164-resource-not-found",
     "server-initialize",
     "server-session-lifecycle",
     "server-sse-multiple-streams",
     "server-stateless",
     "tools-list",
 }
-"""What a server with tools of its own must do; of three, all checks but those that are named below."""
+"""What a server with parts of its own must do; of some, all checks but those that are named below."""
 
 _LATE = "Logging target|Failed to receive|Failed to open"  # half a second and an answer is late there
 
@@ -76,29 +79,23 @@ NOT_OURS = {
         "server-stateless:sep-2575-http-server-no-independent-requests-on-stream",
         "server-stateless:sep-2575-server-no-log-without-loglevel",
     },
-    # Prompts, resources, completions, a level of logging, lists that change: capabilities that it does not declare.
-    "Method not found": {
-        "caching:sep-2549-prompts-list-caching-hints",
-        "caching:sep-2549-resources-list-caching-hints",
-        "caching:sep-2549-resources-templates-list-caching-hints",
-        "completion-complete",
+    # A prompt or a resource that only a reference server has.
+    "There is no such prompt": {
         "input-required-result-non-tool-request",
-        "logging-set-level",
         "prompts-get-embedded-resource",
         "prompts-get-simple",
         "prompts-get-with-args",
         "prompts-get-with-image",
-        "prompts-list",
-        "resources-list",
-        "resources-read-binary",
-        "resources-read-text",
+    },
+    "There is no such prompt or resource template": {"completion-complete"},
+    "There is no such resource": {"resources-read-binary", "resources-read-text", "resources-templates-read"},
+    # A level of logging, subscriptions, lists that change: capabilities that it does not declare.
+    "Method not found": {
+        "logging-set-level",
         "resources-subscribe",
-        "resources-templates-read",
         "resources-unsubscribe",
         "tools-call-with-logging",
     },
-    "resources/list failed": {"caching:sep-2549-resources-read-caching-hints"},
-    r"got -32601|data\.uri is undefined": {"sep-2164-resource-not-found"},
     f"no subscription-delivered capability|{_LATE}": {
         "server-stateless:sep-2575-server-sends-subscription-ack",
         "server-stateless:sep-2575-server-tags-subscription-id",

@@ -54,11 +54,15 @@ def test_the_server_loads_no_more_than_it_needs_to_start() -> None:
 import sys
 from callers_mcp import Settings, create_server
 create_server(Settings())
-unneeded = {"stamina", "tenacity", "jsonschema", "truststore", "callers_mcp.sandbox", "callers_mcp.cli.demo"}
-print(sorted(unneeded & set(sys.modules)))
+unneeded = {"stamina", "tenacity", "jsonschema", "truststore", "rapidfuzz", "callers_mcp.sandbox", "callers_mcp.cli"}
+lists = {"callers_mcp.tools.find_campaigns", "callers_mcp.campaign.listing", "callers_mcp.campaign.names"}
+context = {"callers_mcp.resources", "callers_mcp.prompts", "callers_mcp.completion"}
+print(sorted((unneeded | lists | context) & set(sys.modules)))
+create_server(Settings(organization_id="65aa0011223344556677889a"))
+print(sorted((unneeded | context) & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert done.stdout == "[]\n[]\n"
 
 
 def test_a_look_up_from_the_command_line_does_without_the_sdk() -> None:

@@ -24,8 +24,8 @@ def server() -> Iterator[Pipe]:
 def test_each_handshake_version_lists_and_calls(version: str) -> None:
     with Pipe("--sandbox") as pipe:
         assert pipe.handshake(version)["protocolVersion"] == version
-        (tool,) = pipe.ask("tools/list")["result"]["tools"]
-        assert tool["name"] == "get_campaign"
+        tools = pipe.ask("tools/list")["result"]["tools"]
+        assert [tool["name"] for tool in tools] == ["get_campaign", "find_campaigns"]
         result = pipe.call()
         assert json.loads(result["content"][1]["text"])["id"] == CAMPAIGN_ID
 
@@ -48,7 +48,12 @@ def test_it_says_who_it_is_and_only_what_it_can(server: Pipe) -> None:
         "version": callers_mcp.__version__,
         "websiteUrl": "https://github.com/callers-mcp/callers-mcp",
     }
-    assert hello["capabilities"] == {"tools": {"listChanged": False}}
+    assert hello["capabilities"] == {
+        "completions": {},
+        "prompts": {"listChanged": False},
+        "resources": {"listChanged": False, "subscribe": False},
+        "tools": {"listChanged": False},
+    }
     assert 0 < len(hello["instructions"]) <= 600
 
 
@@ -87,7 +92,7 @@ def test_without_a_key_it_lists_its_tools_and_a_call_says_what_to_set() -> None:
     assert "CALLERS_API_KEY" in result["content"][0]["text"]
 
 
-@pytest.mark.parametrize("method", ["nonsense", "prompts/list", "resources/list"])
+@pytest.mark.parametrize("method", ["nonsense", "tasks/list", "callers/call"])
 def test_an_unknown_method_is_a_protocol_error(server: Pipe, method: str) -> None:
     assert server.ask(method)["error"]["code"] == -32601
 

@@ -10,14 +10,11 @@ import anyio
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult
 
 from callers_mcp import CallersClient, Settings, create_server
 from callers_mcp.api.caller import FULL_SCOPE, OPERATOR, Caller, Scope
 from callers_mcp.api.errors import CallersError
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, SAMPLES, SUB_ORGANIZATION_ID, Sandbox
-from callers_mcp.tools import TOOLS
-from callers_mcp.tools.tool import Tool
 from tests import fault_server as fault
 from tests.campaigns import ID, campaign
 from tests.fault_server import Behaviour, Exchange, FaultServer
@@ -351,12 +348,15 @@ async def test_what_a_caller_may_read_is_theirs_alone_also_where_a_request_is_sh
 
 
 async def test_one_server_serves_each_caller_within_their_own_scope(server: FaultServer) -> None:
-    callers = iter([someone(A), someone("*"), someone(B), someone()])
+    asking: list[Caller] = []
     settings = made(server)
-    shared = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: next(callers))
+    shared = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: asking[-1])
     arguments = {"campaign_id": ID, "sub_organization_id": B}
+    results = []
     async with Client(shared) as client:
-        results = [await client.call_tool("get_campaign", arguments) for _ in range(4)]
+        for caller in (someone(A), someone("*"), someone(B), someone()):
+            asking.append(caller)
+            results.append(await client.call_tool("get_campaign", arguments))
     assert [result.is_error for result in results] == [True, False, False, True]
     assert places_asked(server) == [[B], [B]]
 
@@ -377,55 +377,6 @@ async def test_a_long_list_of_places_is_cut(server: FaultServer) -> None:
     outcome = await by_client(server, someone(*places), A)
     assert sum(place in outcome.text for place in places) == 20
     assert "and 180 more" in outcome.text
-
-
-# The least that each tool is called with. A new tool needs a line here, and is tested below from then on.
-LEAST: dict[str, dict[str, object]] = {"get_campaign": {"campaign_id": ID}}
-
-
-def calls_that_name(place: str, tool: Tool[Any, Any]) -> list[dict[str, object]]:
-    """Return calls of a tool that name no place, and ``place`` in each argument, alone and in a list."""
-    least = LEAST[tool.name]
-    tried = [{**least, name: value} for name in tool.input_model.model_fields for value in (place, [place])]
-    return [least, *tried]
-
-
-async def call_each(server: FaultServer, tool: Tool[Any, Any], caller: Caller, *places: str) -> list[CallToolResult]:
-    async with Client(hosted(made(server, sub_organization_id=B), caller)) as client:
-        calls = [arguments for place in places for arguments in calls_that_name(place, tool)]
-        return [await client.call_tool(tool.name, arguments) for arguments in calls]
-
-
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-async def test_every_tool_refuses_a_caller_without_the_place_before_any_request(
-    server: FaultServer, tool: Tool[Any, Any]
-) -> None:
-    results = await call_each(server, tool, someone(), A, B, "main", "*")
-    assert all(result.is_error for result in results)
-    assert server.connections == 0
-
-
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-async def test_no_tool_leads_a_caller_out_of_their_own_place(server: FaultServer, tool: Tool[Any, Any]) -> None:
-    await call_each(server, tool, someone(A), B, C, "main", "*")
-    assert places_asked(server), "the call that names no place looks into their own"
-    assert all(place == [A] for place in places_asked(server))
-
-
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-async def test_every_tool_leads_a_caller_with_all_anywhere(server: FaultServer, tool: Tool[Any, Any]) -> None:
-    await call_each(server, tool, someone("*"), A, C, "main")
-    assert {A, B, C} <= {place for (place,) in filter(None, places_asked(server))}
-    assert [] in places_asked(server)
-
-
-async def test_nothing_but_the_tools_leads_to_the_api(server: FaultServer) -> None:
-    async with Client(hosted(made(server), someone())) as client:
-        offered = client.server_capabilities.model_dump(exclude_none=True)
-        names = [tool.name for tool in (await client.list_tools()).tools]
-    assert set(offered) == {"tools"}, "what else is offered needs tests as those of the tools"
-    assert names == [tool.name for tool in TOOLS]
-    assert server.connections == 0
 
 
 @pytest.mark.parametrize("hosted_for_many", [False, True])

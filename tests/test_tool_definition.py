@@ -51,6 +51,17 @@ def test_what_a_model_pays_for_in_every_chat_stays_small() -> None:
     assert _size({name: definition[name] for name in ("name", "title", "description", "inputSchema")}) <= 800
 
 
+async def test_where_no_campaigns_can_be_listed_a_model_is_told_nothing_of_it() -> None:
+    told = []
+    for organization_id in (None, "65aa0011223344556677889a"):
+        async with Client(create_server(Settings(organization_id=organization_id))) as client:
+            tools = [tool.name for tool in (await client.list_tools()).tools]
+            told.append((tools, "find_campaigns" in (client.instructions or "")))
+            assert client.instructions
+            assert len(client.instructions) <= 600
+    assert told == [(["get_campaign"], False), (["get_campaign", "find_campaigns"], True)]
+
+
 def test_the_tool_has_its_name_and_title() -> None:
     definition = wire_definition()
     assert (definition["name"], definition["title"]) == ("get_campaign", "Get a campaign")
@@ -132,7 +143,11 @@ def test_the_tool_is_said_to_read_only_and_to_give_big_answers() -> None:
         "idempotentHint": True,
         "openWorldHint": True,
     }
-    assert definition["_meta"] == {"anthropic/maxResultSizeChars": 500_000}
+    assert definition["_meta"]["anthropic/maxResultSizeChars"] == 500_000
+
+
+def test_hosts_that_show_apps_find_the_card_by_the_tool() -> None:
+    assert wire_definition()["_meta"]["ui"] == {"resourceUri": "ui://callers/campaign-card"}
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import anyio
 from pydantic import JsonValue
@@ -61,20 +61,17 @@ class CallersClient:
         self._caller = OPERATOR
         self._keys = KeySource(settings)
         self._pool = Pool(settings, self._observer)
-        self._flights: Flights[Document] = Flights()
-        self._list_flights: Flights[Listing[Any]] = Flights()
+        self._flights = Flights()
         self._lists_at_once = anyio.CapacityLimiter(AT_ONCE)
         self._kept_lists = KeptLists(settings.list_cache_seconds)
 
     async def __aenter__(self) -> Self:
         await self._flights.__aenter__()
-        await self._list_flights.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._list_flights.__aexit__(kind, error, traceback)
         await self._flights.__aexit__(kind, error, traceback)
         await self._pool.aclose()
 
@@ -176,10 +173,11 @@ class CallersClient:
         async with self._told(LIST, sub_organization_id) as asked:
             lookup = asked.lookup = self._lookup(None, sub_organization_id, group_id)
             whole = replace(lookup, group_id=None)
+            listing: Listing[RowT] | None
             listing = self._kept_lists.get((whole, read)) or self._kept_lists.get((lookup, read))
             if listing is None:
                 attempt = self._list_attempt(lookup, read)
-                listing = await asked.share(self._list_flights, (lookup, read), attempt, on_retry)
+                listing = await asked.share(self._flights, (lookup, read), attempt, on_retry)
             if self._hides_main():
                 return [row for at, row in enumerate(listing.rows) if at not in listing.of_main]
             return listing.rows
@@ -278,6 +276,11 @@ class CallersClient:
                 "sub_organization_id."
             )
 
+        if lookup.key.lower() in query.lower():
+            raise NotConfigured(
+                f"{variable('organization_id')} holds the API key, not an id; nothing was sent. The operator mends it."
+            )
+
         async def attempt(request_id: str) -> Listing[RowT]:
             async with self._lists_at_once:
                 answer = await self._pool.get(
@@ -311,7 +314,7 @@ class _Asked:
 
     async def share(
         self,
-        flights: Flights[ResultT],
+        flights: Flights,
         key: Hashable,
         attempt: Callable[[str], Awaitable[ResultT]],
         on_retry: OnRetry | None,

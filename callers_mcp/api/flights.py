@@ -7,7 +7,7 @@ answer is kept: who comes after it has arrived, asks anew.
 import secrets
 from collections.abc import Awaitable, Callable, Hashable
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -110,11 +110,11 @@ class Flight(Generic[ResultT]):
         news.set()
 
 
-class Flights(Generic[ResultT]):
+class Flights:
     """The requests under way; they run while the ``async with`` block does."""
 
     def __init__(self) -> None:
-        self._under_way: dict[Hashable, Flight[ResultT]] = {}
+        self._under_way: dict[Hashable, Flight[Any]] = {}
         self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:

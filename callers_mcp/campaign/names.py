@@ -7,9 +7,9 @@ Devanagari, Thai or kana.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 NEAREST = 5
 """Names that are offered where none matches."""
@@ -22,6 +22,7 @@ _not_word = re.compile(r"[^a-z0-9]+")
 _left_out = re.compile("[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0640\u064b-\u065f\u0670\ufe00-\ufe0f]")
 # Thai, Lao, Burmese, Khmer, kana, Chinese characters: no space says where a word begins.
 _unspaced = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_space = re.compile(r"(?<!\d) | (?!\d)")  # but between two numbers
 # Letters that people type without their stroke, which is no mark to Unicode.
 _STROKES = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
 
@@ -56,27 +57,60 @@ def _is_of_word(character: str) -> bool:
     return (category := unicodedata.category(character))[0] in "LMN" or category in ("So", "Cn", "Co")
 
 
+class Standing(NamedTuple):
+    """Where something found stands among the others.
+
+    Attributes:
+        rank: In which way it fits, 0 is best.
+        unlike: How unlike the whole name is, 0 to 100.
+        id: Decides between those that fit alike: it begins with the time of making, and the newest comes first.
+    """
+
+    rank: int
+    unlike: int
+    id: str
+
+    def comes_before(self, other: "Standing") -> bool:
+        """Tell whether this stands before ``other``."""
+        return self[:2] < other[:2] or (self[:2] == other[:2] and self.id > other.id)
+
+
+Found = list[tuple[Standing, NamedT]]
+"""What was found, in order."""
+
+
+def in_order(found: Iterable[tuple[Standing, NamedT]]) -> Found[NamedT]:
+    """Return ``found`` as it is to be shown."""
+    newest_first = sorted(found, key=lambda pair: pair[0].id, reverse=True)
+    return sorted(newest_first, key=lambda pair: pair[0][:2])
+
+
 def search(named: Sequence[NamedT], query: str) -> list[NamedT]:
+    """Return those whose name fits ``query``, the best first."""
+    return [one for _, one in find(named, query)]
+
+
+def find(named: Sequence[NamedT], query: str) -> Found[NamedT]:
     """Return those whose name fits ``query``, the best first, in an order that depends on nothing else.
 
     Exact names come first, then those that begin with it, then those with all its words in any order, then those that
     hold it anywhere; where there is none, those whose words are spelt a little differently. An id finds its campaign.
     """
-    wanted = query.strip().lower()
-    words = fold(query).split()
+    wanted, words = query.strip().lower(), fold(query).split()
     if not words:
         return []
-    phrase, run, words = " ".join(words), "".join(words), words[:_MOST_WORDS]
+    phrase = " ".join(words)
+    words = words[:_MOST_WORDS]
+    inside = _inside(words if all(map(_unspaced.search, words)) else [phrase])
     found: list[tuple[int, NamedT]] = []
     for one in named:
-        rank = 0 if one.id and one.id.lower() == wanted else _rank(one.folded, phrase, run, words)
+        rank = 0 if one.id and one.id.lower() == wanted else _rank(one.folded, phrase, words, inside)
         if rank is not None:
             found.append((rank, one))
     found = found or _misspelt(named, words)
     from rapidfuzz.fuzz import ratio  # 20 ms, which no other tool needs
 
-    found.sort(key=lambda pair: (pair[0], -ratio(phrase, pair[1].folded), pair[1].folded, pair[1].id or ""))
-    return [one for _, one in found]
+    return in_order((Standing(rank, 100 - round(ratio(phrase, one.folded)), one.id or ""), one) for rank, one in found)
 
 
 def nearest(named: Sequence[NamedT], query: str) -> list[NamedT]:
@@ -96,12 +130,15 @@ def nearest(named: Sequence[NamedT], query: str) -> list[NamedT]:
                 alike[at] = max(similarity, alike.get(at, 0.0))
         for at, similarity in alike.items():
             scores[at] = scores.get(at, 0.0) + similarity
-    near = [(score, named[at]) for at, score in scores.items() if score >= _ALIKE_IN_ALL * len(words)]
-    near.sort(key=lambda pair: (-pair[0], pair[1].folded, pair[1].id or ""))
+    near = in_order(
+        (Standing(0, 100 - round(100 * score / len(words)), named[at].id or ""), named[at])
+        for at, score in scores.items()
+        if score >= _ALIKE_IN_ALL * len(words)
+    )
     return [one for _, one in near[:NEAREST]]
 
 
-def _rank(folded: str, phrase: str, run: str, words: Sequence[str]) -> int | None:
+def _rank(folded: str, phrase: str, words: Sequence[str], inside: Callable[[str], bool]) -> int | None:
     """Return how well a name fits that is spelt as asked for; ``None`` where it is not."""
     if folded == phrase:
         return 0
@@ -110,10 +147,17 @@ def _rank(folded: str, phrase: str, run: str, words: Sequence[str]) -> int | Non
     # A word's beginning is enough, as of what is still being typed.
     if all(folded.startswith(word) or f" {word}" in folded for word in words):
         return 2
-    if _has_digit(run):  # 22 is no part of "2, 2026"
-        return None
-    joined = folded.replace(" ", "")
-    return 3 if run in joined or all(_unspaced.search(word) and word in joined for word in words) else None
+    return 3 if inside(folded) else None
+
+
+def _inside(phrases: Sequence[str]) -> Callable[[str], bool]:
+    """Return what tells whether a name holds each of ``phrases``, wherever either has spaces."""
+    if not any(map(_has_digit, phrases)):
+        runs = [phrase.replace(" ", "") for phrase in phrases]
+        return lambda folded: all(run in folded.replace(" ", "") for run in runs)
+    # A number is held as a whole alone: 14 is no part of 114, and neither is 22 of "2, 2026".
+    patterns = [re.compile(rf"(?<!\d(?=\d)){re.escape(_space.sub('', phrase))}(?!(?<=\d)\d)") for phrase in phrases]
+    return lambda folded: all(pattern.search(_space.sub("", folded)) for pattern in patterns)
 
 
 def _misspelt(named: Sequence[NamedT], words: Sequence[str]) -> list[tuple[int, NamedT]]:

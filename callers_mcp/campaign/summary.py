@@ -69,8 +69,8 @@ def summarize(
         changes: What had to be changed in ``raw``, a sentence each.
     """
     campaign = read_campaign(raw)
-    status = _status(campaign)
-    direction = _direction(campaign)
+    status = status_of(campaign)
+    direction = direction_of(campaign)
     first, completed = campaign.first_interaction, campaign.completed
     schedule = read_schedule(campaign.timezone, campaign.days_of_week, now)
     since_first, since_completion = _days_since(first, now), _days_since(completed, now)
@@ -101,7 +101,8 @@ def summarize(
     )
 
 
-def _status(campaign: Campaign) -> CampaignStatus:
+def status_of(campaign: Campaign) -> CampaignStatus:
+    """Return the status in one word."""
     if campaign.active is None:
         return "unknown"
     if campaign.active:
@@ -111,7 +112,8 @@ def _status(campaign: Campaign) -> CampaignStatus:
     return "stopped" if campaign.first_interaction.given else "not_started"
 
 
-def _direction(campaign: Campaign) -> Direction | None:
+def direction_of(campaign: Campaign) -> Direction | None:
+    """Return who calls whom; ``None`` where it does not say."""
     if campaign.is_incoming is None:
         return None
     return "inbound" if campaign.is_incoming else "outbound"

@@ -63,6 +63,7 @@ def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
     from callers_mcp.api.connection import proxy_name
     from callers_mcp.api.errors import Forbidden, NotConfigured
     from callers_mcp.api.key import KeySource, require_filled_in
+    from callers_mcp.api.lists import can_list
     from callers_mcp.api.places import find_place
     from callers_mcp.settings import MAIN, Settings, variable
 
@@ -91,12 +92,16 @@ def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
             good=False,
         )
         findings += 1
+    lists = can_list(OPERATOR, settings)
+    line("By name", "find_campaigns is offered" if lists else f"not before {variable('organization_id')} is set")
     for field in (
         "organization_id",
         "timeout",
         "max_attempts",
         "max_connections",
         "max_body_bytes",
+        "list_max_body_bytes",
+        "list_cache_seconds",
         "log_level",
         "redact_urls",
     ):

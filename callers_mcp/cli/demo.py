@@ -11,47 +11,64 @@ if TYPE_CHECKING:
     from mcp import Client
 
 
-@click.command(epilog="Example: callers-mcp demo")
-def demo() -> None:
+@click.command(epilog="Example: callers-mcp demo --html samples.html")
+@click.option("--html", "page", metavar="FILE", type=click.Path(path_type=Path), help="Write their cards as a page.")
+def demo(page: Path | None) -> None:
     """Show the server at work on sample campaigns; needs no account.
 
     Starts a simulated Callers API, spawns this server over stdio, and looks campaigns up with the MCP SDK's own client.
     """
     import anyio
 
-    anyio.run(_demo)
+    answers = anyio.run(_demo)
+    if page:
+        from callers_mcp.cli.get import write_cards
+
+        sys.exit(write_cards(page, answers))
 
 
-async def _demo() -> None:
+async def _demo() -> list[dict[str, Any]]:
+    """Run the demo, and return the structured content of the answers."""
     from mcp import Client, StdioServerParameters, stdio_client
 
-    from callers_mcp.sandbox import API_KEY, MISSING_ID, SAMPLES, Sandbox
+    from callers_mcp.sandbox import API_KEY, MISSING_ID, ORGANIZATION_ID, SAMPLES, Sandbox
 
     with Sandbox() as sandbox:
         click.echo(f"A simulated Callers API is running on {sandbox.base_url}.")
-        environment = {"CALLERS_BASE_URL": sandbox.base_url, "CALLERS_API_KEY": API_KEY, "CALLERS_LOG_LEVEL": "WARNING"}
+        environment = {
+            "CALLERS_BASE_URL": sandbox.base_url,
+            "CALLERS_API_KEY": API_KEY,
+            "CALLERS_ORGANIZATION_ID": ORGANIZATION_ID,
+            "CALLERS_LOG_LEVEL": "WARNING",
+        }
         command, *arguments = server_command()
         parameters = StdioServerParameters(command=command, args=arguments, env=environment)
         async with Client(stdio_client(parameters)) as client:
             tools = ", ".join(tool.name for tool in (await client.list_tools()).tools)
-            click.echo(f"{command} serves over stdio (MCP {client.protocol_version}). Its tool: {tools}.")
-            for campaign_id, (place, _) in SAMPLES.items():
-                await _show(client, campaign_id, place)
-            await _show(client, MISSING_ID, None)
+            click.echo(f"{command} serves over stdio (MCP {client.protocol_version}). Its tools: {tools}.")
+            await _show(client, "find_campaigns", query="sprng renewal")
+            answers = [
+                await _show(client, "get_campaign", campaign_id=campaign_id, sub_organization_id=place)
+                for campaign_id, (place, _) in SAMPLES.items()
+            ]
+            await _show(client, "get_campaign", campaign_id=MISSING_ID)
     _next_step()
+    return [answer for answer in answers if answer]
 
 
-async def _show(client: "Client", campaign_id: str, place: str | None) -> None:
-    """Look one campaign up, and print what the model would receive."""
-    arguments = {"campaign_id": campaign_id} | ({"sub_organization_id": place} if place else {})
+async def _show(client: "Client", tool: str, **given: str | None) -> dict[str, Any] | None:
+    """Call a tool, print what the model would receive, and return the structured content."""
+    arguments = {name: value for name, value in given.items() if value}
     click.echo()
-    click.secho(f"get_campaign {json.dumps(arguments)}", bold=True)
-    result = await client.call_tool("get_campaign", arguments)
+    click.secho(f"{tool} {json.dumps(arguments)}", bold=True)
+    result = await client.call_tool(tool, arguments)
     texts = [block.text for block in result.content if block.type == "text"]
     for line in texts[0].splitlines():
         click.secho(f"  {line}", fg="red" if result.is_error else None)
     if len(texts) > 1:
         click.secho(f"  {texts[1][:100]}... ({len(texts[1])} characters of raw JSON)", dim=True)
+    structured: dict[str, Any] | None = result.structured_content
+    return structured
 
 
 def _next_step() -> None:

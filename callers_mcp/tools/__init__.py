@@ -5,5 +5,15 @@ from typing import Any
 from callers_mcp.tools.get_campaign import GET_CAMPAIGN
 from callers_mcp.tools.tool import Tool
 
-TOOLS: tuple[Tool[Any, Any], ...] = (GET_CAMPAIGN,)
-"""Every tool of the server, in the order in which it lists them."""
+
+def load_tools(*, lists: bool) -> tuple[Tool[Any, Any], ...]:
+    """Return the tools in the order in which the server lists them.
+
+    Args:
+        lists: Whether lists of campaigns can be had; a tool that needs them is not even loaded otherwise.
+    """
+    if not lists:
+        return (GET_CAMPAIGN,)
+    from callers_mcp.tools.find_campaigns import FIND_CAMPAIGNS
+
+    return (GET_CAMPAIGN, FIND_CAMPAIGNS)

@@ -4,28 +4,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from callers_mcp.api.client import OBJECT_ID, CallersClient
 from callers_mcp.api.deadline import OnRetry
 from callers_mcp.campaign.summary import CampaignSummary, summarize
 from callers_mcp.campaign.text import raw_text, summary_text
 from callers_mcp.campaign.urls import CHANGE, redact_urls
-from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID
+from callers_mcp.card import CARD_URI
+from callers_mcp.tools.arguments import EXPECTED_PLACE, SubOrganizationId
 from callers_mcp.tools.tool import Tool
-
-
-def _sub_organization_id(value: Any) -> Any:
-    """Read "not given" (null, blank) as ``None``, and the word ``main`` in any case as that word."""
-    if isinstance(value, str):
-        value = value.strip()
-        if not value:
-            return None
-        if value.lower() == MAIN:
-            return MAIN
-        if not SUB_ORGANIZATION_ID.fullmatch(value):
-            raise ValueError("not an id")
-    return value
 
 
 class GetCampaignInput(BaseModel):
@@ -36,7 +24,7 @@ class GetCampaignInput(BaseModel):
     campaign_id: Annotated[str, StringConstraints(strip_whitespace=True, pattern=f"^{OBJECT_ID.pattern}$")] = Field(
         description="The campaign's id, 24 hexadecimal digits; ask the user for it, never guess it."
     )
-    sub_organization_id: Annotated[str | None, BeforeValidator(_sub_organization_id)] = Field(
+    sub_organization_id: SubOrganizationId = Field(
         default=None,
         description="Id of the sub-organization that the campaign belongs to, only where the user names one; "
         '"main" is the main organization.',
@@ -88,10 +76,11 @@ GET_CAMPAIGN = Tool(
     input_model=GetCampaignInput,
     expects={
         "campaign_id": "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812; ask the user for the id",
-        "sub_organization_id": "a sub-organization's id (visible ASCII without spaces, at most 128 characters), the "
-        "word main, or nothing",
+        "sub_organization_id": EXPECTED_PLACE,
     },
     output_model=GetCampaignOutput,
     run=run,
     texts=texts,
+    # The first says to Claude Code that a big raw answer is meant; it would cut it, or move it into a file.
+    meta={"anthropic/maxResultSizeChars": 500_000, "ui": {"resourceUri": CARD_URI}},
 )

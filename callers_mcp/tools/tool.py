@@ -26,10 +26,6 @@ OutputT = TypeVar("OutputT", bound=BaseModel)
 # n8n adds these to every call; they are no one's. https://github.com/n8n-io/n8n/issues/21500, 21716, 37308
 ADDED_BY_HOSTS = frozenset({"toolCallId", "sessionId", "action", "chatInput", "tool"})
 
-MAX_RESULT_CHARACTERS = 500_000
-"""Says to Claude Code that a big raw answer is meant; it would cut it, or move it into a file."""
-
-
 _NAMED = 3  # wrong arguments that are named one by one
 
 
@@ -54,6 +50,7 @@ class Tool(Generic[InputT, OutputT]):
         output_model: The shape of ``structuredContent``.
         run: Does the work; raises ``CallersError``.
         texts: Renders the output as text blocks.
+        meta: What hosts are told beside; no model sees it.
     """
 
     name: str
@@ -64,6 +61,7 @@ class Tool(Generic[InputT, OutputT]):
     output_model: type[OutputT]
     run: Callable[[InputT, CallersClient, OnRetry | None], Awaitable[OutputT]]
     texts: Callable[[OutputT], Sequence[str]]
+    meta: Mapping[str, Any] | None = None
 
     def definition(self) -> "WireTool":
         """Return the tool as ``tools/list`` has it."""
@@ -79,7 +77,7 @@ class Tool(Generic[InputT, OutputT]):
             annotations=ToolAnnotations(
                 read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
             ),
-            _meta={"anthropic/maxResultSizeChars": MAX_RESULT_CHARACTERS},
+            _meta=dict(self.meta) if self.meta else None,
         )
 
     async def call(
@@ -96,12 +94,7 @@ class Tool(Generic[InputT, OutputT]):
         except CallersError:
             raise
         except Exception:
-            reference = secrets.token_hex(4)
-            logger.exception("internal error %s in %s", reference, self.name)
-            raise InternalError(
-                "This is a bug in callers-mcp, not in the call; trying again will hardly help. Report it with "
-                f"reference {reference}, which stands in the server's log."
-            ) from None
+            raise internal_error(self.name) from None
 
     def parse(self, arguments: Mapping[str, Any] | None, mask: Callable[[str], str]) -> InputT:
         """Check a call's arguments; what is quoted of them goes through ``mask``.
@@ -132,3 +125,13 @@ class Tool(Generic[InputT, OutputT]):
         value = given[name]
         shown = quote(mask(value), 60) if isinstance(value, str) else f"({type_name(value)})"
         return f"{name} {shown} is not valid: it takes {self.expects[name]}."
+
+
+def internal_error(where: str) -> InternalError:
+    """Log the exception that is being handled, and return what a caller is told of it."""
+    reference = secrets.token_hex(4)
+    logger.exception("internal error %s in %s", reference, where)
+    return InternalError(
+        "This is a bug in callers-mcp, not in the call; trying again will hardly help. Report it with "
+        f"reference {reference}, which stands in the server's log."
+    )

@@ -1,0 +1,150 @@
+"""A campaign as a row of a list: what is kept of it, what is shown of it, and the table for reading."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, Field, JsonValue
+
+from callers_mcp.campaign.attention import attention
+from callers_mcp.campaign.model import read_campaign
+from callers_mcp.campaign.names import fold
+from callers_mcp.campaign.summary import CampaignStatus, Direction, direction_of, status_of
+from callers_mcp.untrusted import clean, plain_or_quoted, quote, shorten
+
+_KEPT = 300  # characters of a name
+_ID = 64
+_NAME = 80  # characters that are shown
+_GROUP = 40
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRow:
+    """What is kept of a campaign in a list.
+
+    Attributes:
+        name: Cleaned, and cut where it is longer than anybody would search for.
+        folded: The same for comparing, see ``fold``.
+        group: Its group's name, for comparing.
+        needs_attention: Whether something is wrong for certain, as of when it was read.
+    """
+
+    id: str | None
+    name: str | None
+    folded: str
+    status: CampaignStatus
+    direction: Direction | None
+    group_id: str | None
+    group_name: str | None
+    group: str
+    needs_attention: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        texts = (self.id, self.name, self.folded, self.group_id, self.group_name, self.group)
+        return 160 + sum(map(sys.getsizeof, texts))
+
+
+def row_as_of(raw: Mapping[str, JsonValue], now: datetime) -> CampaignRow:
+    """Read a campaign of a list; no shape of it raises."""
+    campaign = read_campaign(raw)
+    name, group_name = _cut(campaign.name, _KEPT), _cut(campaign.group_name, _KEPT)
+    return CampaignRow(
+        id=_cut(campaign.id, _ID),
+        name=name,
+        folded=fold(name or ""),
+        status=status_of(campaign),
+        direction=direction_of(campaign),
+        group_id=_cut(campaign.group_id, _ID),
+        group_name=group_name,
+        group=fold(group_name or ""),
+        needs_attention=bool(attention(campaign, campaign.id or "", now)),
+    )
+
+
+def read_row(raw: Mapping[str, JsonValue]) -> CampaignRow:
+    """Read a campaign of a list as of now."""
+    return row_as_of(raw, datetime.now(UTC))
+
+
+class ListedCampaign(BaseModel):
+    """A row as it is shown; a field is null where the campaign does not say."""
+
+    id: str | None
+    name: str | None
+    status: CampaignStatus
+    direction: Direction | None
+    group: str | None
+    needs_attention: bool
+
+
+class CampaignList(BaseModel):
+    """A page of campaigns."""
+
+    campaigns: list[ListedCampaign]
+    matched: int = Field(description="0: the campaigns have the nearest names")
+    total: int
+    next_cursor: str | None
+
+
+def shown(row: CampaignRow) -> ListedCampaign:
+    """Return what is shown of a row: of bounded length, whatever the campaign holds."""
+    return ListedCampaign.model_construct(
+        id=row.id,
+        name=_cut(row.name, _NAME),
+        status=row.status,
+        direction=row.direction,
+        group=_cut(row.group_name or row.group_id, _GROUP),
+        needs_attention=row.needs_attention,
+    )
+
+
+def label(row: CampaignRow) -> str:
+    """Return a campaign as a person can read it and a program can tell it from others: ``Name (id)``."""
+    name = _cut(row.name, _NAME)
+    return f"{name} ({row.id})" if name else str(row.id)
+
+
+def choice(row: CampaignRow) -> str:
+    """Return a campaign as one of several to choose from, in a line."""
+    name = f"{quote(row.name, _NAME)} " if row.name else ""
+    words = [row.status.replace("_", " "), *([row.direction] if row.direction else [])]
+    return f"{name}({plain_or_quoted(row.id or '')}), {', '.join(words)}"
+
+
+def list_text(page: CampaignList) -> str:
+    """Return the page for reading: how many there are, a campaign a line, how to go on."""
+    return "\n".join(_lines(page))
+
+
+def _lines(page: CampaignList) -> Iterator[str]:
+    found, campaigns = page.campaigns, f"{page.total:,} campaign{'s' if page.total != 1 else ''}"
+    if page.matched:
+        yield f"{page.matched:,} of {campaigns} match{'es' if page.matched == 1 else ''}; {len(found)} shown."
+    else:
+        yield f"None of {campaigns} matches{'; the nearest names:' if found else '.'}"
+    if found:
+        yield "id | name | status | direction | group | ! needs attention"
+        yield from (" | ".join(_cells(campaign)) for campaign in found)
+        yield "For details call get_campaign with an id, and the same sub_organization_id if one was given."
+    if page.next_cursor:
+        yield f"For more call again with the same arguments and cursor {page.next_cursor}"
+
+
+def _cells(campaign: ListedCampaign) -> Sequence[str]:
+    return (
+        plain_or_quoted(campaign.id) if campaign.id else "-",
+        quote(campaign.name, _NAME) if campaign.name else "-",
+        campaign.status.replace("_", " "),
+        campaign.direction or "-",
+        quote(campaign.group, _GROUP) if campaign.group else "-",
+        *(["!"] if campaign.needs_attention else []),
+    )
+
+
+def _cut(text: str | None, limit: int) -> str | None:
+    if text is None or not (cut := shorten(clean(text).strip(), limit)).strip():
+        return None
+    return cut
