@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mcp_types import CallToolResult, TextContent
 
-from callers_mcp.server import ERROR_META
+from callers_mcp.context import ERROR_META
 from tests.campaigns import ID, KEY, Api, campaign
 
 PLACE = "65aa00112233445566778855"

@@ -10,7 +10,6 @@ from callers_mcp.api import errors
 from callers_mcp.api.errors import CallersError
 from callers_mcp.hosting.settings import FIELDS, HostingSettings
 from callers_mcp.hosting.settings import variable as hosting_variable
-from callers_mcp.sandbox import Sandbox
 from callers_mcp.settings import Settings, variable
 from tests.pipe import CAMPAIGN_ID, PATIENCE, Pipe
 
@@ -77,13 +76,19 @@ def test_the_table_of_errors_is_the_code_s() -> None:
     assert set(re.findall(r"^\| `(\w+)` \| ", README, re.MULTILINE)) & kinds == kinds
 
 
-def test_the_answer_it_shows_is_the_server_s(sandbox: Sandbox, sandbox_environment: dict[str, str]) -> None:
-    with Pipe(environment=sandbox_environment) as pipe:
-        pipe.handshake()
-        text = pipe.call({"campaign_id": "665f1c2ab1e4a9d0c7f3b805"})["content"][0]["text"]
-    shown = re.findall(r"```text\n(.*?)```", README, re.DOTALL)[0]
+def test_the_answers_it_shows_are_the_server_s() -> None:
+    """Each is preceded by the call that gives it; the last one is named in words."""
+    texts = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+    calls = re.findall(r"`(\w+)` with `({[^`]*})`", README)
+    calls.append(("get_campaign", '{"campaign_id": "665f1c2ab1e4a9d0c7f3b805"}'))
     timeless = re.compile(r"\d{4}-\d\d-\d\dT\S+")
-    assert timeless.sub("TIME", shown.rstrip()) == timeless.sub("TIME", text)
+    with Pipe("--sandbox") as pipe:
+        pipe.handshake()
+        for shown, (tool, arguments) in zip(texts, calls, strict=True):
+            asked = {"name": tool, "arguments": json.loads(arguments)}
+            text = pipe.ask("tools/call", asked)["result"]["content"][0]["text"]
+            assert timeless.sub("TIME", text).startswith(timeless.sub("TIME", shown.rstrip()))
+        assert timeless.sub("TIME", shown.rstrip()) == timeless.sub("TIME", text)
 
 
 def test_the_snippet_for_claude_desktop_is_the_example() -> None:

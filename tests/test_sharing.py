@@ -191,7 +191,7 @@ async def test_each_caller_keeps_their_own_deadline(hasty: str) -> None:
     soon, late = Settings(timeout=0.05), Settings(timeout=PATIENCE)
     first, second = (soon, late) if hasty == "who began" else (late, soon)
     with anyio.fail_after(PATIENCE):
-        async with Flights[str]() as flights, anyio.create_task_group() as tasks:
+        async with Flights() as flights, anyio.create_task_group() as tasks:
             came: dict[float, object] = {}
 
             async def ask(settings: Settings) -> None:
@@ -219,7 +219,7 @@ async def test_a_retry_that_one_caller_has_no_time_for_is_made_for_the_other() -
         return "the answer"
 
     with anyio.fail_after(PATIENCE):
-        async with Flights[str]() as flights:
+        async with Flights() as flights:
 
             def ask(timeout: float) -> Callable[[], Awaitable[str]]:
                 settings = Settings(timeout=timeout)
@@ -244,7 +244,7 @@ async def test_an_answer_is_let_go_of_once_all_have_it() -> None:
         return answer
 
     settings = Settings()
-    async with Flights[Answer]() as flights:
+    async with Flights() as flights:
         flight, _ = flights.join("same", attempt, settings)
         assert isinstance(await flight.wait(settings, None), Answer)
         del flight

@@ -14,7 +14,7 @@ from callers_mcp.campaign.summary import CampaignStatus, Direction, direction_of
 from callers_mcp.untrusted import clean, plain_or_quoted, quote, shorten
 
 _KEPT = 300  # characters of a name
-_ID = 64
+_ID = 40
 _NAME = 80  # characters that are shown
 _GROUP = 40
 

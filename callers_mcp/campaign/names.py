@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, TypeVar
 NEAREST = 5
 """Names that are offered where none matches."""
 
+_LONG = 4  # letters of a word that is looked for within others, or misspelt
 _MOST_WORDS = 12  # of a query that are looked for one by one
 _ALIKE = 0.5  # of 1, how alike a word is to be in a name that is merely offered
 _ALIKE_IN_ALL = 0.4  # of all words, those that are in no way alike included
@@ -48,13 +49,16 @@ def fold(text: str) -> str:
         return _not_word.sub(" ", text.lower()).strip()
     bare = _left_out.sub("", unicodedata.normalize("NFKD", text).casefold())
     bare = unicodedata.normalize("NFKC", _left_out.sub("", bare).translate(_STROKES))
-    words = "".join(character if _is_of_word(character) else " " for character in bare)
-    return " ".join(words.split())
+    return " ".join("".join(map(_in_words, bare)).split())
 
 
-def _is_of_word(character: str) -> bool:
+def _in_words(character: str) -> str:
+    """Return what a character is among words: itself, a space, or for any script's digit the common one."""
+    category = unicodedata.category(character)
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
     # Letters, marks, numbers; and what somebody may look for as such: an emoji, also one that is new to this Python.
-    return (category := unicodedata.category(character))[0] in "LMN" or category in ("So", "Cn", "Co")
+    return character if category[0] in "LMN" or category in ("So", "Cn", "Co") else " "
 
 
 class Standing(NamedTuple):
@@ -101,7 +105,9 @@ def find(named: Sequence[NamedT], query: str) -> Found[NamedT]:
         return []
     phrase = " ".join(words)
     words = words[:_MOST_WORDS]
-    inside = _inside(words if all(map(_unspaced.search, words)) else [phrase])
+    inside = [_inside([phrase])]
+    if all(len(word) >= _LONG or _unspaced.search(word) for word in words):
+        inside.append(_inside(words))
     found: list[tuple[int, NamedT]] = []
     for one in named:
         rank = 0 if one.id and one.id.lower() == wanted else _rank(one.folded, phrase, words, inside)
@@ -138,7 +144,7 @@ def nearest(named: Sequence[NamedT], query: str) -> list[NamedT]:
     return [one for _, one in near[:NEAREST]]
 
 
-def _rank(folded: str, phrase: str, words: Sequence[str], inside: Callable[[str], bool]) -> int | None:
+def _rank(folded: str, phrase: str, words: Sequence[str], inside: Sequence[Callable[[str], bool]]) -> int | None:
     """Return how well a name fits that is spelt as asked for; ``None`` where it is not."""
     if folded == phrase:
         return 0
@@ -147,7 +153,7 @@ def _rank(folded: str, phrase: str, words: Sequence[str], inside: Callable[[str]
     # A word's beginning is enough, as of what is still being typed.
     if all(folded.startswith(word) or f" {word}" in folded for word in words):
         return 2
-    return 3 if inside(folded) else None
+    return 3 if any(holds(folded) for holds in inside) else None
 
 
 def _inside(phrases: Sequence[str]) -> Callable[[str], bool]:
@@ -191,7 +197,7 @@ def _has_digit(text: str) -> bool:
 
 def _near(word: str, parts: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Give the words that begin with about ``word``, and how many letters differ; one may come more than once."""
-    allowed = 0 if len(word) < 4 or _has_digit(word) else 1 if len(word) < 8 else 2
+    allowed = 0 if len(word) < _LONG or _has_digit(word) else 1 if len(word) < 8 else 2
     if not allowed:
         yield from ((part, 0) for part in parts if part.startswith(word))
         return

@@ -73,22 +73,22 @@ async def run(arguments: FindCampaignsInput, client: CallersClient, on_retry: On
 def _page(
     rows: Sequence[CampaignRow], arguments: FindCampaignsInput, filters: str, start: "_Cursor | None"
 ) -> CampaignList:
-    if arguments.group:
-        rows = [row for row in rows if _is_of(row, arguments.group)]
-    fitting = [row for row in rows if _fits(row, arguments)]
+    of_group = [row for row in rows if arguments.group is None or _is_of(row, arguments.group)]
+    total = len(of_group or rows)
+    fitting = [row for row in of_group if _fits(row, arguments)]
     if arguments.query:
         found = find(fitting, arguments.query)
     else:
         found = in_order((Standing(0, 0, row.id or ""), row) for row in fitting)
     if not found and arguments.query and not start:
         near = nearest(fitting, arguments.query)
-        return CampaignList(campaigns=list(map(shown, near)), matched=0, total=len(rows), next_cursor=None)
+        return CampaignList(campaigns=list(map(shown, near)), matched=0, total=total, next_cursor=None)
     first = start.find(found) if start else 0
     end = first + (arguments.limit or _PAGE)
     return CampaignList(
         campaigns=[shown(row) for _, row in found[first:end]],
         matched=len(found),
-        total=len(rows),
+        total=total,
         next_cursor=str(_Cursor.after(found[:end], filters)) if first < end < len(found) else None,
     )
 
