@@ -16,7 +16,11 @@ CAMPAIGN_MIME_TYPE = "application/json"
 
 # What a host's frame for the card allows: nothing to load or to reach, and the clipboard for its copy buttons.
 _CARD_META = {
-    "ui": {"csp": {"connectDomains": [], "resourceDomains": []}, "permissions": {"clipboardWrite": {}}},
+    "ui": {
+        "csp": {"connectDomains": [], "resourceDomains": []},
+        "permissions": {"clipboardWrite": {}},
+        "prefersBorder": True,
+    },
 }
 
 RESOURCES = [

@@ -1,0 +1,184 @@
+"""The card for everybody: axe-core in every state, the keyboard alone, narrow and wide, any script, any length."""
+
+import json
+
+import pytest
+
+from callers_mcp.sandbox import SAMPLES
+from tests.campaigns import ID, Api, campaign
+from tests.card.browser import FrameLocator, Host, axe_finds, expect, overflow
+
+RUNNING, INBOUND, COMPLETED, PAUSED, WITH_PROBLEMS, INSIDE = SAMPLES
+MISSING = "0" * 24
+
+
+async def _open_and_search(card: FrameLocator, query: str) -> None:
+    await card.get_by_text("Raw JSON", exact=True).click()
+    await card.get_by_role("searchbox").fill(query)
+    await expect(card.locator(".count")).to_contain_text("1 of")
+
+
+@pytest.mark.parametrize(("theme", "rules"), [("light", ()), ("dark", ("color-contrast",))])
+async def test_axe_finds_nothing_in_any_state(host: Host, theme: str, rules: tuple[str, ...]) -> None:
+    found = {}
+    for campaign_id in (*SAMPLES, MISSING):
+        place = SAMPLES[campaign_id][0] if campaign_id in SAMPLES else None
+        card = await host.look_up(campaign_id, place, context={"theme": theme})
+        if campaign_id in (RUNNING, WITH_PROBLEMS):
+            await _open_and_search(card, "hooks")
+        found[campaign_id] = await axe_finds(host.frame, *rules)
+    host.stand_in = [{"isError": True, "content": []}]
+    card = await host.show({"summary": {"id": ID, "name": "A"}, "raw": {}}, context={"theme": theme})
+    await card.get_by_role("button", name="Refresh").click()
+    await expect(card.locator(".notice")).not_to_be_empty()
+    found["failed refresh"] = await axe_finds(host.frame, *rules)
+    await host.open(silent=True, context={"theme": theme})
+    await card.locator("h1").wait_for()
+    found["waiting"] = await axe_finds(host.frame, *rules)
+    await host.show(None, "Words.", context={"theme": theme})
+    found["text alone"] = await axe_finds(host.frame, *rules)
+    assert {state: problems for state, problems in found.items() if problems} == {}
+
+
+async def test_axe_would_find_something(host: Host) -> None:
+    await host.look_up(RUNNING)
+    await host.frame.evaluate("document.querySelector('.headline').style.color = '#eeeeee'")
+    assert "color-contrast" in (await axe_finds(host.frame))[0]
+
+
+@pytest.mark.parametrize("width", [280, 400, 900])
+async def test_no_width_needs_to_scroll_sideways(host: Host, width: int) -> None:
+    for campaign_id in (COMPLETED, WITH_PROBLEMS, MISSING):
+        card = await host.look_up(campaign_id, width=width)
+        if campaign_id != MISSING:
+            await _open_and_search(card, "hooks")
+        assert await overflow(host.frame) == 0
+        assert await card.locator(".rawbox").evaluate("box => box.scrollWidth - box.clientWidth") == 0
+
+
+async def test_a_wide_card_has_two_columns_and_a_narrow_one_has_one(host: Host) -> None:
+    card = await host.look_up(RUNNING, width=900)
+    columns = "node => getComputedStyle(node).gridTemplateColumns.split(' ').length"
+    assert await card.locator(".columns").evaluate(columns) == 2
+    card = await host.look_up(RUNNING, width=400)
+    assert await card.locator(".columns").evaluate(columns) == 1
+
+
+FOCUSED = """() => {
+    const node = document.activeElement, { outlineStyle, outlineWidth } = getComputedStyle(node);
+    return [node.getAttribute("aria-label") ?? node.textContent, outlineStyle !== "none" && outlineWidth === "2px"];
+}"""
+
+
+async def test_the_keyboard_reaches_every_control_and_shows_where_it_is(host: Host) -> None:
+    card = await host.look_up(RUNNING)
+    await card.locator("details").evaluate("node => { node.open = true; }")
+    await card.locator(".rawbox span").first.wait_for()
+    reached = []
+    for _ in range(9):
+        await host.page.keyboard.press("Tab")
+        reached.append(await host.frame.evaluate(FOCUSED))
+    names = ["Refresh", "Copy", "Copy", "Raw JSON", "Search the raw JSON", "Previous", "Next", "Copy JSON", "Raw JSON"]
+    assert reached == [[name, True] for name in names]
+    controls = "document.querySelectorAll('button:not([hidden]), input, summary, [tabindex=\"0\"]').length"
+    assert await host.frame.evaluate(controls) == len(names)
+
+
+async def test_enter_and_space_work_and_the_focus_stays(host: Host) -> None:
+    card = await host.look_up(RUNNING)
+    for key, calls in (("Enter", 2), ("Space", 3)):
+        refresh = card.get_by_role("button", name="Refresh")
+        await refresh.focus()
+        await host.page.keyboard.press(key)
+        await expect(card.get_by_role("status").filter(has_text="Refreshed")).to_have_count(1)
+        await expect(refresh).to_be_focused()
+        assert len(host.calls) == calls
+    summary = card.locator("summary")
+    await summary.focus()
+    await host.page.keyboard.press("Enter")
+    await expect(card.get_by_role("searchbox")).to_be_visible()
+    await host.page.keyboard.press("Space")
+    await expect(card.get_by_role("searchbox")).not_to_be_visible()
+
+
+async def test_refresh_keeps_the_opened_raw_json_and_the_search(host: Host) -> None:
+    card = await host.look_up(RUNNING)
+    await _open_and_search(card, "renewals")
+    await card.get_by_role("button", name="Refresh").click()
+    await expect(card.get_by_role("status").filter(has_text="Refreshed")).to_have_count(1)
+    await expect(card.get_by_role("searchbox")).to_have_value("renewals")
+    await expect(card.locator(".count")).to_contain_text("1 of")
+
+
+NAMES = {
+    "Arabic": "حملة الربيع 2026",
+    "Hebrew": "קמפיין אביב (לונדון)",
+    "no spaces": "N" * 300,
+    "wide letters": "漢字" * 150,
+    "a family": "👨‍👩‍👧‍👦 renewals 🏴󠁧󠁢󠁥󠁮󠁧󠁿",
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("width", [280, 760])
+async def test_a_name_in_any_script_and_length_fits_and_is_all_there(host: Host, kind: str, width: int) -> None:
+    with Api(campaign(name=NAMES[kind], campaignGroupName=NAMES[kind], variables=[NAMES[kind]])) as api:
+        async with host.at(api):
+            card = await host.look_up(ID, width=width)
+            await expect(card.locator("h1")).to_have_text(NAMES[kind].replace("🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🏴"))
+            assert await overflow(host.frame) == 0
+            is_rtl = kind in ("Arabic", "Hebrew")
+            direction = await card.locator("h1 bdi").evaluate("node => getComputedStyle(node).direction")
+            assert direction == ("rtl" if is_rtl else "ltr")
+            assert await axe_finds(host.frame) == []
+
+
+async def test_a_long_name_is_cut_until_the_whole_is_asked_for(host: Host) -> None:
+    with Api(campaign(name="N" * 300)) as api:
+        async with host.at(api):
+            card = await host.look_up(ID, width=400)
+            whole = card.get_by_role("button", name="Show the whole name")
+            before = await card.locator("h1").evaluate("node => node.offsetHeight")
+            await whole.click()
+            assert await card.locator("h1").evaluate("node => node.offsetHeight") > before
+            less = card.get_by_role("button", name="Shorten the name")
+            await expect(less).to_have_attribute("aria-expanded", "true")
+            await less.click()
+            assert await card.locator("h1").evaluate("node => node.offsetHeight") == before
+
+
+async def test_forced_colours_leave_status_and_days_readable(host: Host) -> None:
+    await host.page.emulate_media(forced_colors="active")
+    card = await host.look_up(RUNNING)
+    border = "node => getComputedStyle(node).borderTopStyle + getComputedStyle(node).borderTopWidth"
+    assert await card.locator(".pill").evaluate(border) == "solid1px"
+    styles = [await card.locator(f".day:nth-child({day})").evaluate(border) for day in (1, 6)]
+    assert styles == ["solid1px", "dashed1px"]
+
+
+async def test_copy_works_where_the_frame_may_not_use_the_clipboard(host: Host) -> None:
+    await host.page.context.grant_permissions(["clipboard-read"])
+    card = await host.look_up(RUNNING)
+    await card.get_by_role("button", name="Copy").first.click()
+    await expect(card.get_by_role("status").filter(has_text="Copied the campaign’s id")).to_have_count(1)
+    await expect(card.get_by_role("button", name="Copied")).to_be_focused()
+    assert await host.page.evaluate("navigator.clipboard.readText()") == RUNNING
+    (refused,) = host.complaints  # by the browser, as the frame was given no permission
+    assert "clipboard" in refused.lower()
+
+
+async def test_copy_uses_the_clipboard_where_the_frame_may(host: Host) -> None:
+    card = await host.look_up(RUNNING)
+    await card.get_by_text("Raw JSON", exact=True).click()
+    allow = "navigator.clipboard.writeText = async text => { window.copied = text; }"
+    await host.frame.evaluate(allow)
+    await card.get_by_role("button", name="Copy JSON").click()
+    await expect(card.get_by_role("status").filter(has_text="Copied the raw JSON")).to_have_count(1)
+    assert json.loads(await host.frame.evaluate("window.copied"))["id"] == RUNNING
+
+
+async def test_a_copy_that_fails_says_so(host: Host) -> None:
+    card = await host.look_up(RUNNING)
+    await host.frame.evaluate("document.execCommand = () => false")
+    await card.get_by_role("button", name="Copy").first.click()
+    await expect(card.get_by_role("button", name="Not copied")).to_be_visible()

@@ -1,0 +1,153 @@
+"""The card and what strangers wrote: nothing of it runs, leaves, hides or freezes the page."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from callers_mcp.untrusted import escape
+from tests.campaigns import ID, LISTS, STRING_FIELDS, Api, Json, campaign, replaced, summary_of
+from tests.card.browser import Error, Host, expect
+
+PLANTED = (
+    '<img src=x onerror="window.planted = 1">',
+    "</script><script>window.planted = 1</script>",
+    '"><svg onload="window.planted = 1">',
+    "javascript:window.planted = 1",
+    "https://elsewhere.example/?<iframe src=javascript:window.planted=1>",
+    "{{script}}${window.planted = 1}<!--<script>",
+)
+# Elements and attributes that the card itself never makes.
+FOREIGN = (
+    "document.querySelectorAll('img, iframe, object, article script, a, [onerror], [onload], [src], [href]').length"
+)
+
+
+async def _assert_harmless(host: Host) -> None:
+    assert await host.frame.evaluate("window.planted ?? null") is None
+    assert await host.frame.evaluate(FOREIGN) == 0
+    host.assert_calm()
+
+
+@pytest.mark.parametrize("text", PLANTED)
+async def test_html_in_any_field_stays_text(host: Host, text: str) -> None:
+    body = campaign()
+    for path in STRING_FIELDS:
+        if path != "id":
+            body = replaced(path, [text, text] if path in LISTS else text, body)
+    body |= {text: {text: [text]}}
+    with Api(body) as api:
+        async with host.at(api):
+            card = await host.look_up(ID)
+            await expect(card.locator("h1")).to_have_text(text)
+            await card.get_by_text("Raw JSON", exact=True).click()
+            await card.get_by_role("searchbox").fill(text)
+            await expect(card.locator(".count")).to_contain_text("of" if json.dumps(text)[1:-1] == text else "No match")
+            await _assert_harmless(host)
+
+
+@pytest.mark.parametrize("text", PLANTED)
+async def test_html_in_any_part_of_a_forged_answer_stays_text(host: Host, text: str) -> None:
+    summary: Json = dict.fromkeys(summary_of(campaign()), text)
+    listed = ("attention", "worth_checking", "approved_countries", "outbound_phone_numbers", "webhook_hosts")
+    summary |= {name: [text] * 3 for name in listed}
+    summary |= {"schedule": {"days": [text], "timezone": text, "local_time": text}, "group": {"id": text, "name": text}}
+    card = await host.show({"summary": summary, "raw": {"variables": [text]}})
+    await expect(card.locator(".alert.warning li").first).to_have_text(text)
+    await _assert_harmless(host)
+    host.stand_in = [{"isError": True, "content": [{"type": "text", "text": text}]}]
+    await host.notify("ui/notifications/tool-input", {"arguments": {"campaign_id": text}})
+    await card.get_by_role("button", name="Refresh").click()
+    await expect(card.locator(".notice")).to_have_text(f"Not refreshed: {text}")
+    await host.notify("ui/notifications/tool-cancelled", {"reason": text})
+    await expect(card.locator(".notice")).to_contain_text(f"cancelled: {text}")
+    await host.notify("ui/notifications/tool-result", {"isError": True, "content": [{"type": "text", "text": text}]})
+    await expect(card.locator(".said.headline")).to_have_text(text)
+    await host.notify("ui/notifications/tool-result", {"content": [{"type": "text", "text": f'x\nName: "{text}"'}]})
+    await expect(card.locator("h1")).to_have_text(text)
+    await _assert_harmless(host)
+
+
+async def test_a_script_that_gets_in_all_the_same_is_blocked(host: Host) -> None:
+    await host.show({"summary": {"name": "A"}, "raw": {}})
+    await host.frame.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.planted = 1";
+            document.body.append(script);
+            const planted = "<p id=p style='color: red' onclick='window.planted = 1'>x</p>";
+            document.body.insertAdjacentHTML("beforeend", planted);
+            document.getElementById("p").click();
+        }"""
+    )
+    assert await host.frame.evaluate("window.planted ?? null") is None
+    blocked = [said for said in host.complaints if "Content Security Policy" in said]
+    assert len(blocked) == len(host.complaints) == 3
+    with pytest.raises(Error, match="Failed to fetch"):
+        await host.frame.evaluate("fetch('https://elsewhere.example/')")
+    assert host.requests == []
+
+
+async def test_what_is_invisible_stands_as_an_escape_exactly_as_in_the_text_for_the_model(host: Host) -> None:
+    everything = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    raw = {"everything": everything, "flag": "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "hidden": "a\u202e\u200bb\U000e0041"}
+    card = await host.show({"summary": {"name": "A\u202eB\u200b", "attention": ["\U000e0041!"]}, "raw": raw})
+    await expect(card.locator("h1")).to_have_text("A\\u202eB\\u200b")
+    await expect(card.locator(".alert li")).to_have_text("\\udb40\\udc41!")
+    await card.get_by_text("Raw JSON", exact=True).click()
+    shown = await card.locator(".rawbox").evaluate("box => box.textContent")
+    lines = json.dumps(raw, indent=2, ensure_ascii=False).split("\n")
+    assert shown == "\n".join(map(escape, lines))
+
+
+async def test_numbers_keep_their_digits(host: Host) -> None:
+    texts = ("Running campaign.\nStatus: running", '{"id":"a","big":9007199254740993,"small":1.10}')
+    card = await host.show({"summary": {"name": "A"}, "raw": {"id": "a", "big": 9007199254740992}}, *texts)
+    await card.get_by_text("Raw JSON", exact=True).click()
+    await expect(card.locator(".rawbox")).to_contain_text('"big": 9007199254740993')
+    await expect(card.locator(".rawbox")).to_contain_text('"small": 1.10')
+
+
+HUGE: dict[str, Any] = {
+    "many": {"variables": [f"variable{number}" for number in range(50_000)]},
+    "one line": {"note": "call me " * 130_000},
+}
+
+
+@pytest.mark.parametrize("kind", HUGE)
+async def test_a_megabyte_of_raw_json_does_not_freeze_the_page(host: Host, kind: str) -> None:
+    structured = {"summary": {"name": "Huge", "variable_count": 50_000}, "raw": HUGE[kind]}
+    card = await host.show(structured, width=400)
+    await expect(card.locator(".rawbox > *")).to_have_count(0)  # until it is opened
+    started = time.monotonic()
+    await card.get_by_text("Raw JSON", exact=True).click()
+    await card.get_by_role("searchbox").fill("a")
+    await expect(card.locator(".count")).to_have_text("1 of 500+")
+    await card.get_by_role("button", name="Previous").click()
+    await expect(card.locator(".count")).to_have_text("500 of 500+")
+    await card.locator("mark.current").wait_for()
+    assert time.monotonic() - started < 15  # milliseconds where it is right, minutes where all is laid out
+    host.assert_calm()
+
+
+async def test_the_search_counts_steps_around_and_shows_where_it_is(host: Host) -> None:
+    raw = {"a": [f"line {number}" for number in range(400)], "needle": "Needle (.*)", "z": "NEEDLE"}
+    card = await host.show({"summary": {"name": "A"}, "raw": raw})
+    await card.get_by_text("Raw JSON", exact=True).click()
+    search, count, box = card.get_by_role("searchbox"), card.locator(".count"), card.locator(".rawbox")
+    await search.fill("needle")
+    await expect(count).to_have_text("1 of 3")
+    await expect(card.locator("mark.current")).to_be_in_viewport()
+    assert await box.evaluate("box => box.scrollTop") > 0
+    for key, says in (("Enter", "2 of 3"), ("Enter", "3 of 3"), ("Enter", "1 of 3"), ("Shift+Enter", "3 of 3")):
+        await search.press(key)
+        await expect(count).to_have_text(says)
+    await expect(card.locator("mark.current")).to_have_text("NEEDLE")
+    await search.fill("(.*)")
+    await expect(count).to_have_text("1 of 1")
+    await search.fill("nothing such")
+    await expect(count).to_have_text("No match")
+    await search.fill("")
+    await expect(count).to_be_empty()
+    await expect(card.locator("mark")).to_have_count(0)

@@ -1,0 +1,209 @@
+"""The card in a host: what it draws of real tool calls, and how it looks again."""
+
+import json
+
+import anyio
+import pytest
+
+from callers_mcp.sandbox import SAMPLES, SUB_ORGANIZATION_ID
+from tests.campaigns import ID, Api, Json, campaign
+from tests.card.browser import FrameLocator, Host, expect
+
+RUNNING, INBOUND, COMPLETED, PAUSED, WITH_PROBLEMS, INSIDE = SAMPLES
+DRAWN: dict[str, tuple[str, str, list[str], list[str]]] = {
+    RUNNING: (
+        "Running",
+        "Running outbound campaign, first interaction 3 days ago, calls Monday to Friday",
+        ["First interaction", "Now", "Completed"],
+        [
+            "Outbound",
+            "+442071838750, +4930901820",
+            "Renewals 65bb0011223344556677889a",
+            "hooks.example.com",
+            "renewalDate",
+        ],
+    ),
+    INBOUND: (
+        "Running",
+        "Running inbound campaign, first interaction 41 days ago, active every day",
+        ["First interaction", "Now", "Completed"],
+        ["Inbound", "+442071838751", "On", "United Kingdom (GB), Germany (DE)"],
+    ),
+    COMPLETED: (
+        "Completed",
+        "Completed outbound campaign, ended 12 days ago, first interaction 60 days ago.",
+        ["First interaction", "Completed", "Now"],
+        ["American English (en-US)", "United States (US)"],
+    ),
+    PAUSED: (
+        "New chats paused",
+        "Running outbound campaign with new chats paused, first interaction 9 days ago",
+        ["First interaction", "Now", "Completed"],
+        ["Outbound"],
+    ),
+    WITH_PROBLEMS: (
+        "Running",
+        "Running outbound campaign, first interaction 2 days ago.",
+        ["Completed", "First interaction", "Now"],
+        ["crm.example.com, hooks.example.com"],
+    ),
+    INSIDE: (
+        "Running",
+        "Running outbound campaign, first interaction 3 days ago, calls Monday to Friday (Europe/Berlin).",
+        ["First interaction", "Now", "Completed"],
+        [f"Sub-organization {SUB_ORGANIZATION_ID}", "German (de)"],
+    ),
+}
+
+
+@pytest.mark.parametrize("campaign_id", DRAWN)
+async def test_a_sample_is_drawn_as_the_tool_answers(host: Host, campaign_id: str) -> None:
+    status, headline, points, facts = DRAWN[campaign_id]
+    place, make = SAMPLES[campaign_id]
+    card = await host.look_up(campaign_id, place)
+    await expect(card.locator(".pill")).to_have_text(f"Status: {status}")
+    await expect(card.locator(".pill svg")).to_be_visible()
+    await expect(card.locator(".headline")).to_contain_text(headline)
+    await expect(card.get_by_role("heading", level=1)).to_have_text(make()["name"].replace("\u202e\n", " "))
+    assert await card.locator(".track strong").all_inner_texts() == points
+    shown = await card.locator("dd").all_inner_texts()
+    assert all(any(fact in value for value in shown) for fact in facts), shown
+    host.assert_calm()
+
+
+async def test_attention_comes_before_all_else_and_apart_from_what_is_worth_checking(host: Host) -> None:
+    card = await host.look_up(WITH_PROBLEMS)
+    attention, checking = card.locator(".alert.warning"), card.locator(".alert.neutral")
+    await expect(attention.get_by_role("heading")).to_have_text("Needs attention (4)")
+    await expect(attention).to_contain_text('Its time zone "Europe/Lodnon" does not exist.')
+    await expect(checking.get_by_role("heading")).to_have_text("Worth checking (2)")
+    headings = await card.get_by_role("heading", level=2).all_inner_texts()
+    assert headings == ["Needs attention (4)", "Worth checking (2)", "Timeline", "Calling days", "Details", "Ids"]
+
+
+async def test_nothing_wrong_needs_no_space(host: Host) -> None:
+    card = await host.look_up(RUNNING)
+    await expect(card.locator(".alert")).to_have_count(0)
+
+
+async def test_the_week_says_in_words_and_shapes_when_it_calls(host: Host) -> None:
+    card = await host.look_up(COMPLETED)
+    words = await card.locator(".week .unseen").all_inner_texts()
+    assert [word.replace(", today", "") for word in words] == [
+        *(f"{day}: calling day" for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")),
+        "Saturday: no calling day",
+        "Sunday: no calling day",
+    ]
+    assert sum(", today" in word for word in words) == await card.locator(".today").count() == 1
+    shapes = [await card.locator(f".day:nth-child({day}) path").get_attribute("d") for day in (1, 6)]
+    assert shapes[0] != shapes[1]
+    await expect(card.locator(".below")).to_contain_text("in America/New_York · today is")
+    assert await card.locator(".below b").inner_text() == await _local_time(host)
+
+
+async def _local_time(host: Host) -> str:
+    assert host.client
+    result = await host.client.call_tool("get_campaign", {"campaign_id": COMPLETED})
+    assert result.structured_content
+    return str(result.structured_content["summary"]["schedule"]["local_time"])[11:16]
+
+
+async def test_a_day_that_is_no_weekday_is_shown_too(host: Host) -> None:
+    card = await host.look_up(WITH_PROBLEMS)
+    await expect(card.locator(".chip.calling")).to_have_text("Feiertag")
+    await expect(card.locator(".below")).to_have_text("Time zone Europe/Lodnon (no local time)")
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "shown"),
+    [
+        ({"active": False}, "Stopped", "no time given"),
+        ({"active": False, "firstInteractionAt": None}, "Not yet started", "none yet"),
+        ({"active": None}, "Status unknown", "no time given"),
+        ({"completedAt": "soon"}, "Running", "can’t be read"),
+    ],
+)
+async def test_other_states_and_times_have_words_too(host: Host, fields: Json, status: str, shown: str) -> None:
+    with Api(campaign(**fields)) as api:
+        async with host.at(api):
+            card = await host.look_up(ID)
+            await expect(card.locator(".pill")).to_have_text(f"Status: {status}")
+            await expect(card.locator(".track")).to_contain_text(shown)
+
+
+async def _refresh(card: FrameLocator) -> None:
+    await card.get_by_role("button", name="Refresh").click()
+
+
+async def test_refresh_calls_the_tool_again_and_shows_the_new_state(host: Host) -> None:
+    with Api(campaign()) as api:
+        async with host.at(api):
+            card = await host.look_up(ID, "main")
+            await card.get_by_text("Raw JSON").click()
+            api.body = json.dumps(campaign(pauseNewChats=True)).encode()
+            await _refresh(card)
+            await expect(card.locator(".pill")).to_have_text("Status: New chats paused")
+            await expect(card.locator(".rawbox")).to_contain_text('"pauseNewChats": true')
+            await expect(card.get_by_role("status").filter(has_text="Refreshed")).to_have_count(1)
+            assert host.calls == [{"campaign_id": ID, "sub_organization_id": "main"}] * 2
+            assert len(api.requests) == 2
+
+
+@pytest.mark.parametrize("campaign_id", [RUNNING, INSIDE])
+async def test_refresh_finds_the_arguments_in_the_answer_where_the_host_gave_none(host: Host, campaign_id: str) -> None:
+    place, _ = SAMPLES[campaign_id]
+    assert host.client
+    arguments = {"campaign_id": campaign_id, "sub_organization_id": place or "main"}
+    result = await host.client.call_tool("get_campaign", arguments)
+    card = await host.show(result.structured_content)
+    await _refresh(card)
+    await expect(card.get_by_role("status").filter(has_text="Refreshed")).to_have_count(1)
+    assert host.calls == [arguments]
+
+
+FAILING: dict[str, tuple[Json, str]] = {
+    "error result": (
+        {"isError": True, "content": [{"type": "text", "text": "It answers 503 <b>now</b>."}]},
+        "503 <b>now</b>",
+    ),
+    "error of the host": ({"error": {"code": -32000, "message": "The user said no."}}, "The user said no."),
+    "another campaign": (
+        {"content": [], "structuredContent": {"summary": {"id": "0" * 24}, "raw": {}}},
+        "another campaign",
+    ),
+    "nothing": ({}, "the answer is empty"),
+}
+
+
+@pytest.mark.parametrize("kind", FAILING)
+async def test_a_failing_refresh_says_so_and_keeps_the_card(host: Host, kind: str) -> None:
+    answer, says = FAILING[kind]
+    card = await host.look_up(RUNNING)
+    before = await card.locator("article .columns").inner_text()
+    host.stand_in = [answer]
+    await _refresh(card)
+    notice = card.locator(".notice[aria-live]")
+    await expect(notice).to_contain_text(says)
+    assert await card.locator("article .columns").inner_text() == before
+    await _refresh(card)  # and the next may succeed
+    await expect(notice).to_be_empty()
+
+
+async def test_a_refresh_never_replaces_what_the_host_has_shown_since(host: Host) -> None:
+    card = await host.look_up(RUNNING)
+    host.held = anyio.Event()
+    await _refresh(card)
+    await expect(card.get_by_role("button", name="Refreshing…")).to_have_attribute("aria-disabled", "true")
+    shown = {"summary": {"id": RUNNING, "name": "Newer"}, "raw": {}}
+    await host.notify("ui/notifications/tool-result", {"content": [], "structuredContent": shown})
+    await expect(card.locator("h1")).to_have_text("Newer")
+    host.held.set()
+    await expect(card.get_by_role("button", name="Refresh", exact=True)).to_have_attribute("aria-disabled", "false")
+    await expect(card.locator(".notice")).to_be_empty()
+    await expect(card.locator("h1")).to_have_text("Newer")
+
+
+async def test_without_a_host_that_calls_tools_there_is_no_refresh_button(host: Host) -> None:
+    card = await host.look_up(RUNNING, capabilities={})
+    await expect(card.get_by_role("button", name="Copy").first).to_be_visible()
+    await expect(card.get_by_role("button", name="Refresh")).to_have_count(0)
