@@ -24,7 +24,8 @@ from tests.test_key_secrecy import WALK, secret_parts
 from tests.test_scope import MAIN_ID, A, B, someone
 
 URI = f"callers://campaigns/{ID}"
-CARD_META = {"ui": {"csp": {"connectDomains": [], "resourceDomains": []}, "permissions": {"clipboardWrite": {}}}}
+NOTHING_TO_LOAD: dict[str, list[str]] = {"connectDomains": [], "resourceDomains": []}
+CARD_META = {"ui": {"csp": NOTHING_TO_LOAD, "permissions": {"clipboardWrite": {}}, "prefersBorder": True}}
 NOT_FOUND = {"auto": -32602, "legacy": -32002}
 AGAIN = fault.error(503, headers=[("Retry-After", "0")])
 
