@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-import anyio
 from mcp_types import Prompt, PromptArgument
 
 from callers_mcp.api.client import OBJECT_ID, CallersClient
@@ -75,14 +75,10 @@ MAX_LENGTH = 400
 """Characters of an argument: a name as completion offers it, and some more."""
 
 
-class _Choices(Exception):
-    """A name that does not lead to one campaign; the text is what to tell instead."""
-
-
 async def get_prompt(name: str, arguments: Mapping[str, str], client: CallersClient) -> dict[str, Any]:
     """Return a prompt's messages: what to do, then each campaign as its summary and as a resource.
 
-    A name that fits several campaigns, or none, gives one message with the choices.
+    Where a name fits several campaigns, or none, it is the choices to ask about, then what to do.
 
     Raises:
         InvalidArguments: There is no such prompt, or an argument is missing or unknown.
@@ -93,40 +89,62 @@ async def get_prompt(name: str, arguments: Mapping[str, str], client: CallersCli
         raise InvalidArguments(f"There is no such prompt; there are {' and '.join(known.name for known in PROMPTS)}.")
     given = _check(prompt, arguments, client)
     place = given.pop("sub_organization_id", None)
-    try:
-        ids = [await find_campaign(text, client, place) for text in given.values()]
-    except _Choices as choices:
-        return {"description": prompt.description, "messages": [_text(str(choices))]}
-    messages = [_text(f"{_REVIEW if len(ids) == 1 else _COMPARE} {_DATA}")]
-    for campaign_id in ids:
+    task = _REVIEW if prompt.name == "review_campaign" else _COMPARE
+    ids: dict[str, str] = {}
+    unclear: list[str] = []
+    for argument, text in given.items():
+        found = await _find(text, client, place)
+        if isinstance(found, str):
+            ids[argument] = found
+        else:
+            unclear.append(_ask(text, found, client))
+    if unclear:
+        clear = [f"The {argument} is campaign {campaign_id}." for argument, campaign_id in ids.items()]
+        return _prompt(prompt, [_text("\n".join([*unclear, *clear, _DATA])), _text(f"When that is clear: {task}")])
+    messages = [_text(f"{task} {_DATA}")]
+    for campaign_id in ids.values():
         answer = await GET_CAMPAIGN.call({"campaign_id": campaign_id, "sub_organization_id": place}, client)
         summary, raw = answer.texts
         messages += [_text(f"Its summary:\n{summary}"), _resource(campaign_uri(campaign_id, place), raw)]
-    return {"description": prompt.description, "messages": messages}
+    return _prompt(prompt, messages)
 
 
-async def find_campaign(text: str, client: CallersClient, sub_organization_id: str | None) -> str:
-    """Return the id of the campaign that ``text`` means: an id, a name, or what completion offers.
+class _Candidates(NamedTuple):
+    """Campaigns that a name may mean.
+
+    Attributes:
+        fitting: Those that it fits.
+        near: Where it fits none, those with the nearest names.
+    """
+
+    fitting: Sequence[CampaignRow]
+    near: Sequence[CampaignRow]
+
+
+async def _find(text: str, client: CallersClient, sub_organization_id: str | None) -> str | _Candidates:
+    """Return the id of the campaign that ``text`` means, an id, a name, or what completion offers; or the choices.
 
     Raises:
-        _Choices: The name fits several, or none.
         CallersError: See ``callers_mcp.api.errors``.
     """
     if OBJECT_ID.fullmatch(text):
         return text
     if found := _labelled.fullmatch(text):
         return found[1]
-    listed = await client.list_campaigns(read_row, sub_organization_id=sub_organization_id)
-    rows = [row for row in listed if row.id and OBJECT_ID.fullmatch(row.id)]
-    fitting = await anyio.to_thread.run_sync(search, rows, text)
-    exact = [row for row in fitting if row.folded == fold(text)]
-    for one in (exact, fitting):
+    candidates = await client.list_campaigns(
+        read_row, partial(_candidates, name=text), sub_organization_id=sub_organization_id
+    )
+    exact = [row for row in candidates.fitting if row.folded == fold(text)]
+    for one in (exact, candidates.fitting):
         if len(one) == 1 and one[0].id:
             return one[0].id
-    shown = quote(client.mask(text), 80)
-    if fitting:
-        raise _Choices(_ask(f"{len(fitting)} campaigns fit the name {shown}", fitting))
-    raise _Choices(_ask(f"No campaign fits the name {shown}", nearest(rows, text)))
+    return candidates
+
+
+def _candidates(rows: Sequence[CampaignRow], name: str) -> _Candidates:
+    rows = [row for row in rows if row.id and OBJECT_ID.fullmatch(row.id)]
+    fitting = search(rows, name)
+    return _Candidates(fitting, [] if fitting else nearest(rows, name))
 
 
 def _check(prompt: Prompt, arguments: Mapping[str, str], client: CallersClient) -> dict[str, str]:
@@ -153,12 +171,18 @@ def _check(prompt: Prompt, arguments: Mapping[str, str], client: CallersClient) 
     return given
 
 
-def _ask(problem: str, rows: Sequence[CampaignRow]) -> str:
+def _ask(text: str, candidates: _Candidates, client: CallersClient) -> str:
+    name, fitting, rows = quote(client.mask(text), 80), candidates.fitting, candidates.fitting or candidates.near
+    problem = f"{len(fitting)} campaigns fit the name {name}." if fitting else f"No campaign fits the name {name}."
     if not rows:
-        return f"{problem}. Tell me so, and ask me for another name or for the campaign's id."
+        return f"{problem} Tell me so, and ask me for another name or for the campaign's id."
     more = f"\n- and {len(rows) - _CHOICES} more" if len(rows) > _CHOICES else ""
     choices = "".join(f"\n- {choice(row)}" for row in rows[:_CHOICES])
-    return f"{problem}. Ask me which of these I mean, and go on with its id:{choices}{more}\n{_DATA}"
+    return f"{problem} Ask me which of these I mean, and go on with its id:{choices}{more}"
+
+
+def _prompt(prompt: Prompt, messages: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"description": prompt.description, "messages": messages}
 
 
 def _text(text: str) -> dict[str, Any]:

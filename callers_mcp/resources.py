@@ -51,7 +51,7 @@ TEMPLATES = [
     ),
 ]
 
-_campaign = re.compile(r"callers://(?:sub-organizations/([^/?#]+)/)?campaigns/([^/?#]+)", re.IGNORECASE)
+_campaign = re.compile(r"callers://(?:sub-organizations/([^/?#\s]+)/)?campaigns/([^/?#\s]+)", re.IGNORECASE)
 
 
 def campaign_uri(campaign_id: str, sub_organization_id: str | None) -> str:

@@ -107,7 +107,7 @@ async def connect(
 
 
 async def rows_of(client: CallersClient, place: str | None = None, group: str | None = None) -> list[CampaignRow]:
-    return [*await client.list_campaigns(read_row, sub_organization_id=place, group_id=group)]
+    return await client.list_campaigns(read_row, list, sub_organization_id=place, group_id=group)
 
 
 async def names_of(client: CallersClient, place: str | None = None, group: str | None = None) -> list[str | None]:

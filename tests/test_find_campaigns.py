@@ -316,8 +316,8 @@ async def test_with_no_match_the_nearest_names_are_in_text_and_structure(api: Ap
         page = page_of(result)
         assert (found(page)[0], page["matched"], page["total"]) == ("Spring renewals", 0, len(FEW))
         assert page["next_cursor"] is None
-        assert "None of 8 campaigns matches; the nearest names:" in result.content[0].model_dump()["text"]
-        assert found(await find(client, query="sprint renewings", status="stopped")) == []
+        assert "None of 8 campaigns matches; what comes nearest:" in result.content[0].model_dump()["text"]
+        assert found(await find(client, query="sprint renewings", status="stopped")) == found(page)
         assert found(await find(client, query="qqqqqq")) == found(await find(client, query="!?")) == []
 
 
@@ -596,3 +596,15 @@ def test_what_a_model_pays_for_both_tools_in_every_chat_stays_small() -> None:
 def test_the_description_says_what_it_finds_and_what_comes_next(says: str) -> None:
     assert says in wire_definition(FIND)["description"]
     assert wire_definition(FIND)["annotations"]["readOnlyHint"] is True
+
+
+@pytest.mark.parametrize("filters", [{"status": "completed"}, {"group": "Partners"}, {"needs_attention": True}])
+async def test_a_name_that_is_there_under_another_filter_is_shown_as_it_is(api: Api, filters: Json) -> None:
+    async with connected(api) as client:
+        page = await find(client, query="sprng renewals", **filters)
+    assert (page["matched"], found(page)[0], page["campaigns"][0]["status"]) == (0, "Spring renewals", "running")
+
+
+async def test_no_more_of_what_comes_nearest_is_shown_than_asked_for(api: Api) -> None:
+    async with connected(api) as client:
+        assert len(found(await find(client, query="sprint renewings", limit=1))) == 1

@@ -163,8 +163,10 @@ def read_other(raw: Mapping[str, Any]) -> Sized:
 async def test_a_tool_never_gets_the_rows_that_another_one_reads() -> None:
     with FaultServer(fault.together(2, lambda request: campaigns())) as server:
         async with connect(server) as client:
-            came = await at_once(partial(client.list_campaigns, read_row), partial(client.list_campaigns, read_other))
-            came += [await client.list_campaigns(read_row), await client.list_campaigns(read_other)]
+            came = await at_once(
+                partial(client.list_campaigns, read_row, list), partial(client.list_campaigns, read_other, list)
+            )
+            came += [await client.list_campaigns(read_row, list), await client.list_campaigns(read_other, list)]
     assert [{type(row) for row in rows} for rows in came] == [{CampaignRow}, {Sized}] * 2
     assert len(server.requests) == 2
 

@@ -134,11 +134,11 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a form feed": (b"[\f{}]", "not JSON"),
     "single quotes": (b"[{'id': 1}]", "not JSON"),
     "a control character": (b'[{"id": "a\nb"}]', "not JSON"),
-    "lines of JSON": (b"{}\n{}", "not JSON"),
+    "lines of JSON": (b"{}\n{}", "an object instead of a list"),
     "too deep": (b'[{}, {"a": ' + DEEP + b"}]", "nested deeper than 100"),
     "far too deep": (b"[" + b'{"a":' * 100_000, "nested deeper than 100"),
     "far too deep, no campaign": (b"[" * 100_000, "nested deeper than 100"),
-    "far too deep, no list": (b'{"a":' * 100_000, "nested deeper than 100"),
+    "far too deep, no list": (b'{"a":' * 100_000, "an object instead of a list"),
 }
 
 
@@ -271,7 +271,7 @@ async def test_a_single_campaign_is_answered_while_a_list_is_read() -> None:
     with FaultServer(either(fault.answer(body(5_000)))) as server:
         async with connect(server) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(look_one_up, client)
-            assert len(await client.list_campaigns(read_slowly)) == 5_000
+            assert len(await client.list_campaigns(read_slowly, list)) == 5_000
     assert 0 < while_reading < 5_000
 
 
@@ -287,7 +287,7 @@ async def test_reading_ends_with_the_deadline() -> None:
     with FaultServer(fault.answer(body(3_000))) as server:
         async with connect(server, timeout=1) as client:
             with pytest.raises(DeadlineExceeded):
-                await client.list_campaigns(read_slowly)
+                await client.list_campaigns(read_slowly, list)
             then = rows
             for _ in range(100):
                 await checkpoint()
@@ -301,8 +301,8 @@ async def test_a_bug_in_the_reading_fails_that_list_alone() -> None:
     with FaultServer(either(fault.answer(body()))) as server:
         async with connect(server) as client:
             with pytest.raises(RuntimeError, match="A bug ended the request"):
-                await client.list_campaigns(broken)
-            assert len(await client.list_campaigns(read_row)) == 3
+                await client.list_campaigns(broken, list)
+            assert len(await client.list_campaigns(read_row, list)) == 3
             assert (await client.get_campaign(ID)).content["id"] == ID
 
 
@@ -310,4 +310,18 @@ async def test_a_list_that_breaks_in_the_middle_gives_nothing_of_its_beginning()
     with FaultServer(fault.answer(body(2_000)[:-1])) as server:
         async with connect(server) as client:
             with pytest.raises(CallersError, match="not JSON"):
-                await client.list_campaigns(read_row)
+                await client.list_campaigns(read_row, list)
+
+
+@pytest.mark.parametrize("filling", [[1] * 100_000, [{}] * 50_000, "x" * 200_000], ids=["numbers", "objects", "text"])
+def test_a_campaign_that_is_far_too_long_keeps_its_name_and_spoils_no_other(filling: object) -> None:
+    long = campaign(variables=filling, name=f"Long {KEY}")
+    read = [document.content for document in read_objects(json.dumps([campaign(), long, campaign()]).encode(), key=KEY)]
+    assert (read[0], read[2]) == (campaign(), campaign())
+    assert (read[1]["id"], read[1]["name"], "variables" in read[1]) == (ID, "Long [API key]", False)
+
+
+def test_a_number_that_ends_where_a_window_does_is_read_whole() -> None:
+    for zeros in range(8_180, 8_200):
+        body = b"[" + b" " * 3 + b"1" + b"0" * zeros + b", {}]"
+        assert len(list(read_objects(body, key=""))) == 2

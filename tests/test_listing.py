@@ -47,8 +47,8 @@ _STATUS = "(?:running|new chats paused|completed|stopped|not started|unknown)"
 _ROW = rf"{_ID} \| (?:-|{_QUOTED}) \| {_STATUS} \| (?:-|outbound|inbound) \| (?:-|{_QUOTED})(?: \| !)?"
 _COUNT = r"\d{1,3}(?:,\d{3})*"
 _PAGE = re.compile(
-    rf"(?:{_COUNT} of {_COUNT} campaigns? match(?:es)?; \d+ shown\.|None of {_COUNT} campaigns? matches(?:\.|; the "
-    r"nearest names:))"
+    rf"(?:{_COUNT} of {_COUNT} campaigns? match(?:es)?; \d+ shown\.|None of {_COUNT} campaigns? matches(?:\.|; what "
+    r"comes nearest:))"
     rf"(?:\nid \| name \| status \| direction \| group \| ! needs attention(?P<rows>(?:\n{_ROW})+)"
     r"\nFor details call get_campaign with an id, and the same sub_organization_id if one was given\.)?"
     r"(?:\nFor more call again with the same arguments and cursor [0-9A-Za-z._~%-]{1,900})?"
@@ -209,7 +209,7 @@ def test_a_page_says_how_many_matched_of_how_many_and_how_to_go_on() -> None:
         "\nFor details call get_campaign with an id, and the same sub_organization_id if one was given."
     )
     near = CampaignList(campaigns=[shown(row)], matched=0, total=5_000, next_cursor=None)
-    assert list_text(near).startswith("None of 5,000 campaigns matches; the nearest names:\nid | name | ")
+    assert list_text(near).startswith("None of 5,000 campaigns matches; what comes nearest:\nid | name | ")
     assert list_text(near.model_copy(update={"campaigns": []})) == "None of 5,000 campaigns matches."
 
 

@@ -91,9 +91,10 @@ async def test_where_no_id_is_known_the_operator_is_told_which_setting_and_nothi
     assert [look_up.outcome for look_up in notes.look_ups] == ["not_configured", "found"]
 
 
-async def test_a_key_that_was_set_as_the_organizations_id_is_not_sent_in_an_address() -> None:
+@pytest.mark.parametrize("key", [KEY, f"{KEY}+/odd=="])
+async def test_a_key_that_was_set_as_the_organizations_id_is_not_sent_in_an_address(key: str) -> None:
     with FaultServer(LISTED) as server:
-        async with connect(server, organization_id=KEY) as client:
+        async with connect(server, api_key=key, organization_id=key) as client:
             with pytest.raises(CallersError) as refused:
                 await rows_of(client)
     assert [request.target for request in server.requests] == []
@@ -275,7 +276,7 @@ async def test_a_list_is_tried_again_as_a_single_campaign_is() -> None:
 
     with FaultServer(fault.error(503, headers=[AT_ONCE]), fault.error(429, headers=[AT_ONCE]), LISTED) as server:
         async with connect(server, notes, max_attempts=3) as client:
-            assert len(await client.list_campaigns(read_row, on_retry=hear)) == 3
+            assert len(await client.list_campaigns(read_row, list, on_retry=hear)) == 3
             server.script(fault.error(503, headers=[AT_ONCE]))
             with pytest.raises(Unavailable, match="3 attempts"):
                 await rows_of(client, A)

@@ -138,22 +138,25 @@ async def test_a_name_that_several_share_is_answered_with_ten_choices_at_most(sa
             result = await review(client, "region")
             both = await client.get_prompt("compare_campaigns", {"first": "Autumn survey", "second": "region"})
         assert len(server.requests) == 1, "no campaign is fetched, and the list once"
-    (text,) = texts(result)
-    assert (len(result.messages), result.messages[0].role) == (1, "user")
+    text, task = texts(result)
+    assert [message.role for message in result.messages] == ["user", "user"]
+    assert task.startswith("When that is clear: Review this calling campaign")
     first, *choices, more, last = text.splitlines()
     assert first.startswith('15 campaigns fit the name "region".')
     assert choices == [f'- "Region {at:02}" ({numbered(at)}), running, outbound' for at in range(14, 4, -1)], (
         "of those that fit alike, the newest first"
     )
     assert (more, last) == ("- and 5 more", DATA)
-    assert texts(both) == [text]
+    question, task = texts(both)
+    assert question == text.replace(DATA, f"The first is campaign {OTHER['id']}.\n{DATA}")
+    assert task.startswith("When that is clear: Compare these two")
 
 
 async def test_of_equal_names_each_is_a_choice_and_an_exact_one_needs_none() -> None:
     twins = [campaign(id=numbered(number), name=name) for number, name in enumerate(("Reminder", "reminder", "Rémind"))]
     with FaultServer(holding(*twins, campaign(name="Reminder of spring"))) as server:
         async with connect(server) as client:
-            (text,) = texts(await review(client, "reminder"))
+            (text, _) = texts(await review(client, "reminder"))
             assert [numbered(number) in text for number in range(3)] == [True, True, False]
             assert await meant(client, "Remind") == [f"callers://campaigns/{numbered(2)}"]
 
@@ -161,12 +164,13 @@ async def test_of_equal_names_each_is_a_choice_and_an_exact_one_needs_none() -> 
 async def test_a_name_that_none_has_is_answered_with_the_nearest_or_a_question() -> None:
     with FaultServer(holding(campaign(name="Winter checks"), OTHER), holding()) as server:
         async with connect(server, list_cache_seconds=0) as client:
-            (near,) = texts(await review(client, "Winter shacks of 2019"))
-            (none,) = texts(await review(client, "Winter"))
+            (near, _) = texts(await review(client, "Winter shacks of 2019"))
+            (none, _) = texts(await review(client, "Winter"))
     assert near.startswith('No campaign fits the name "Winter shacks of 2019". Ask me')
     assert f'- "Winter checks" ({ID}), running, outbound' in near.splitlines()
     assert (
         none == 'No campaign fits the name "Winter". Tell me so, and ask me for another name or for the campaign\'s id.'
+        f"\n{DATA}"
     )
 
 
@@ -174,7 +178,7 @@ async def test_what_has_no_real_id_is_never_meant() -> None:
     odd = [campaign(id=wrong, name="Odd one") for wrong in (None, "", "../organizations", 7, ["x"], ID + "0")]
     with FaultServer(holding(*odd, OTHER)) as server:
         async with connect(server) as client:
-            (text,) = texts(await review(client, "Odd one"))
+            (text, _) = texts(await review(client, "Odd one"))
         assert [request.target.partition("?")[0] for request in server.requests] == ["/campaigns"]
     assert text.startswith('No campaign fits the name "Odd one".')
 
@@ -280,7 +284,7 @@ async def test_a_hostile_name_breaks_out_of_no_line_and_no_quotation_marks(text:
     held = [campaign(id=numbered(at), name=f"Plan {name}") for at, name in enumerate(HOSTILE + HOSTILE)]
     with FaultServer(holding(*held)) as server:
         async with connect(server) as client:
-            (asked,) = texts(await review(client, text[:400]))
+            (asked, _) = texts(await review(client, text[:400]))
     question, *choices = asked.removesuffix(f"\n{DATA}").splitlines()
     assert _QUESTION.fullmatch(outside_quotes(question)), question
     ours = [line for line in choices if _CHOICE.fullmatch(outside_quotes(line)) or line == "- and 6 more"]
@@ -352,7 +356,7 @@ async def test_a_prompt_looks_where_it_is_told_and_its_uri_says_so(sandbox: Sand
         assert await meant(client, "Sample: Berlin appointments", **place) == [uri]
         assert await meant(client, inside, **place) == [uri]
         assert kind(await refused(review(client, inside))) == "not_found"
-        (elsewhere,) = texts(await review(client, "Sample: Berlin appointments", sub_organization_id="MAIN"))
+        (elsewhere, _) = texts(await review(client, "Sample: Berlin appointments", sub_organization_id="MAIN"))
         main = await meant(client, CAMPAIGN_ID, sub_organization_id="main")
         assert (await read(client, main[0])).uri == f"callers://sub-organizations/main/campaigns/{CAMPAIGN_ID}"
     assert elsewhere.startswith("No campaign fits the name")
@@ -388,7 +392,7 @@ async def test_a_callers_names_are_of_their_own_place_alone() -> None:
         async with connect(server, caller=someone(A)) as client:
             assert await meant(client, "Spring renewals") == [f"callers://campaigns/{numbered(7)}"]
         async with connect(server, caller=someone(B)) as client:
-            (text,) = texts(await review(client, "Spring renewals"))
+            (text, _) = texts(await review(client, "Spring renewals"))
     assert text.startswith("No campaign fits")
     assert ID not in text
 

@@ -9,17 +9,28 @@ from copy import copy
 from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
+from weakref import WeakValueDictionary
 
 import anyio
 from pydantic import JsonValue
 
 from callers_mcp.api.caller import OPERATOR, Caller
-from callers_mcp.api.deadline import OnRetry, within_deadline
+from callers_mcp.api.deadline import OnRetry, exceeded, within_deadline
 from callers_mcp.api.errors import CallersError, InvalidArguments, NotConfigured
 from callers_mcp.api.flights import Flights
 from callers_mcp.api.json import Document, mask
 from callers_mcp.api.key import KeySource
-from callers_mcp.api.lists import AT_ONCE, KeptLists, Listing, RowT, belongs_to, can_list, read_in_steps
+from callers_mcp.api.lists import (
+    AT_ONCE,
+    AT_ONCE_FOR_ONE,
+    SEARCHES_AT_ONCE,
+    KeptLists,
+    Listing,
+    RowT,
+    belongs_to,
+    can_list,
+    read_in_steps,
+)
 from callers_mcp.api.lists import query as list_query
 from callers_mcp.api.observer import LIST, LookUp, Observer
 from callers_mcp.api.places import find_place, may_see, own_places
@@ -63,6 +74,8 @@ class CallersClient:
         self._pool = Pool(settings, self._observer)
         self._flights = Flights()
         self._lists_at_once = anyio.CapacityLimiter(AT_ONCE)
+        self._lists_of_one: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
+        self._searches = anyio.CapacityLimiter(SEARCHES_AT_ONCE)
         self._kept_lists = KeptLists(settings.list_cache_seconds)
 
     async def __aenter__(self) -> Self:
@@ -72,8 +85,11 @@ class CallersClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._flights.__aexit__(kind, error, traceback)
-        await self._pool.aclose()
+        try:
+            await self._flights.__aexit__(kind, error, traceback)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._pool.aclose()
 
     def on_behalf_of(self, caller: Caller) -> "CallersClient":
         """Return the same client as ``caller`` has it, who sees no more than their scope."""
@@ -148,21 +164,21 @@ class CallersClient:
     async def list_campaigns(
         self,
         read: Callable[[Mapping[str, JsonValue]], RowT],
+        choose: Callable[[Sequence[RowT]], ResultT],
         *,
         sub_organization_id: str | None = None,
         group_id: str | None = None,
         on_retry: OnRetry | None = None,
-    ) -> Sequence[RowT]:
-        """Fetch a place's campaigns, or take what is kept of them, as ``CALLERS_LIST_CACHE_SECONDS`` allows.
+    ) -> ResultT:
+        """Fetch a place's campaigns, or take what is kept of them, and return what ``choose`` makes of them.
 
         Args:
             read: Turns a campaign's JSON object into what is needed of it; a module's function, which never raises.
+            choose: Given a row for each campaign that the caller may see, in the API's order. It runs in a thread, few
+                at a time: to compare thousands of names takes tens of milliseconds.
             sub_organization_id: As for ``get_campaign``.
             group_id: ObjectId; ask the API for this group's campaigns alone. It may give others too.
             on_retry: As for ``get_campaign``.
-
-        Returns:
-            A row for each campaign that the caller may see, in the API's order.
 
         Raises:
             NotConfigured: No id is known by which the API would list the campaigns there.
@@ -172,15 +188,18 @@ class CallersClient:
         """
         async with self._told(LIST, sub_organization_id) as asked:
             lookup = asked.lookup = self._lookup(None, sub_organization_id, group_id)
-            whole = replace(lookup, group_id=None)
-            listing: Listing[RowT] | None
-            listing = self._kept_lists.get((whole, read)) or self._kept_lists.get((lookup, read))
+            listing: Listing[RowT] | None = None
+            for each in (replace(lookup, group_id=None), lookup):  # a whole list serves its groups
+                listing = listing or self._kept_lists.get((each, read))
             if listing is None:
                 attempt = self._list_attempt(lookup, read)
                 listing = await asked.share(self._flights, (lookup, read), attempt, on_retry)
+            rows: Sequence[RowT] = listing.rows
             if self._hides_main():
-                return [row for at, row in enumerate(listing.rows) if at not in listing.of_main]
-            return listing.rows
+                rows = [row for at, row in enumerate(rows) if at not in listing.of_main]
+            with anyio.move_on_after(self._settings.timeout):
+                return await anyio.to_thread.run_sync(choose, rows, limiter=self._searches)
+            raise exceeded(self._settings)
 
     async def probe(self) -> int:
         """Ask the API for a campaign without a key, to see whether it answers at all.
@@ -275,14 +294,16 @@ class CallersClient:
                 f"{variable('organization_id')}; nothing was sent. Look a campaign up by its id, or give a "
                 "sub_organization_id."
             )
-
-        if lookup.key.lower() in query.lower():
+        if lookup.key.lower() in (self._settings.organization_id or "").lower():
             raise NotConfigured(
                 f"{variable('organization_id')} holds the API key, not an id; nothing was sent. The operator mends it."
             )
+        own = self._lists_of_one.setdefault(
+            self._caller.name, anyio.CapacityLimiter(AT_ONCE if self._caller is OPERATOR else AT_ONCE_FOR_ONE)
+        )
 
         async def attempt(request_id: str) -> Listing[RowT]:
-            async with self._lists_at_once:
+            async with own, self._lists_at_once:
                 answer = await self._pool.get(
                     f"/campaigns?{query}", _headers(lookup, request_id), limited_by="list_max_body_bytes"
                 )

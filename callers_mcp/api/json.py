@@ -20,9 +20,16 @@ from callers_mcp.untrusted import bare, clean, replace_tags
 MAX_DEPTH = 100
 """Levels of nesting, the outermost object included."""
 
+MAX_ELEMENT = 131_072
+"""Characters of a campaign in a list that is read whole."""
+
 MASK = "[API key]"
 
 _ADVICE = f"Trying again will hardly help: the operator checks {variable('base_url')}, or asks Callers."
+_SHORT = 1_000  # characters
+_KINDS = {"{": "an object", '"': "text", "t": "true or false", "f": "true or false", "n": "null"} | dict.fromkeys(
+    "-0123456789", "a number"
+)
 _LONG_INTEGER = 308  # digits; more may be beyond the range of a double
 _lone_surrogate = re.compile("[\ud800-\udfff]")
 _space = re.compile(r"[ \t\n\r]*")
@@ -71,7 +78,8 @@ def read_object(body: bytes, *, key: str) -> Document:
 def read_objects(body: bytes, *, key: str) -> Iterator[Document]:
     """Read ``body`` as a JSON array of objects, one at a time: who reads a long one may do other things in between.
 
-    Each is read as by ``read_object``. What is no object stands as an empty one.
+    Each is read as by ``read_object``. What is no object stands as an empty one; of one that is longer than
+    ``MAX_ELEMENT`` characters the plain fields alone stay, as more would hold others up for too long.
 
     Raises:
         UnexpectedResponse: Not JSON (``NaN`` included), not an array, or an object nested deeper than ``MAX_DEPTH``.
@@ -82,13 +90,16 @@ def read_objects(body: bytes, *, key: str) -> Iterator[Document]:
     try:
         at = _after_space(text, 0)
         if text[at : at + 1] != "[":
-            raise UnexpectedResponse(
-                f"The API answered with {type_name(decoder.decode(text))} instead of a list of campaigns. {_ADVICE}"
+            what = _KINDS.get(text[at : at + 1])  # by its beginning: to read it all would hold others up
+            raise (
+                UnexpectedResponse(f"The API answered with {what} instead of a list of campaigns. {_ADVICE}")
+                if (what)
+                else _not_json()
             )
         at = _after_space(text, at + 1)
         has_more = text[at : at + 1] != "]"
         while has_more:
-            content, end = decoder.raw_decode(text, at)
+            content, end = _element(text, at, decoder)
             yield _document(content if isinstance(content, dict) else {}, text[at:end], key, found)
             found.clear()
             at = _after_space(text, end)
@@ -101,6 +112,28 @@ def read_objects(body: bytes, *, key: str) -> Iterator[Document]:
         raise _too_deep() from None
     except ValueError:
         raise _not_json() from None
+
+
+def _element(text: str, at: int, decoder: json.JSONDecoder) -> tuple[JsonValue, int]:
+    """Read the element that begins at ``at``; return it, and where it ends."""
+    for window in (8_192, MAX_ELEMENT):
+        part = text[at : at + window]
+        try:
+            content, length = decoder.raw_decode(part)
+        except ValueError:
+            if len(part) < window:
+                raise
+            continue
+        if length < len(part) or len(part) < window:  # else it may go on behind the window
+            return content, at + length
+    content, end = _quick.raw_decode(text, at)
+    if isinstance(content, dict):
+        return {name: value for name, value in content.items() if _is_short(name) and _is_short(value)}, end
+    return None, end
+
+
+def _is_short(value: object) -> bool:
+    return value is None or isinstance(value, bool) or (isinstance(value, str) and len(value) <= _SHORT)
 
 
 def _decoded(body: bytes, found: Counter[str]) -> str:
@@ -156,6 +189,10 @@ def _document(content: dict[str, JsonValue], text: str, key: str, found: Counter
     ):
         content = _Cleaner(key, found).clean_object(content, 1)
     return Document(content, tuple(sentence for kind, sentence in _NAMED.items() if found[kind]))
+
+
+# For what is too long to be looked at number by number.
+_quick = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
 
 def _after_space(text: str, at: int) -> int:

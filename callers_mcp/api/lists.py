@@ -11,7 +11,6 @@ from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import anyio
-import anyio.lowlevel
 from pydantic import JsonValue
 
 from callers_mcp.api.caller import Caller
@@ -21,11 +20,18 @@ from callers_mcp.settings import MAIN, Settings
 AT_ONCE = 4
 """Lists that one process fetches and reads at the same time."""
 
+AT_ONCE_FOR_ONE = 3
+"""Of these, for one of several callers, so that nobody's lists keep all the others waiting."""
+
+SEARCHES_AT_ONCE = 2
+"""Searches through the rows of lists, each in a thread."""
+
 MAX_KEPT_BYTES = 64 * 1024 * 1024
 """Of all lists together, as their rows say what they take."""
 
 _LIST_BYTES = 1024  # beside its rows
-_STRETCH_SECONDS = 0.01  # of reading, until others have their turn
+_STRETCH_SECONDS = 0.005  # of reading, until others have their turns
+_PAUSE_SECONDS = 0.001  # in which they have them: a call needs several
 
 
 class Row(Protocol):
@@ -95,7 +101,7 @@ async def read_in_steps(
             of_main.add(len(rows))
         rows.append(read(campaign))
         if time.perf_counter() > turn_ends:
-            await anyio.lowlevel.checkpoint()
+            await anyio.sleep(_PAUSE_SECONDS)
             turn_ends = time.perf_counter() + _STRETCH_SECONDS
     return Listing(tuple(rows), frozenset(of_main), _LIST_BYTES + sum(row.size for row in rows))
 
@@ -116,30 +122,38 @@ class KeptLists:
     def __init__(self, seconds: float, max_bytes: int = MAX_KEPT_BYTES) -> None:
         self._seconds = seconds
         self._max_bytes = max_bytes
-        self._kept: dict[Hashable, tuple[float, Listing[Any]]] = {}
+        self._kept: dict[Hashable, tuple[float, Listing[Any]]] = {}  # the oldest first
+        self._size = 0
 
     @property
     def size(self) -> int:
         """Bytes that are kept, about."""
-        return sum(listing.size for _, listing in self._kept.values())
+        return self._size
 
     def get(self, key: Hashable) -> Listing[Any] | None:
         """Return what is kept under ``key`` and not too old."""
-        self._drop_old()
+        self._make_room(0)
         kept = self._kept.get(key)
         return kept[1] if kept else None
 
     def put(self, key: Hashable, listing: Listing[Any]) -> None:
         """Keep ``listing``, if it is to be, and fits."""
-        self._drop_old()
-        self._kept.pop(key, None)
+        self._drop(key)
         if not self._seconds or listing.size > self._max_bytes:
             return
-        while self.size + listing.size > self._max_bytes:
-            del self._kept[next(iter(self._kept))]
+        self._make_room(listing.size)
         self._kept[key] = (anyio.current_time() + self._seconds, listing)
+        self._size += listing.size
 
-    def _drop_old(self) -> None:
+    def _make_room(self, size: int) -> None:
         now = anyio.current_time()
-        for key in [key for key, (until, _) in self._kept.items() if until <= now]:
-            del self._kept[key]
+        while self._kept:
+            oldest = next(iter(self._kept))
+            if self._kept[oldest][0] > now and self._size + size <= self._max_bytes:
+                return
+            self._drop(oldest)
+
+    def _drop(self, key: Hashable) -> None:
+        _, listing = self._kept.pop(key, (0, None))
+        if listing:
+            self._size -= listing.size

@@ -13,7 +13,7 @@ from callers_mcp.campaign.names import fold
 from callers_mcp.campaign.summary import CampaignStatus, Direction, direction_of, status_of
 from callers_mcp.untrusted import clean, plain_or_quoted, quote, shorten
 
-_KEPT = 300  # characters of a name
+_KEPT = 120  # characters of a name, by which it is found
 _ID = 40
 _NAME = 80  # characters that are shown
 _GROUP = 40
@@ -54,12 +54,12 @@ def row_as_of(raw: Mapping[str, JsonValue], now: datetime) -> CampaignRow:
     return CampaignRow(
         id=_cut(campaign.id, _ID),
         name=name,
-        folded=fold(name or ""),
+        folded=fold(name or "")[:_KEPT].rstrip(),
         status=status_of(campaign),
         direction=direction_of(campaign),
         group_id=_cut(campaign.group_id, _ID),
         group_name=group_name,
-        group=fold(group_name or ""),
+        group=fold(group_name or "")[:_KEPT].rstrip(),
         needs_attention=bool(attention(campaign, campaign.id or "", now)),
     )
 
@@ -84,7 +84,7 @@ class CampaignList(BaseModel):
     """A page of campaigns."""
 
     campaigns: list[ListedCampaign]
-    matched: int = Field(description="0: the campaigns have the nearest names")
+    matched: int = Field(description="0: the campaigns are what comes nearest")
     total: int
     next_cursor: str | None
 
@@ -124,7 +124,7 @@ def _lines(page: CampaignList) -> Iterator[str]:
     if page.matched:
         yield f"{page.matched:,} of {campaigns} match{'es' if page.matched == 1 else ''}; {len(found)} shown."
     else:
-        yield f"None of {campaigns} matches{'; the nearest names:' if found else '.'}"
+        yield f"None of {campaigns} matches{'; what comes nearest:' if found else '.'}"
     if found:
         yield "id | name | status | direction | group | ! needs attention"
         yield from (" | ".join(_cells(campaign)) for campaign in found)

@@ -7,7 +7,7 @@ Devanagari, Thai or kana.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -15,15 +15,14 @@ NEAREST = 5
 """Names that are offered where none matches."""
 
 _LONG = 4  # letters of a word that is looked for within others, or misspelt
+_LONGEST = 600  # characters of a text that are folded: one may stand for eighteen
 _MOST_WORDS = 12  # of a query that are looked for one by one
-_ALIKE = 0.5  # of 1, how alike a word is to be in a name that is merely offered
-_ALIKE_IN_ALL = 0.4  # of all words, those that are in no way alike included
+_ENOUGH = 0.3  # of a query's letters that a name is to have, in its words, to be offered
 
 _not_word = re.compile(r"[^a-z0-9]+")
 _left_out = re.compile("[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0640\u064b-\u065f\u0670\ufe00-\ufe0f]")
 # Thai, Lao, Burmese, Khmer, kana, Chinese characters: no space says where a word begins.
 _unspaced = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
-_space = re.compile(r"(?<!\d) | (?!\d)")  # but between two numbers
 # Letters that people type without their stroke, which is no mark to Unicode.
 _STROKES = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
 
@@ -48,7 +47,7 @@ def fold(text: str) -> str:
     if text.isascii():
         return _not_word.sub(" ", text.lower()).strip()
     bare = _left_out.sub("", unicodedata.normalize("NFKD", text).casefold())
-    bare = unicodedata.normalize("NFKC", _left_out.sub("", bare).translate(_STROKES))
+    bare = unicodedata.normalize("NFKC", _left_out.sub("", bare[:_LONGEST]).translate(_STROKES))
     return " ".join("".join(map(_in_words, bare)).split())
 
 
@@ -105,9 +104,7 @@ def find(named: Sequence[NamedT], query: str) -> Found[NamedT]:
         return []
     phrase = " ".join(words)
     words = words[:_MOST_WORDS]
-    inside = [_inside([phrase])]
-    if all(len(word) >= _LONG or _unspaced.search(word) for word in words):
-        inside.append(_inside(words))
+    inside = _Inside(phrase, words)
     found: list[tuple[int, NamedT]] = []
     for one in named:
         rank = 0 if one.id and one.id.lower() == wanted else _rank(one.folded, phrase, words, inside)
@@ -120,31 +117,30 @@ def find(named: Sequence[NamedT], query: str) -> Found[NamedT]:
 
 
 def nearest(named: Sequence[NamedT], query: str) -> list[NamedT]:
-    """Return the few whose words are nearest to those of ``query``, where none fits."""
-    from rapidfuzz.distance import OSA
-    from rapidfuzz.process import extract
-
+    """Return the few that have most of the words of ``query``, or words near to them, where none has all."""
     words, places = fold(query).split()[:_MOST_WORDS], _places(enumerate(named))
-    parts = list(places)
+    letters = sum(map(len, words))
     scores: dict[int, float] = {}
     for word in words:
-        alike: dict[int, float] = {}
-        for part, similarity, _ in extract(
-            word, parts, scorer=OSA.normalized_similarity, score_cutoff=_ALIKE, limit=None
-        ):
+        parts: dict[int, int] = {}
+        for part, distance in _near(word, list(places)):
             for at in places[part]:
-                alike[at] = max(similarity, alike.get(at, 0.0))
-        for at, similarity in alike.items():
-            scores[at] = scores.get(at, 0.0) + similarity
+                parts[at] = min(distance, parts.get(at, distance))
+        for at, distance in parts.items():
+            scores[at] = scores.get(at, 0.0) + len(word) - distance
+    from rapidfuzz.fuzz import ratio
+
+    phrase = " ".join(words)
+    missing = ((named[at], 1 - score / letters) for at, score in scores.items())
     near = in_order(
-        (Standing(0, 100 - round(100 * score / len(words)), named[at].id or ""), named[at])
-        for at, score in scores.items()
-        if score >= _ALIKE_IN_ALL * len(words)
+        (Standing(round(100 * lack), 100 - round(ratio(phrase, one.folded)), one.id or ""), one)
+        for one, lack in missing
+        if lack <= 1 - _ENOUGH
     )
     return [one for _, one in near[:NEAREST]]
 
 
-def _rank(folded: str, phrase: str, words: Sequence[str], inside: Sequence[Callable[[str], bool]]) -> int | None:
+def _rank(folded: str, phrase: str, words: Sequence[str], inside: "_Inside") -> int | None:
     """Return how well a name fits that is spelt as asked for; ``None`` where it is not."""
     if folded == phrase:
         return 0
@@ -153,17 +149,44 @@ def _rank(folded: str, phrase: str, words: Sequence[str], inside: Sequence[Calla
     # A word's beginning is enough, as of what is still being typed.
     if all(folded.startswith(word) or f" {word}" in folded for word in words):
         return 2
-    return 3 if any(holds(folded) for holds in inside) else None
+    return 3 if inside.holds(folded) else None
 
 
-def _inside(phrases: Sequence[str]) -> Callable[[str], bool]:
-    """Return what tells whether a name holds each of ``phrases``, wherever either has spaces."""
-    if not any(map(_has_digit, phrases)):
-        runs = [phrase.replace(" ", "") for phrase in phrases]
-        return lambda folded: all(run in folded.replace(" ", "") for run in runs)
-    # A number is held as a whole alone: 14 is no part of 114, and neither is 22 of "2, 2026".
-    patterns = [re.compile(rf"(?<!\d(?=\d)){re.escape(_space.sub('', phrase))}(?!(?<=\d)\d)") for phrase in phrases]
-    return lambda folded: all(pattern.search(_space.sub("", folded)) for pattern in patterns)
+class _Inside:
+    """What a name may hold elsewhere than at the beginning of its words."""
+
+    def __init__(self, phrase: str, words: Sequence[str]) -> None:
+        # It begins where a word does, if the script has words; a number is held as a whole alone.
+        start = r"(?<!\d)" if phrase[0].isdigit() else "" if _unspaced.match(phrase) else r"(?<!\S)"
+        end = r"(?!\d)" if phrase[-1].isdigit() else ""
+        self._phrase = re.compile(start + _with_other_spaces(phrase) + end)
+        # Words within longer ones: compounds, and scripts without spaces.
+        self._words = words if all(_may_be_within(word) for word in words) else ()
+
+    def holds(self, folded: str) -> bool:
+        if self._phrase.search(folded):
+            return True
+        return bool(self._words) and all(word in folded for word in self._words)
+
+
+def _with_other_spaces(phrase: str) -> str:
+    """Return the pattern of a phrase with or without its spaces, ``follow up``; but two numbers are never one."""
+    pattern, last, spaced = "", "", False
+    for character in phrase:
+        if character == " ":
+            spaced = True
+            continue
+        if last.isdigit() and character.isdigit():
+            pattern += " " if spaced else ""
+        elif last:
+            pattern += " ?"
+        pattern += re.escape(character)
+        last, spaced = character, False
+    return pattern
+
+
+def _may_be_within(word: str) -> bool:
+    return bool(_unspaced.search(word)) or (len(word) >= _LONG and not _has_digit(word))
 
 
 def _misspelt(named: Sequence[NamedT], words: Sequence[str]) -> list[tuple[int, NamedT]]:
@@ -197,14 +220,14 @@ def _has_digit(text: str) -> bool:
 
 def _near(word: str, parts: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Give the words that begin with about ``word``, and how many letters differ; one may come more than once."""
-    allowed = 0 if len(word) < _LONG or _has_digit(word) else 1 if len(word) < 8 else 2
+    allowed = 0 if len(word) < _LONG or _has_digit(word) else 1 if len(word) < 8 or _unspaced.search(word) else 2
     if not allowed:
         yield from ((part, 0) for part in parts if part.startswith(word))
         return
     from rapidfuzz.distance import OSA
     from rapidfuzz.process import extract
 
-    for length in (len(word) - 1, len(word), len(word) + 1, None):
+    for length in {max(len(word) - 1, _LONG), len(word), len(word) + 1, None}:
         beginnings = [part[:length] for part in parts]
         for _, distance, at in extract(word, beginnings, scorer=OSA.distance, score_cutoff=allowed, limit=None):
             yield parts[at], int(distance)

@@ -5,6 +5,7 @@ What draws it, ``card.js``, makes text nodes alone of what strangers wrote. The 
 start, so nothing is imported here that only a card needs.
 """
 
+import errno
 import json
 import os
 import re
@@ -52,6 +53,8 @@ def write_page(path: Path, page: str) -> None:
     """
     import tempfile
 
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is there, and is no regular file")
     file = Path(os.path.realpath(path))  # a link stays, and what it leads to is replaced
     descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:100]}.")  # for this user alone
     try:

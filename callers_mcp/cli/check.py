@@ -41,7 +41,10 @@ def check(campaign_id: str | None) -> None:
             status = await client.probe()
             return f"answers (status {status} without a key); the key is not tested: give --campaign-id"
         answer = await GET_CAMPAIGN.call({"campaign_id": campaign_id}, client)
+        organizations.append(str(answer.structured["raw"].get("organizationId")))
         return f"campaign {campaign_id} found. {answer.structured['summary']['headline']}"
+
+    organizations: list[str] = []
 
     async def report() -> int:
         started = time.perf_counter()
@@ -52,7 +55,8 @@ def check(campaign_id: str | None) -> None:
                 line("API", error.message, good=False)
                 return 1
             isolated = campaign_id is None or await _isolation(client, campaign_id, line)
-        return 1 if findings or not isolated else 0
+            agrees = all(_organization(client, each, line) for each in organizations)
+        return 1 if findings or not isolated or not agrees else 0
 
     run(report)
 
@@ -110,6 +114,22 @@ def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
     for notice in settings.notices:
         line("Setting", notice, good=False)
     return findings + len(settings.notices)
+
+
+def _organization(client: "CallersClient", organization_id: str, line: Callable[..., None]) -> bool:
+    """Say what a campaign of the main organization tells of CALLERS_ORGANIZATION_ID."""
+    from callers_mcp.api.client import OBJECT_ID
+    from callers_mcp.settings import variable
+
+    name, configured = variable("organization_id"), client.settings.organization_id
+    if client.place() is not None or not OBJECT_ID.fullmatch(organization_id):
+        return True
+    if configured is None:
+        line("Organization", f"set {name}={organization_id} to find campaigns by name")
+    elif configured.lower() != organization_id.lower():
+        line("Organization", f"the campaign belongs to {organization_id}, not to what {name} says", good=False)
+        return False
+    return True
 
 
 async def _isolation(client: "CallersClient", campaign_id: str, line: Callable[..., None]) -> bool:

@@ -4,17 +4,17 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote, unquote
 
-import anyio
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from callers_mcp.api.client import OBJECT_ID, CallersClient
 from callers_mcp.api.deadline import OnRetry
 from callers_mcp.api.errors import InvalidArguments
 from callers_mcp.campaign.listing import CampaignList, CampaignRow, list_text, read_row, shown
-from callers_mcp.campaign.names import Found, Standing, find, fold, in_order, nearest
+from callers_mcp.campaign.names import NEAREST, Found, Standing, find, fold, in_order, nearest, search
 from callers_mcp.campaign.summary import CampaignStatus, Direction
 from callers_mcp.tools.arguments import EXPECTED_PLACE, SubOrganizationId, none_if_blank
 from callers_mcp.tools.tool import Tool
@@ -45,7 +45,9 @@ class FindCampaignsInput(BaseModel):
     sub_organization_id: SubOrganizationId = Field(
         default=None, description='Where to look, only if the user names one; "main" is the main organization.'
     )
-    limit: Annotated[Annotated[int, Field(ge=1, le=50)] | None, BeforeValidator(none_if_blank)] = None
+    limit: Annotated[Annotated[int, Field(ge=1, le=50)] | None, BeforeValidator(none_if_blank)] = Field(
+        default=None, description="Default 10."
+    )
     cursor: Annotated[str | None, BeforeValidator(none_if_blank)] = Field(
         default=None, description="next_cursor of the page before, with the same arguments."
     )
@@ -59,30 +61,30 @@ async def run(arguments: FindCampaignsInput, client: CallersClient, on_retry: On
     """
     filters = _digest(arguments)
     start = _Cursor.read(arguments.cursor, filters)
-    is_id = arguments.group is not None and OBJECT_ID.fullmatch(arguments.group) is not None
-    rows: Sequence[CampaignRow] = await client.list_campaigns(
+    return await client.list_campaigns(
         read_row,
+        partial(_page, arguments=arguments, filters=filters, start=start),
         sub_organization_id=arguments.sub_organization_id,
-        group_id=arguments.group if is_id else None,
+        group_id=arguments.group if _is_group_id(arguments.group) else None,
         on_retry=on_retry,
     )
-    # In a thread, as comparing 5,000 names takes tens of milliseconds, and others go on meanwhile.
-    return await anyio.to_thread.run_sync(_page, rows, arguments, filters, start)
 
 
 def _page(
     rows: Sequence[CampaignRow], arguments: FindCampaignsInput, filters: str, start: "_Cursor | None"
 ) -> CampaignList:
     of_group = [row for row in rows if arguments.group is None or _is_of(row, arguments.group)]
-    total = len(of_group or rows)
+    total = len(of_group if _is_group_id(arguments.group) else of_group or rows)
     fitting = [row for row in of_group if _fits(row, arguments)]
     if arguments.query:
         found = find(fitting, arguments.query)
     else:
         found = in_order((Standing(0, 0, row.id or ""), row) for row in fitting)
     if not found and arguments.query and not start:
-        near = nearest(fitting, arguments.query)
-        return CampaignList(campaigns=list(map(shown, near)), matched=0, total=total, next_cursor=None)
+        # The name may be there with another status: then that is what to tell.
+        near = search(rows, arguments.query) or nearest(rows, arguments.query)
+        offered = [shown(row) for row in near[: min(NEAREST, arguments.limit or NEAREST)]]
+        return CampaignList(campaigns=offered, matched=0, total=total, next_cursor=None)
     first = start.find(found) if start else 0
     end = first + (arguments.limit or _PAGE)
     return CampaignList(
@@ -91,6 +93,11 @@ def _page(
         total=total,
         next_cursor=str(_Cursor.after(found[:end], filters)) if first < end < len(found) else None,
     )
+
+
+def _is_group_id(group: str | None) -> bool:
+    """Tell whether a group is given by its id, by which the API knows it."""
+    return group is not None and OBJECT_ID.fullmatch(group) is not None
 
 
 _PAGE = 10  # campaigns, where the call names no limit

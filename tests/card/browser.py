@@ -39,12 +39,16 @@ HOST_POLICY = (
 
 
 class HostSite:
-    """The host page and the card, served on loopback."""
+    """The host page and the card, served on loopback.
 
-    def __init__(self) -> None:
+    Args:
+        script: What stands in for host.js.
+    """
+
+    def __init__(self, script: bytes | None = None) -> None:
         files = {
             "/": ("text/html", (FOLDER / "host.html").read_bytes()),
-            "/host.js": ("text/javascript", (FOLDER / "host.js").read_bytes()),
+            "/host.js": ("text/javascript", script or (FOLDER / "host.js").read_bytes()),
             "/card.html": ("text/html", card_html().encode()),
         }
 

@@ -1,6 +1,7 @@
 """``--html``: the card as a page that opens by itself, and how the file is written."""
 
 import json
+import os
 import re
 import stat
 import sys
@@ -160,3 +161,11 @@ async def test_a_page_keeps_the_digits_of_numbers(watched: Watched, tmp_path: Pa
     await watched.page.goto(file.as_uri())
     await watched.page.get_by_text("Raw JSON", exact=True).click()
     await expect(watched.page.locator(".rawbox")).to_contain_text("9007199254740993")
+
+
+def test_a_pipe_is_refused_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="no regular file"):
+        write_page(pipe, "page")
+    assert pipe.is_fifo()

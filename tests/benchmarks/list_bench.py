@@ -1,0 +1,243 @@
+"""Lists of 5,000 campaigns: how long other callers wait at a stretch meanwhile, and what fetching and searching take.
+
+    python tests/benchmarks/list_bench.py [--rounds 7]
+
+A stand-in of the API in a process of its own serves the lists. In this process a task that does nothing but take its
+turn stands for the other callers: the longest time between two of its turns is what they wait. Printed are medians over
+the rounds and the maximum, and the processor's part of the stretch, which a busy machine does not lengthen. Exits with
+1 where the median stretch is over 100 ms for 5,000 campaigns.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # for those who start this file as a script
+
+from mcp_types import PromptReference
+
+from callers_mcp import CallersClient, Settings
+from callers_mcp.campaign.listing import read_row
+from callers_mcp.completion import complete
+from callers_mcp.tools.find_campaigns import FIND_CAMPAIGNS
+from tests.benchmarks.bench import CAMPAIGN
+
+ASKED_MILLISECONDS = 100
+COUNT = 5_000
+LARGEST = 16 * 1024 * 1024
+LARGE = "large-{}"
+"""A place whose list has as many campaigns as fit into the limit; all others have ``COUNT``."""
+
+_WORDS = (
+    *("spring", "autumn", "renewal", "follow-up", "Zürich", "Kraków", "reminder", "win-back", "survey"),
+    *("Überprüfung", "café", "東京", "debt", "welcome"),
+)
+# In the names of figures without a verdict: what is asked is said of 5,000 campaigns, and one round is chance.
+_FOR_INFORMATION = ("16 MiB", "first in the process")
+
+
+@dataclass
+class Round:
+    """What was measured in one round, in milliseconds.
+
+    Attributes:
+        stretch: The longest time between two turns of the others.
+        processor: Of that, what this process worked.
+        took: The whole.
+    """
+
+    stretch: float = 0.0
+    processor: float = 0.0
+    took: float = 0.0
+
+
+@dataclass
+class Results:
+    """The rounds of each figure."""
+
+    rounds: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))
+
+    def table(self) -> Iterator[str]:
+        yield "| median (maximum), ms | others wait at a stretch | of it processor time | the whole takes |"
+        yield "| --- | --- | --- | --- |"
+        for name, rounds in self.rounds.items():
+            cells = [_cell([getattr(one, figure) for one in rounds]) for figure in ("stretch", "processor", "took")]
+            yield f"| {name} | {' | '.join(cells)} |"
+
+    def too_long(self) -> list[str]:
+        """Name the figures with a longer stretch than asked."""
+        return [
+            name
+            for name, rounds in self.rounds.items()
+            if not any(words in name for words in _FOR_INFORMATION)
+            and statistics.median(one.stretch for one in rounds) > ASKED_MILLISECONDS
+        ]
+
+
+def _cell(values: list[float]) -> str:
+    return f"{statistics.median(values):.1f} ({max(values):.1f})"
+
+
+def campaign(number: int) -> bytes:
+    """Return a campaign of about 1.2 KB, as JSON."""
+    words = [_WORDS[number * step % len(_WORDS)] for step in (1, 5, 11)]
+    group = number % 40
+    made = CAMPAIGN | {
+        "id": f"{number * 2_654_435_761 % 2**96:024x}",
+        "name": f"{' '.join(words)} {number}".capitalize(),
+        "campaignGroupId": f"65bb00112233445566{group:06x}",
+        "campaignGroupName": f"{_WORDS[group % len(_WORDS)]} group {group}",
+        "active": number % 3 > 0,
+        "variables": [f"custom_{index:02d}" for index in range(40)],
+    }
+    return json.dumps(made, ensure_ascii=False).encode()
+
+
+def listed(*, large: bool) -> bytes:
+    elements: list[bytes] = []
+    size, number = 1, 0
+    while number < COUNT or large:
+        elements.append(campaign(number))
+        size, number = size + len(elements[-1]) + 1, number + 1
+        if size > LARGEST:
+            elements.pop()
+            break
+    return b"[" + b",".join(elements) + b"]"
+
+
+def serve() -> None:
+    """Be the API, until stdin ends; print the port."""
+    answers = {
+        large: b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        for large in (False, True)
+        if (body := listed(large=large))
+    }
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                target = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
+                (place,) = parse_qs(urlsplit(target).query)["organizationId"]
+                writer.write(answers[place.startswith(LARGE.format(""))])
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+    asyncio.run(main())
+
+
+@contextmanager
+def api() -> Iterator[str]:
+    """Run the API in a process of its own; give its base URL."""
+    command = [sys.executable, __file__, "--serve"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        assert process.stdin
+        process.stdin.close()
+
+
+async def measured(work: Callable[[], Awaitable[object]]) -> Round:
+    """Do ``work`` while another task takes turns."""
+    found = Round()
+    done = False
+
+    async def take_turns() -> None:
+        last, worked = time.perf_counter(), time.process_time()
+        while not done:
+            await asyncio.sleep(0)
+            now, now_worked = time.perf_counter(), time.process_time()
+            found.stretch = max(found.stretch, (now - last) * 1000)
+            found.processor = max(found.processor, (now_worked - worked) * 1000)
+            last, worked = now, now_worked
+
+    gc.collect()
+    others = asyncio.create_task(take_turns())
+    await asyncio.sleep(0)
+    started = time.perf_counter()
+    await work()
+    found.took = (time.perf_counter() - started) * 1000
+    done = True
+    await others
+    return found
+
+
+async def bench(base_url: str, rounds: int) -> Results:
+    """Measure each figure once a round, each round with a client of its own, which has nothing yet."""
+    results = Results()
+    searches: dict[str, dict[str, Any]] = {
+        "search: nothing asked for": {},
+        "search: a word": {"query": "spring"},
+        "search: one letter": {"query": "s"},
+        "search: misspelt": {"query": "sprnig"},
+        "search: misspelt, and no name has both": {"query": "renewel sprnig"},
+        "search: no such name": {"query": "qqqq wwww xxxx yyyy zzzz"},
+        "search: 200 characters": {"query": ("überprufng krakwo " * 12)[:200]},
+    }
+    reference = PromptReference(type="ref/prompt", name="review_campaign")
+    given: dict[str, Any] = {"api_key": "k" * 32, "base_url": base_url, "timeout": 600, "max_attempts": 1}
+    settings = Settings(**given, list_cache_seconds=3600)
+    for number in range(rounds + 1):
+        prefix = "first in the process: " if number == 0 else ""
+        async with CallersClient(settings) as client:
+
+            def fetch(place: str, client: CallersClient = client) -> Awaitable[object]:
+                return client.list_campaigns(read_row, len, sub_organization_id=place)
+
+            def four(pattern: str, fetch: Callable[[str], Awaitable[object]] = fetch) -> Awaitable[object]:
+                return asyncio.gather(*[fetch(pattern.format(each)) for each in range(4)])
+
+            results.rounds[f"{prefix}list of {COUNT:,}"].append(await measured(partial(fetch, "one")))
+            if number == 0:  # it has loaded what is needed
+                continue
+            results.rounds["the same, kept"].append(await measured(partial(fetch, "one")))
+            for name, arguments in searches.items():
+                call = partial(FIND_CAMPAIGNS.call, {**arguments, "sub_organization_id": "one"}, client)
+                results.rounds[name].append(await measured(call))
+            for typed in ("", "spring"):
+                type_it = partial(complete, reference, "campaign", typed, {"sub_organization_id": "one"}, client)
+                results.rounds[f'completion of "{typed}"'].append(await measured(type_it))
+            results.rounds[f"four lists of {COUNT:,} at once"].append(await measured(partial(four, "place-{}")))
+            results.rounds["list of 16 MiB"].append(await measured(partial(fetch, LARGE.format("one"))))
+            results.rounds["four lists of 16 MiB at once"].append(await measured(partial(four, LARGE)))
+    return results
+
+
+def main() -> int:
+    """Measure, print the table, and tell whether it is as asked."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve()
+        return 0
+    with api() as base_url:
+        results = asyncio.run(bench(base_url, max(1, options.rounds)))
+    print("\n".join(results.table()))
+    too_long = results.too_long()
+    if too_long:
+        print(f"\nOver {ASKED_MILLISECONDS} ms at a stretch: {'; '.join(too_long)}", file=sys.stderr)
+    return 1 if too_long else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
