@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import callers_mcp
-from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox, sample_ids
+from callers_mcp.sandbox import ORGANIZATION_ID, SUB_ORGANIZATION_ID, Sandbox, sample_ids
 from tests import fault_server as fault
 from tests.campaigns import ID, campaign
 from tests.conftest import inherited
@@ -114,6 +114,14 @@ def test_get_says_on_stderr_what_failed(
         ([], {}, 0, "the key is not tested"),
         (["--campaign-id", CAMPAIGN_ID], {}, 0, "Running outbound campaign"),
         (["--campaign-id", CAMPAIGN_ID], {"CALLERS_API_KEY": "wrong"}, 1, "refused the API key"),
+        (
+            ["--campaign-id", CAMPAIGN_ID],
+            {},
+            0,
+            f"set CALLERS_ORGANIZATION_ID={ORGANIZATION_ID} to find campaigns by name",
+        ),
+        (["--campaign-id", CAMPAIGN_ID], {"CALLERS_ORGANIZATION_ID": ORGANIZATION_ID}, 0, "find_campaigns is offered"),
+        (["--campaign-id", CAMPAIGN_ID], {"CALLERS_ORGANIZATION_ID": "0" * 24}, 1, f"belongs to {ORGANIZATION_ID}"),
         ([], {"CALLERS_API_KEY": ""}, 1, "API key: not set"),
         ([], {"CALLERS_API_KEY": "", "CALLERS_API_KEY_FILE": "/nonexistent"}, 1, "CALLERS_API_KEY_FILE"),
         ([], {"CALLERS_BASE_URL": "http://127.0.0.1:9"}, 1, "refused (3 attempts)"),
