@@ -25,6 +25,7 @@ RUN_ELSEWHERE = {
     "uv run ": "the same tests by another tool",
     "pip install": "it installs packages",
     "python tests/benchmarks/bench.py": "minutes of measuring; test_bench.py runs one short round",
+    "python tests/benchmarks/list_bench.py": "the same for lists; test_list_reading.py holds that others have turns",
     "python examples/agent_workflow.py": "test_examples.py",
     "python tests/benchmarks/http_bench.py": "the same for HTTP",
     "python -m tests.rolling": "test_hosting_examples.py runs one round of it",
