@@ -66,3 +66,16 @@ async def test_searches_run_few_at_a_time_while_single_campaigns_are_looked_up()
                 assert (await client.get_campaign("0" * 24)).content["name"] == "Campaign 0"
             go_on.set()
     assert 1 <= most[0] <= SEARCHES_AT_ONCE
+
+
+async def test_who_searches_much_leaves_room_for_the_searches_of_others() -> None:
+    go_on = threading.Event()
+    with FaultServer(fault.answer(campaigns())) as server:
+        async with CallersClient(made(server)) as client, anyio.create_task_group() as tasks:
+            slow, quick = client.on_behalf_of(SLOW), client.on_behalf_of(QUICK)
+            for _ in range(3 * SEARCHES_AT_ONCE):
+                tasks.start_soon(slow.list_campaigns, read_row, lambda rows: go_on.wait(PATIENCE))
+            await anyio.to_thread.run_sync(server.wait_for_requests, 1)
+            with anyio.fail_after(PATIENCE / 2):
+                assert len(await quick.list_campaigns(read_row, list)) == 3
+            go_on.set()

@@ -9,14 +9,13 @@ from copy import copy
 from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
-from weakref import WeakValueDictionary
 
 import anyio
 from pydantic import JsonValue
 
 from callers_mcp.api.caller import OPERATOR, Caller
-from callers_mcp.api.deadline import OnRetry, exceeded, within_deadline
-from callers_mcp.api.errors import CallersError, InvalidArguments, NotConfigured
+from callers_mcp.api.deadline import OnRetry, within_deadline
+from callers_mcp.api.errors import CallersError, DeadlineExceeded, InvalidArguments, NotConfigured
 from callers_mcp.api.flights import Flights
 from callers_mcp.api.json import Document, mask
 from callers_mcp.api.key import KeySource
@@ -27,6 +26,7 @@ from callers_mcp.api.lists import (
     KeptLists,
     Listing,
     RowT,
+    Turns,
     belongs_to,
     can_list,
     read_in_steps,
@@ -73,9 +73,8 @@ class CallersClient:
         self._keys = KeySource(settings)
         self._pool = Pool(settings, self._observer)
         self._flights = Flights()
-        self._lists_at_once = anyio.CapacityLimiter(AT_ONCE)
-        self._lists_of_one: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
-        self._searches = anyio.CapacityLimiter(SEARCHES_AT_ONCE)
+        self._list_turns = Turns(AT_ONCE, AT_ONCE_FOR_ONE)
+        self._search_turns = Turns(SEARCHES_AT_ONCE, 1)
         self._kept_lists = KeptLists(settings.list_cache_seconds)
 
     async def __aenter__(self) -> Self:
@@ -198,8 +197,11 @@ class CallersClient:
             if self._hides_main():
                 rows = [row for at, row in enumerate(rows) if at not in listing.of_main]
             with anyio.move_on_after(self._settings.timeout):
-                return await anyio.to_thread.run_sync(choose, rows, limiter=self._searches)
-            raise exceeded(self._settings)
+                async with self._search_turns.of(self._caller):
+                    return await anyio.to_thread.run_sync(choose, rows)
+            raise DeadlineExceeded(
+                f"This server was busy with other searches for {self._settings.timeout:g} seconds. Try again later."
+            )
 
     async def probe(self) -> int:
         """Ask the API for a campaign without a key, to see whether it answers at all.
@@ -298,12 +300,9 @@ class CallersClient:
             raise NotConfigured(
                 f"{variable('organization_id')} holds the API key, not an id; nothing was sent. The operator mends it."
             )
-        own = self._lists_of_one.setdefault(
-            self._caller.name, anyio.CapacityLimiter(AT_ONCE if self._caller is OPERATOR else AT_ONCE_FOR_ONE)
-        )
 
         async def attempt(request_id: str) -> Listing[RowT]:
-            async with own, self._lists_at_once:
+            async with self._list_turns.of(self._caller):
                 answer = await self._pool.get(
                     f"/campaigns?{query}", _headers(lookup, request_id), limited_by="list_max_body_bytes"
                 )

@@ -5,15 +5,17 @@ A list is big: up to ``CALLERS_LIST_MAX_BODY_BYTES``. What the server needs of i
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
+from weakref import WeakValueDictionary
 
 import anyio
 from pydantic import JsonValue
 
-from callers_mcp.api.caller import Caller
+from callers_mcp.api.caller import OPERATOR, Caller
 from callers_mcp.api.places import may_see, own_places
 from callers_mcp.settings import MAIN, Settings
 
@@ -24,7 +26,7 @@ AT_ONCE_FOR_ONE = 3
 """Of these, for one of several callers, so that nobody's lists keep all the others waiting."""
 
 SEARCHES_AT_ONCE = 2
-"""Searches through the rows of lists, each in a thread."""
+"""Searches through the rows of lists, each in a thread; of one of several callers one."""
 
 MAX_KEPT_BYTES = 64 * 1024 * 1024
 """Of all lists together, as their rows say what they take."""
@@ -109,6 +111,29 @@ async def read_in_steps(
 def belongs_to(campaign: Mapping[str, JsonValue], organization_id: str) -> bool:
     """Tell whether ``campaign`` says that it is of this organization."""
     return str(campaign.get("organizationId")).strip().lower() == organization_id.lower()
+
+
+class Turns:
+    """Lets so many go at once, and of one caller fewer, so that nobody keeps all the others waiting.
+
+    Args:
+        at_once: How many in all.
+        of_one: How many of one of several callers; the operator has them all.
+    """
+
+    def __init__(self, at_once: int, of_one: int) -> None:
+        self._at_once = at_once
+        self._of_one = of_one
+        self._all = anyio.CapacityLimiter(at_once)
+        self._own: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def of(self, caller: Caller) -> AsyncIterator[None]:
+        """Wait for a turn of ``caller``, and take it for as long as the block runs."""
+        most = self._at_once if caller is OPERATOR else self._of_one
+        own = self._own.setdefault(caller.name, anyio.CapacityLimiter(most))
+        async with own, self._all:
+            yield
 
 
 class KeptLists:
