@@ -325,3 +325,8 @@ def test_a_number_that_ends_where_a_window_does_is_read_whole() -> None:
     for zeros in range(8_180, 8_200):
         body = b"[" + b" " * 3 + b"1" + b"0" * zeros + b", {}]"
         assert len(list(read_objects(body, key=""))) == 2
+
+
+def test_a_constant_that_is_no_json_is_refused_in_a_long_campaign_too() -> None:
+    with pytest.raises(UnexpectedResponse, match="not JSON"):
+        list(read_objects(b'[{"name": "' + b"x" * 200_000 + b'", "limit": NaN}]', key=""))

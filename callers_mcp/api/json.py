@@ -91,11 +91,9 @@ def read_objects(body: bytes, *, key: str) -> Iterator[Document]:
         at = _after_space(text, 0)
         if text[at : at + 1] != "[":
             what = _KINDS.get(text[at : at + 1])  # by its beginning: to read it all would hold others up
-            raise (
-                UnexpectedResponse(f"The API answered with {what} instead of a list of campaigns. {_ADVICE}")
-                if (what)
-                else _not_json()
-            )
+            if what is None:
+                raise _not_json()
+            raise UnexpectedResponse(f"The API answered with {what} instead of a list of campaigns. {_ADVICE}")
         at = _after_space(text, at + 1)
         has_more = text[at : at + 1] != "]"
         while has_more:
@@ -191,10 +189,6 @@ def _document(content: dict[str, JsonValue], text: str, key: str, found: Counter
     return Document(content, tuple(sentence for kind, sentence in _NAMED.items() if found[kind]))
 
 
-# For what is too long to be looked at number by number.
-_quick = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
-
-
 def _after_space(text: str, at: int) -> int:
     return _space.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
 
@@ -274,6 +268,10 @@ class _Names:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
+
+
+# For what is too long to be looked at number by number.
+_quick = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant)
 
 
 def _not_json() -> UnexpectedResponse:
