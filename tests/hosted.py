@@ -194,7 +194,7 @@ class Hosted:
 
         def are_there() -> bool:
             children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-            found[:] = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+            found[:] = [int(pid) for pid in children if b"spawn_main" in command_of(pid)]
             return len(found) == count
 
         until(are_there, f"there are {count} workers")
@@ -284,6 +284,14 @@ def has_ended(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+def command_of(pid: int | str) -> bytes:
+    """Return a process's command line; of one that is gone, or just going, nothing."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def the_id(answer: Answer) -> Any:
