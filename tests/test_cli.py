@@ -19,7 +19,7 @@ from tests.pipe import CAMPAIGN_ID, PATIENCE, Pipe
 
 WITH_PROBLEMS = "665f1c2ab1e4a9d0c7f3b805"
 IN_SUB_ORGANIZATION = "665f1c2ab1e4a9d0c7f3b806"
-COMMANDS = ["check", "demo", "get", "http", "sandbox", "token"]
+COMMANDS = ["check", "config", "demo", "get", "http", "install", "sandbox", "token", "uninstall"]
 
 
 def run(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
@@ -258,7 +258,7 @@ def test_a_wrong_setting_ends_the_server_with_one_line() -> None:
 
 
 @pytest.mark.measured
-def test_the_demo_shows_every_kind_of_campaign_and_ends_with_a_snippet_that_works() -> None:
+def test_the_demo_shows_every_kind_of_campaign_and_ends_with_a_step_that_works(tmp_path: Path) -> None:
     code, out, errors = run("demo")
     assert (code, errors) == (0, "")
     assert "\x1b" not in out  # colours only on a terminal
@@ -272,16 +272,11 @@ def test_the_demo_shows_every_kind_of_campaign_and_ends_with_a_snippet_that_work
         "No campaign 665f1c2ab1e4a9d0c7f3b8ff is visible",
     ):
         assert words in out
-    sandbox, keyed = (json.loads("{" + part) for part in re.findall(r"^\{(\n.*?^\})", out, re.DOTALL | re.MULTILINE))
-    server = sandbox["mcpServers"]["callers"]
-    assert Path(server["command"]).is_absolute()
-    assert list(keyed["mcpServers"]["callers"]["env"]) == ["CALLERS_API_KEY"]
-    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}}
-    hello["params"] = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
-    answer = subprocess.run(
-        [server["command"], *server["args"]], input=json.dumps(hello) + "\n", capture_output=True, text=True, check=True
-    )
-    assert sample_ids() in json.loads(answer.stdout)["result"]["instructions"]
+    steps = re.findall(r"^With .*?:  +(.*)$", out, re.MULTILINE)
+    assert [step.partition(" install ")[2] for step in steps] == ["claude-desktop --sandbox", "claude-desktop"]
+    home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    done = subprocess.run(["sh", "-c", steps[0]], env=inherited() | home, capture_output=True, text=True, check=True)
+    assert str(tmp_path) in done.stdout
 
 
 def test_the_demo_can_be_cut_off(tmp_path: Path) -> None:

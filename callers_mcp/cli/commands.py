@@ -1,23 +1,21 @@
 """The group of commands; without one it is the stdio server."""
 
 import gc
+import os
 
 import click
 
 from callers_mcp import __version__
 from callers_mcp.cli.check import check
+from callers_mcp.cli.config import config
 from callers_mcp.cli.demo import demo
 from callers_mcp.cli.get import get
 from callers_mcp.cli.http import http
+from callers_mcp.cli.install import install, uninstall
 from callers_mcp.cli.sandbox import sandbox
 from callers_mcp.cli.token import token
 
-_EPILOG = """\b
-Examples:
-  callers-mcp demo             see it work, without an account
-  callers-mcp --sandbox        try a host on sample campaigns
-  CALLERS_API_KEY=... callers-mcp check
-"""
+_EPILOG = "Examples: callers-mcp demo; callers-mcp install cursor"
 
 
 @click.group(invoke_without_command=True, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,6 +28,8 @@ def callers_mcp(context: click.Context, use_sandbox: bool) -> None:
     Without a command it serves one MCP host over stdin and stdout. It is configured by environment variables, above all
     CALLERS_API_KEY.
     """
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        context.color = False
     if context.invoked_subcommand is None:
         from callers_mcp.cli.serve import serve
 
@@ -40,5 +40,5 @@ def callers_mcp(context: click.Context, use_sandbox: bool) -> None:
         gc.enable()
 
 
-for command in (check, demo, get, http, sandbox, token):
+for command in (check, config, demo, get, http, install, sandbox, token, uninstall):
     callers_mcp.add_command(command)

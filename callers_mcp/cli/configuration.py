@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from callers_mcp.sandbox import Sandbox
     from callers_mcp.settings import Settings
 
-_HTTP_EXTRA = ("cryptography", "filelock", "httptools", "limits", "platformdirs", "prometheus_client", "redis")
+_HTTP_EXTRA = ("cryptography", "filelock", "httptools", "limits", "prometheus_client", "redis")
 
 
 def load_settings(sandbox: "Sandbox | None" = None) -> "Settings":

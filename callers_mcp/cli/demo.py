@@ -31,6 +31,7 @@ async def _demo() -> list[dict[str, Any]]:
     """Run the demo, and return the structured content of the answers."""
     from mcp import Client, StdioServerParameters, stdio_client
 
+    from callers_mcp.hosts.entry import server_command
     from callers_mcp.sandbox import API_KEY, MISSING_ID, ORGANIZATION_ID, SAMPLES, Sandbox
 
     with Sandbox() as sandbox:
@@ -72,27 +73,15 @@ async def _show(client: "Client", tool: str, **given: str | None) -> dict[str, A
 
 
 def _next_step() -> None:
-    command, *arguments = server_command()
+    from callers_mcp.hosts.entry import is_passing, server_command
+    from callers_mcp.hosts.installation import quoted
+    from callers_mcp.hosts.table import HOSTS
+
+    command = "callers-mcp" if is_passing() else quoted(server_command())
     click.echo()
-    click.secho("Next: put it into Claude Desktop", bold=True)
-    if "archive-v0" in Path(command).parts:  # where uvx keeps what it runs once
-        click.echo("This installation may be cleaned away; first install one to stay, such as by: uv tool install .")
-    click.echo("Settings > Developer > Edit Config opens claude_desktop_config.json. For the sample campaigns:")
-    click.echo(_snippet(command, [*arguments, "--sandbox"], None))
-    click.echo("With your API key:")
-    click.echo(_snippet(command, arguments, {"CALLERS_API_KEY": "<your Callers API key>"}))
-
-
-def _snippet(command: str, arguments: list[str], environment: dict[str, str] | None) -> str:
-    server: dict[str, Any] = {"command": command}
-    if arguments:
-        server["args"] = arguments
-    if environment:
-        server["env"] = environment
-    return json.dumps({"mcpServers": {"callers": server}}, indent=2)
-
-
-def server_command() -> list[str]:
-    """Return what starts this installation's server, by absolute path: hosts have no shell's PATH."""
-    script = Path(sys.executable).with_name("callers-mcp.exe" if sys.platform == "win32" else "callers-mcp")
-    return [str(script)] if script.exists() else [sys.executable, "-m", "callers_mcp"]
+    click.secho("Next: put it into a host", bold=True)
+    if is_passing():
+        click.echo("First install it to stay, such as by: uv tool install callers-mcp")
+    click.echo(f"With the sample campaigns:  {command} install claude-desktop --sandbox")
+    click.echo(f"With your API key:          {command} install claude-desktop")
+    click.echo(f"Hosts: {', '.join(HOSTS)}. For any other, see: {command} config --help")

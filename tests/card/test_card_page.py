@@ -64,7 +64,7 @@ async def test_the_demo_writes_a_page_with_all_samples_besides_what_it_prints(wa
     file = tmp_path / "samples.html"
     code, out, errors = run("demo", "--html", str(file))
     assert (code, errors) == (0, f"callers-mcp: wrote {file}, readable for you alone; open it in a browser\n")
-    assert "mcpServers" in out
+    assert "install claude-desktop" in out
     await watched.page.goto(file.as_uri())
     names = [re.sub(r"\u202e\n", " ", make()["name"]) for _, make in SAMPLES.values()]
     assert await watched.page.get_by_role("heading", level=2).all_inner_texts() == names

@@ -1,0 +1,175 @@
+"""``callers-mcp install`` and ``uninstall``: this server in the configuration of an MCP host."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from callers_mcp.cli.host_name import HostName
+
+if TYPE_CHECKING:
+    from callers_mcp.hosts.installation import Change
+    from callers_mcp.settings import Settings
+
+
+@click.command(epilog="Example: callers-mcp install cursor")
+@click.argument("host", type=HostName())
+@click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
+@click.option("--dry-run", is_flag=True, help="Print the change, and make none.")
+def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
+    """Put this server into a host, by one entry in its configuration.
+
+    HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. The key is CALLERS_API_KEY, or asked for;
+    it goes into a file for you alone. Other CALLERS_ settings of the environment go into the entry.
+
+    Exit code: 0 done; 1 it can't be done; 2 wrong usage or settings.
+    """
+    from callers_mcp.hosts import entry, installation, key_file
+    from callers_mcp.hosts.table import HOSTS, System
+
+    row = HOSTS[host]
+    key, settings = None, dict[str, str]()
+    with _told():
+        if not use_sandbox:
+            key, settings = _key_and_settings(key_file.path(host), ask=not dry_run)
+        change = installation.installing(row, entry.stdio_entry(row, settings, sandbox=use_sandbox), System())
+        if dry_run:
+            _show(change)
+            return
+        if entry.is_passing():
+            raise installation.InstallationError(
+                "this installation may be cleaned away, and the host with it left without a server. Install one to "
+                "stay first, such as by: uv tool install callers-mcp"
+            )
+        with _key_in(key_file.path(host), key) as is_new_key:
+            backup = installation.apply(change, row)
+    if change.is_none and not is_new_key:
+        click.echo(f"{row.title} has this server already, in {change.config}; nothing was changed.")
+        return
+    click.echo(f"{row.title} has this server now, in {change.config}{_kept(backup)}.")
+    if key_path := settings.get(entry.API_KEY_FILE):
+        click.echo(f"The key is in {key_path}.")
+    click.echo(f"Next: {row.next_step}")
+
+
+@click.command(epilog="Example: callers-mcp uninstall cursor")
+@click.argument("host", type=HostName())
+@click.option("--dry-run", is_flag=True, help="Print the change, and make none.")
+def uninstall(host: str, dry_run: bool) -> None:
+    """Take this server, and its key file, out of a host.
+
+    HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. All else in the configuration stays.
+
+    Exit code: 0 done; 1 it can't be done; 2 wrong usage.
+    """
+    from callers_mcp.hosts import installation, key_file
+    from callers_mcp.hosts.table import HOSTS, System
+
+    row = HOSTS[host]
+    with _told():
+        change = installation.uninstalling(row, System())
+        if dry_run:
+            _show(change)
+            return
+        backup = installation.apply(change, row)
+        had_key = key_file.path(host).exists()
+        key_file.write(key_file.path(host), None)
+    if change.is_none:
+        click.echo(f"{row.title} has no entry of this server in {change.config}; nothing was changed.")
+    else:
+        click.echo(f"{row.title} has this server no more, in {change.config}{_kept(backup)}.")
+    if had_key:
+        click.echo(f"The key file {key_file.path(host)} is removed.")
+
+
+def _key_and_settings(file: Path, *, ask: bool) -> tuple[str | None, dict[str, str]]:
+    """Return the key to put into ``file``, if it isn't there, and the entry's environment; or end with exit code 2."""
+    from callers_mcp.cli.configuration import load_settings, refuse
+    from callers_mcp.hosts import entry, key_file
+
+    settings = load_settings()
+    if settings.unresolved:
+        refuse(f"{' and '.join(settings.unresolved)} holds a placeholder; set it to its value.")
+    for notice in settings.notices:
+        click.echo(f"callers-mcp: {notice}", err=True)
+    key = None
+    if settings.api_key_file:
+        file = _checked(settings)
+    elif settings.api_key:
+        key = settings.api_key.get_secret_value()
+    elif ask and key_file.read(file) is None:
+        key = _asked_for()
+    return key, {entry.API_KEY_FILE: str(file), **entry.carried(os.environ)}
+
+
+def _checked(settings: "Settings") -> Path:
+    """Return the absolute path of the user's own key file, or end with exit code 2."""
+    from callers_mcp.api.errors import NotConfigured
+    from callers_mcp.api.key import KeySource
+    from callers_mcp.cli.configuration import refuse
+
+    try:
+        KeySource(settings).current()
+    except NotConfigured as error:
+        refuse(error.message)
+    return Path(str(settings.api_key_file)).expanduser().absolute()
+
+
+def _asked_for() -> str:
+    from callers_mcp.cli.configuration import refuse
+    from callers_mcp.settings import is_key, is_placeholder, variable
+
+    if sys.stdin is None or not sys.stdin.isatty():
+        refuse(f"there is no key: set {variable('api_key')}, or run this on a terminal, where it is asked for.")
+    key = str(click.prompt("API key of the organization (not shown)", hide_input=True, err=True)).strip()
+    if not is_key(key) or is_placeholder(key):
+        refuse("this is no API key: it takes one line of visible ASCII.")
+    return key
+
+
+@contextmanager
+def _key_in(file: Path, key: str | None) -> Iterator[bool]:
+    """Have the key in its file, and tell whether it came there now; as it was again where the rest is refused."""
+    from callers_mcp.hosts import installation, key_file
+
+    earlier = key_file.read(file)
+    if key is None or key == earlier:
+        yield False
+        return
+    key_file.write(file, key)
+    try:
+        yield True
+    except installation.CommandNotFound:
+        raise  # the line that is printed needs it
+    except BaseException:
+        key_file.write(file, earlier)
+        raise
+
+
+def _show(change: "Change") -> None:
+    click.echo(change.as_text() or "Nothing is to change.\n", nl=False)
+
+
+def _kept(backup: Path | None) -> str:
+    return f"; what was there is kept in {backup.name}" if backup else ""
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """End with exit code 1, and what to do next, where the change can't be made."""
+    from callers_mcp.hosts.installation import CommandNotFound, InstallationError
+
+    try:
+        yield
+        return
+    except InstallationError as error:
+        click.echo(f"callers-mcp: {error}", err=True)
+        for line in error.lines if isinstance(error, CommandNotFound) else ():
+            click.echo(line)
+    except OSError as error:  # of the key's file
+        click.echo(f"callers-mcp: {error.filename or 'the key file'}: {error.strerror or error}", err=True)
+    sys.exit(1)

@@ -1,0 +1,1 @@
+"""Entries for this server in the configuration of other programs."""

@@ -1,0 +1,159 @@
+"""An edit of a host's configuration changes one entry: all else keeps its bytes, and removing undoes adding."""
+
+import json
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from callers_mcp.hosts.documents import Format, UnreadableConfig, entry, with_entry, without_entry
+
+PATH = ("mcpServers", "callers")
+VALUE = {"command": "/opt/callers-mcp", "args": ["--sandbox"], "env": {"A": 'x "y" \\ ü'}}
+
+JSON_DOCUMENTS = {
+    "empty": "",
+    "an empty object": "{}",
+    "one with a line": "{}\n",
+    "no container": '{\n  "a": 1\n}\n',
+    "a trailing comma": '{\n  "a": 1,\n}\n',
+    "an empty container": '{\n  "mcpServers": {}\n}',
+    "on one line": '{"a": [1, {"b": 2}], "mcpServers": {"x": {"command": "y"}}}',
+    "on one line with spaces": '{ "mcpServers": { "x": {} } }',
+    "tabs": '{\n\t"mcpServers": {\n\t\t"x": {}\n\t}\n}\n',
+    "four spaces": '{\n    "mcpServers": {\n        "x": {}\n    },\n    "z": null\n}\n',
+    "lines of Windows": '{\r\n  "mcpServers": {\r\n    "x": {}\r\n  }\r\n}\r\n',
+    "a mark at its beginning": '\ufeff{\n  "mcpServers": {}\n}\n',
+    "comments": '// a\n{ // b\n  /* c */ "mcpServers": { // d\n    "x": {}, // e\n    // f\n  } // g\n} // h\n',
+    "a comment in an empty container": '{\n  "mcpServers": {\n    // none yet\n  }\n}\n',
+    "a comma after the last": '{\n  "mcpServers": {\n    "x": {}, // last\n  },\n}\n',
+    "what Windows calls a path": '{"mcpServers": {"x": {"command": "C:\\\\xampp\\\\x.exe"}}}',
+    "braces and slashes in strings": '{"a": "} // \\" /* {", "mcpServers": {"x": {"command": "//"}}}',
+    "an emoji": '{"\U0001f4de": "\u202e", "mcpServers": {}}',
+}
+TOML_DOCUMENTS = {
+    "empty": "",
+    "a table": 'model = "x"\n\n[mcpServers.x]\ncommand = "y"\n',
+    "no line at its end": 'model = "x"',
+    "a comment at its end": "[tui]\na = 1\n# the end\n",
+    "lines of Windows": '[mcpServers.x]\r\ncommand = "y"\r\n',
+    "an inline container": 'mcpServers = { x = { command = "y" } }\n',
+    "an empty inline container": "mcpServers = {}\n",
+    "an array of tables": "[[profiles]]\na = 1\n\n[[profiles]]\na = 2\n",
+    "a header of its own": "[mcpServers]\n\n[other]\nb = 2\n",
+    "strings over lines": "a = \"\"\"\n[mcpServers.callers]\n\"\"\"\nb = '''\n# no comment\n'''\n",
+    "dotted keys": 'mcpServers.x.command = "y"\n',
+}
+DOCUMENTS = [
+    *(pytest.param(Format.JSON, text, id=f"json: {name}") for name, text in JSON_DOCUMENTS.items()),
+    *(pytest.param(Format.TOML, text, id=f"toml: {name}") for name, text in TOML_DOCUMENTS.items()),
+]
+
+
+@pytest.mark.parametrize(("format", "text"), DOCUMENTS)
+def test_an_entry_is_added_and_removed_without_a_trace(format: Format, text: str) -> None:  # noqa: A002
+    assert entry(text, format, PATH) is None
+    added = with_entry(text, format, PATH, VALUE)
+    assert entry(added, format, PATH) == VALUE
+    assert with_entry(added, format, PATH, VALUE) == added
+    assert without_entry(added, format, PATH) == text
+    assert without_entry(text, format, PATH) == text
+
+
+@pytest.mark.parametrize(("format", "text"), DOCUMENTS)
+def test_an_entry_is_replaced_in_its_place(format: Format, text: str) -> None:  # noqa: A002
+    other = {"command": "other"}
+    added = with_entry(text, format, PATH, VALUE)
+    replaced = with_entry(added, format, PATH, other)
+    assert entry(replaced, format, PATH) == other
+    assert without_entry(replaced, format, PATH) == text
+
+
+@pytest.mark.parametrize("text", JSON_DOCUMENTS.values(), ids=JSON_DOCUMENTS.keys())
+def test_an_entry_is_indented_as_the_file_is(text: str) -> None:
+    added = with_entry(text, Format.JSON, PATH, VALUE)
+    if "\t" in text:
+        assert '\n\t\t"callers": {\n\t\t\t"command"' in added
+    if "\r\n" in text:
+        assert added.count("\r\n") == added.count("\n")
+    if '"x"' in text and "\n" not in text.rstrip():
+        assert "\n" not in added.rstrip()
+
+
+@pytest.mark.parametrize(
+    ("format", "text"),
+    [
+        (Format.JSON, "{"),
+        (Format.JSON, "{]"),
+        (Format.JSON, '{"a" 1}'),
+        (Format.JSON, '{"a": 1 "b": 2}'),
+        (Format.JSON, '{"a": 01}'),
+        (Format.JSON, '{"a": "b\nc"}'),
+        (Format.JSON, "{} {}"),
+        (Format.JSON, "[]"),
+        (Format.JSON, '"text"'),
+        (Format.JSON, '{"mcpServers": []}'),
+        (Format.JSON, '{"mcpServers": null}'),
+        (Format.JSON, '{"mcpServers": {"callers": 1}}'),
+        (Format.JSON, '{"mcpServers": {"callers": {}, "callers": {}}}'),
+        (Format.JSON, '{"mcpServers": {}, "mcpServers": {}}'),
+        (Format.JSON, "[" * 5000),
+        (Format.JSON, '{"a":' * 5000),
+        (Format.TOML, "a = "),
+        (Format.TOML, "a = 1\na = 2\n"),
+        (Format.TOML, "mcpServers = 1\n"),
+        (Format.TOML, "[[mcpServers]]\na = 1\n"),
+        (Format.TOML, "[mcpServers]\ncallers = 1\n"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_without_a_word_of_it(format: Format, text: str) -> None:  # noqa: A002
+    for edit in (
+        lambda: entry(text, format, PATH),
+        lambda: with_entry(text, format, PATH, VALUE),
+        lambda: without_entry(text, format, PATH),
+    ):
+        with pytest.raises(UnreadableConfig) as refused:
+            edit()
+        assert len(str(refused.value)) < 100
+
+
+names = st.text(max_size=8).filter(lambda name: name != "callers" and name != "mcpServers")
+values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=8,
+)
+contents = st.dictionaries(names, values, max_size=4)
+servers = st.none() | st.dictionaries(names, st.dictionaries(names, values, max_size=2), max_size=3)
+
+
+@settings(deadline=None)
+@given(contents, servers, st.sampled_from([None, 2, 4, "\t"]), st.booleans())
+def test_any_json_keeps_its_meaning_and_its_bytes(
+    content: dict[str, Any], container: dict[str, Any] | None, indent: int | str | None, in_ascii: bool
+) -> None:
+    whole = content if container is None else {**content, "mcpServers": container}
+    text = json.dumps(whole, indent=indent, ensure_ascii=in_ascii)
+    added = with_entry(text, Format.JSON, PATH, VALUE)
+    assert json.loads(added) == {**content, "mcpServers": {**(container or {}), "callers": VALUE}}
+    assert without_entry(added, Format.JSON, PATH) == text
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60))
+def test_any_text_is_edited_or_refused_never_broken(text: str) -> None:
+    for format in Format:  # noqa: A001
+        try:
+            added = with_entry(text, format, PATH, VALUE)
+        except UnreadableConfig:
+            continue
+        assert entry(added, format, PATH) == VALUE
+        assert without_entry(added, format, PATH).strip() == text.strip()
+
+
+def test_toml_is_what_another_reader_reads() -> None:
+    for text in TOML_DOCUMENTS.values():
+        added = tomllib.loads(with_entry(text, Format.TOML, PATH, VALUE))
+        assert added.pop("mcpServers").pop("callers") == VALUE

@@ -1,0 +1,295 @@
+"""A host's configuration file: never half written, never another's work lost, what was there kept."""
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from callers_mcp.hosts.files import MAX_BYTES, ConfigChanged, read, replace
+
+OLD, NEW = b'{"old": 1}', b'{"new": 2}'
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="modes, pipes and links as POSIX has them")
+as_user = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write into any folder")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.json"
+    path.write_bytes(OLD)
+    return path
+
+
+def test_a_file_is_read_as_it_is_and_an_absent_one_is_none(config: Path) -> None:
+    assert read(config) == OLD
+    assert read(config.with_name("absent.json")) is None
+    assert read(config.parent / "absent" / "absent.json") is None
+
+
+def test_the_largest_configuration_is_read_and_a_larger_one_refused(config: Path) -> None:
+    config.write_bytes(b" " * MAX_BYTES)
+    assert len(read(config) or b"") == MAX_BYTES
+    config.write_bytes(b" " * (MAX_BYTES + 1))
+    with pytest.raises(OSError, match="larger than"):
+        read(config)
+
+
+@posix
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", Path(os.devnull)):
+        with pytest.raises(OSError, match="no regular file"):
+            read(path)
+        with pytest.raises(OSError, match="no regular file"):
+            replace(path, None, NEW)
+
+
+def test_a_file_is_replaced_and_what_was_there_kept_beside_it(config: Path) -> None:
+    backup = replace(config, OLD, NEW)
+    assert backup == config.with_name("config.json.callers-mcp-backup")
+    assert (read(config), read(backup)) == (NEW, OLD)
+    assert names(config.parent) == {config.name, backup.name}
+
+
+def test_there_is_one_backup_the_last_one(config: Path) -> None:
+    replace(config, OLD, NEW)
+    backup = replace(config, NEW, b"{}")
+    assert backup is not None
+    assert read(backup) == NEW
+    assert names(config.parent) == {config.name, backup.name}
+
+
+def test_nothing_is_written_where_nothing_changes(config: Path) -> None:
+    status = config.stat()
+    assert replace(config, OLD, OLD) is None
+    assert config.stat() == status
+    assert names(config.parent) == {config.name}
+    assert replace(config.with_name("absent.json"), None, None) is None
+    assert names(config.parent) == {config.name}
+
+
+def test_a_new_file_has_no_backup(tmp_path: Path) -> None:
+    assert replace(tmp_path / "config.json", None, NEW) is None
+    assert names(tmp_path) == {"config.json"}
+    assert read(tmp_path / "config.json") == NEW
+
+
+def test_a_file_is_deleted_with_its_backup_kept(config: Path) -> None:
+    backup = replace(config, OLD, None)
+    assert backup is not None
+    assert read(config) is None
+    assert read(backup) == OLD
+
+
+@posix
+@pytest.mark.parametrize("umask", [0o022, 0o000, 0o077])
+def test_a_new_file_and_the_folders_made_for_it_are_their_owners_alone(tmp_path: Path, umask: int) -> None:
+    path = tmp_path / "one" / "two" / "config.json"
+    earlier = os.umask(umask)
+    try:
+        replace(path, None, NEW)
+    finally:
+        os.umask(earlier)
+    assert mode(path) == 0o600
+    assert mode(path.parent) == mode(path.parent.parent) == 0o700
+
+
+@posix
+def test_a_new_file_gets_the_mode_that_was_asked_for(tmp_path: Path) -> None:
+    replace(tmp_path / "config.json", None, NEW, mode=0o644)
+    assert mode(tmp_path / "config.json") == 0o644
+
+
+@posix
+@pytest.mark.parametrize("kept", [0o644, 0o640, 0o600, 0o400, 0o666])
+def test_a_file_keeps_its_mode_and_its_backup_is_its_owners_alone(config: Path, kept: int) -> None:
+    config.chmod(kept)
+    backup = replace(config, OLD, NEW)
+    assert backup is not None
+    assert mode(config) == kept
+    assert mode(backup) == 0o600
+
+
+@posix
+def test_an_open_backup_of_old_is_replaced_by_a_closed_one(config: Path) -> None:
+    backup = config.with_name("config.json.callers-mcp-backup")
+    backup.write_bytes(b"older")
+    backup.chmod(0o644)
+    replace(config, OLD, NEW)
+    assert mode(backup) == 0o600
+
+
+@posix
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_keeps_its_owner(config: Path) -> None:
+    os.chown(config, 1234, 2345)
+    config.chmod(0o640)
+    replace(config, OLD, NEW)
+    status = config.stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (1234, 2345, 0o640)
+
+
+@posix
+def test_a_link_stays_and_what_it_points_at_is_replaced(tmp_path: Path) -> None:
+    dotfiles = tmp_path / "dotfiles"
+    dotfiles.mkdir()
+    (dotfiles / "claude.json").write_bytes(OLD)
+    (tmp_path / "second.json").symlink_to("dotfiles/claude.json")
+    link = tmp_path / "config.json"
+    link.symlink_to(tmp_path / "second.json")
+    backup = replace(link, OLD, NEW)
+    assert link.is_symlink()
+    assert (tmp_path / "second.json").is_symlink()
+    assert not (dotfiles / "claude.json").is_symlink()
+    assert read(dotfiles / "claude.json") == read(link) == NEW
+    assert backup == dotfiles.resolve() / "claude.json.callers-mcp-backup"
+    assert names(tmp_path) == {"dotfiles", "second.json", "config.json"}
+
+
+@posix
+def test_what_a_dangling_link_points_at_is_made(tmp_path: Path) -> None:
+    link = tmp_path / "config.json"
+    link.symlink_to("dotfiles/claude.json")
+    assert read(link) is None
+    replace(link, None, NEW)
+    assert link.is_symlink()
+    assert (tmp_path / "dotfiles" / "claude.json").read_bytes() == NEW
+
+
+@posix
+def test_deleting_through_a_link_deletes_what_it_points_at(tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_bytes(OLD)
+    link = tmp_path / "config.json"
+    link.symlink_to("real.json")
+    replace(link, OLD, None)
+    assert link.is_symlink()
+    assert names(tmp_path) == {"config.json", "real.json.callers-mcp-backup"}
+
+
+@posix
+def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
+    link = tmp_path / "config.json"
+    link.symlink_to("config.json")
+    with pytest.raises(OSError, match=r"config\.json"):
+        replace(link, None, NEW)
+    assert link.is_symlink()
+
+
+@pytest.mark.parametrize("after", [NEW, None])
+@pytest.mark.parametrize("now", [b'{"theirs": 3}', None])
+def test_what_another_wrote_meanwhile_stays(config: Path, now: bytes | None, after: bytes | None) -> None:
+    if now is None:
+        config.unlink()
+    else:
+        config.write_bytes(now)
+    with pytest.raises(ConfigChanged, match="changed meanwhile"):
+        replace(config, OLD, after)
+    assert read(config) == now
+    assert names(config.parent) == ({config.name} if now else set())
+
+
+class ReadJustBefore(bytes):
+    """What was read, by somebody who is overtaken right after the first look at the file."""
+
+    path: Path
+
+    def __ne__(self, other: object) -> bool:
+        differs = bytes.__ne__(self, other)
+        self.path.write_bytes(b'{"theirs": 3}')
+        return differs
+
+    __hash__ = bytes.__hash__
+
+
+@pytest.mark.parametrize("after", [NEW, None])
+def test_what_another_wrote_while_the_new_file_was_made_stays(config: Path, after: bytes | None) -> None:
+    before = ReadJustBefore(OLD)
+    before.path = config
+    with pytest.raises(ConfigChanged):
+        replace(config, before, after)
+    assert read(config) == b'{"theirs": 3}'
+    assert names(config.parent) == {config.name, "config.json.callers-mcp-backup"}
+
+
+def test_a_file_that_appeared_meanwhile_stays(config: Path) -> None:
+    with pytest.raises(ConfigChanged):
+        replace(config, None, NEW)
+    assert read(config) == OLD
+
+
+def test_the_file_stays_where_its_backup_cannot_be_written(config: Path) -> None:
+    (config.parent / "config.json.callers-mcp-backup").mkdir()
+    with pytest.raises(OSError, match="backup"):
+        replace(config, OLD, NEW)
+    assert read(config) == OLD
+    assert names(config.parent) == {config.name, "config.json.callers-mcp-backup"}
+
+
+def test_nothing_is_left_where_a_folder_of_the_path_is_a_file(config: Path) -> None:
+    with pytest.raises(OSError, match=r"config\.json"):
+        replace(config / "config.json", None, NEW)
+    assert names(config.parent) == {config.name}
+    assert read(config) == OLD
+
+
+@posix
+@as_user
+def test_a_folder_that_cannot_be_written_is_said_and_nothing_changed(config: Path) -> None:
+    config.parent.chmod(0o500)
+    try:
+        with pytest.raises(PermissionError):
+            replace(config, OLD, NEW)
+        assert read(config) == OLD
+        assert names(config.parent) == {config.name}
+    finally:
+        config.parent.chmod(0o700)
+
+
+@posix
+def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(config: Path) -> None:
+    # A limit on the size of files fails a write in the middle of it, as a full disk does.
+    script = (
+        "import resource, signal, sys; from pathlib import Path; from callers_mcp.hosts.files import replace;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+        "replace(Path(sys.argv[1]), Path(sys.argv[1]).read_bytes(), b'x' * 100_000)"
+    )
+    result = subprocess.run([sys.executable, "-c", script, str(config)], capture_output=True, text=True, timeout=60)
+    assert result.returncode != 0
+    assert "OSError" in result.stderr
+    assert read(config) == OLD
+    assert names(config.parent) <= {config.name, "config.json.callers-mcp-backup"}
+
+
+@posix
+def test_readers_see_the_old_or_the_new_file_and_never_a_part(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    contents = [bytes([digit]) * 300_000 for digit in b"01"]
+    path.write_bytes(contents[0])
+    seen: set[bytes | None] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            seen.add(read(path))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for round_ in range(30):
+            replace(path, contents[round_ % 2], contents[(round_ + 1) % 2])
+    finally:
+        done.set()
+        watcher.join()
+    assert seen <= set(contents)
