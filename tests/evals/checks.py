@@ -1,0 +1,80 @@
+"""Whether an answer is right: phrases, a time, and the calls that led to it; nothing of it is a matter of taste."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tests.evals.questions import ANY, Call, Expect
+
+MINUTES = 10
+"""By which a local time may be off: a model takes its time, and the answer is checked after it."""
+
+_DAY = 24 * 60
+_alike = str.maketrans("’‘“”‐‑‒–—−_", "''\"\"------ ")
+_time = re.compile(r"(?<!\d)([01]?\d|2[0-3])[:.]([0-5]\d)(?::\d\d)? ?(?:([ap])\.? ?m\b)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A call that a model made; ``arguments`` is ``None`` where they could not be read."""
+
+    tool: str
+    arguments: Mapping[str, Any] | None
+
+
+def problems(expect: Expect, answer: str, calls: Sequence[Made], now: datetime) -> list[str]:
+    """Return what is wrong, a sentence each; nothing where the answer is right."""
+    text = plain(answer)
+    found = [f"no call {_shown(call)}" for call in expect.calls if not any(_fits(call, made) for made in calls)]
+    found += [f"called {_shown(call)}" for call in expect.never_calls if any(_fits(call, made) for made in calls)]
+    if expect.max_calls is not None and len(calls) > expect.max_calls:
+        found.append(f"{len(calls)} calls, more than {expect.max_calls}")
+    for wanted in expect.answer_has:
+        phrases = [wanted] if isinstance(wanted, str) else wanted
+        if not any(has(text, phrase) for phrase in phrases):
+            found.append(f"the answer lacks {' or '.join(map(repr, phrases[:3]))}")
+    found += [f"the answer has {phrase!r}" for phrase in expect.answer_lacks if has(text, phrase)]
+    if expect.local_time and not tells_time(text, now.astimezone(ZoneInfo(expect.local_time))):
+        found.append(f"the answer lacks the time in {expect.local_time}")
+    return found
+
+
+def plain(text: str) -> str:
+    """Return ``text`` without what does not matter: case, emphasis, kinds of dashes and quotes, commas in numbers."""
+    text = unicodedata.normalize("NFKC", text).translate(_alike).casefold()
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", re.sub(r"[*`]", "", text))
+    return " ".join(text.split())
+
+
+def has(text: str, phrase: str) -> bool:
+    """Tell whether the plain ``text`` has the phrase, as whole words where it is of Latin letters and digits."""
+    phrase = plain(phrase)
+    before = r"(?<![0-9a-z])" if re.match("[0-9a-z]", phrase) else ""
+    after = r"(?![0-9a-z])" if re.search("[0-9a-z]$", phrase) else ""
+    return re.search(f"{before}{re.escape(phrase)}{after}", text) is not None
+
+
+def tells_time(text: str, local: datetime) -> bool:
+    """Tell whether a time stands in the plain ``text`` that is ``local``, about; with am and pm or without."""
+    for hour, minute, half in _time.findall(text):
+        hours = int(hour) % 12 + 12 * (half == "p") if half else int(hour)
+        apart = (hours * 60 + int(minute) - local.hour * 60 - local.minute) % _DAY
+        if min(apart, _DAY - apart) <= MINUTES:
+            return True
+    return False
+
+
+def _fits(wanted: Call, made: Made) -> bool:
+    given = made.arguments or {}
+    return made.tool == wanted.tool and all(
+        given.get(name) not in (None, "") and (value == ANY or plain(str(given[name])) == plain(str(value)))
+        for name, value in wanted.arguments.items()
+    )
+
+
+def _shown(call: Call) -> str:
+    return f"{call.tool}({', '.join(f'{name}={value}' for name, value in call.arguments.items())})"

@@ -1,0 +1,228 @@
+"""Who is asked: a model at an OpenAI-compatible endpoint, or one that follows the questions' scripts."""
+
+import datetime as dt
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import httpx2
+import stamina
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from callers_mcp.untrusted import quote
+from tests.evals.questions import Question, Way
+
+ATTEMPTS = 4
+_LONGEST_WAIT = 60.0  # seconds, whatever an endpoint asks for
+_TIMEOUT = httpx2.Timeout(10, read=300)  # a model that thinks says nothing for minutes
+
+Message = dict[str, Any]
+
+
+class Usage(NamedTuple):
+    """Tokens."""
+
+    prompt: int
+    completion: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model says: its message as it goes back into the conversation, and the tokens where it tells them."""
+
+    message: Message
+    usage: Usage | None
+
+    @property
+    def text(self) -> str:
+        """The answer, where there is one."""
+        content = self.message.get("content") or ""
+        return content if isinstance(content, str) else "".join(str(part.get("text", "")) for part in content)
+
+
+class Model(Protocol):
+    """Answers a conversation, with text or with calls of tools."""
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+
+    async def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Reply:
+        """Go on with the conversation."""
+
+
+class EndpointError(Exception):
+    """The endpoint gave no usable answer; the message is one line, without the key."""
+
+
+class _Overloaded(EndpointError):
+    """It may answer later."""
+
+    def __init__(self, message: str, seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class _Function(BaseModel):
+    name: str
+    arguments: str = "{}"
+
+
+class ToolCall(BaseModel):
+    """A call that a model wants; what else stands in it goes back as it came, as some endpoints need."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    function: _Function
+
+
+class _Answer(BaseModel):
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class _Choice(BaseModel):
+    message: _Answer
+
+
+class _Completion(BaseModel):
+    choices: list[_Choice] = Field(min_length=1)
+    usage: Any = None
+
+
+class Endpoint:
+    """A model behind ``POST {base_url}/chat/completions``.
+
+    Args:
+        name: What the endpoint calls the model.
+        base_url: Such as ``https://api.openai.com/v1``.
+        key: Goes out as the bearer token; without it none does, as for a model on this machine.
+        http: Makes the requests.
+    """
+
+    def __init__(self, name: str, base_url: str, key: str | None, http: httpx2.AsyncClient) -> None:
+        self.name, self._http, self._key = name, http, key
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+
+    async def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Reply:
+        """Ask the endpoint; where it is overloaded, a few times.
+
+        Raises:
+            EndpointError: It gave no usable answer.
+        """
+        body = {"model": self.name, "messages": messages, "tools": tools}
+        retries = stamina.retry_context(_wait, ATTEMPTS, timeout=None, wait_initial=1.0, wait_max=_LONGEST_WAIT)
+        async for attempt in retries:
+            with attempt:
+                return await self._ask(body)
+        raise AssertionError("stamina raises the last error")
+
+    async def _ask(self, body: Mapping[str, Any]) -> Reply:
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        try:
+            answer = await self._http.post(self._url, json=body, headers=headers, timeout=_TIMEOUT)
+        except httpx2.RequestError as error:
+            raise _Overloaded(f"the endpoint can't be reached: {type(error).__name__}") from None
+        status = answer.status_code
+        if status == 429 or status >= 500:
+            seconds = re.fullmatch(r"\d{1,9}", answer.headers.get("Retry-After", ""))
+            raise _Overloaded(
+                f"the endpoint answered {status}{self._said(answer)}", float(seconds[0]) if seconds else None
+            )
+        if status != 200:
+            raise EndpointError(f"the endpoint answered {status}{self._said(answer)}")
+        try:
+            completion = _Completion.model_validate_json(answer.content)
+        except ValidationError:
+            raise EndpointError("what the endpoint answered is no chat completion") from None
+        message = {"role": "assistant", "content": None, **completion.choices[0].message.model_dump(exclude_none=True)}
+        return Reply(message, _usage(completion.usage))
+
+    def _said(self, answer: httpx2.Response) -> str:
+        try:
+            said = answer.json()["error"]["message"]
+        except (ValueError, KeyError, TypeError):
+            return ""
+        masked = str(said).replace(self._key, "***") if self._key else str(said)
+        return f": {quote(masked, 200)}"
+
+
+def _wait(error: Exception) -> bool | dt.timedelta:
+    if isinstance(error, _Overloaded) and error.seconds is not None:
+        return dt.timedelta(seconds=min(error.seconds, _LONGEST_WAIT))
+    return isinstance(error, _Overloaded)
+
+
+def _usage(reported: object) -> Usage | None:
+    match reported:
+        case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
+            return Usage(prompt, completion)
+    return None
+
+
+class Scripted:
+    """The model that follows the scripts: ``right`` reads what the tools return, ``wrong`` invents or obeys."""
+
+    def __init__(self, way: Way, questions: Sequence[Question]) -> None:
+        self.name = f"scripted: {way}"
+        self._way = way
+        self._questions = {question.ask: question for question in questions}
+
+    async def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Reply:
+        """Make the script's next call, or give its answer."""
+        return Reply(self.message(messages), None)
+
+    def message(self, messages: Sequence[Message]) -> Message:
+        """Return what comes next, which depends on the conversation alone."""
+        asked = next(message["content"] for message in messages if message["role"] == "user")
+        script = self._questions[asked].script(self._way)
+        calls = script.calls or []
+        results = [_read(message["content"]) for message in messages if message["role"] == "tool"]
+        if len(results) < len(calls):
+            call = calls[len(results)]
+            arguments = {name: _fill(value, results) for name, value in call.arguments.items()}
+            function = {"name": call.tool, "arguments": json.dumps(arguments)}
+            call_id = f"call_{len(results)}"
+            tool_calls = [{"id": call_id, "type": "function", "function": function}]
+            return {"role": "assistant", "content": None, "tool_calls": tool_calls}
+        for path, value in script.where.items():
+            results = [result for result in results if _holds(_at(result, path), value)]
+        return {"role": "assistant", "content": _fill(script.answer, results)}
+
+
+def _read(content: str) -> Any:
+    """Return a result's structured content, or the text of one that has none."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content
+
+
+def _fill(template: Any, results: Sequence[Any]) -> Any:
+    if not isinstance(template, str):
+        return template
+    return re.sub(r"\{([*\d]+(?:/[^{}]*)?)\}", lambda found: _in_words(_at(results, found[1])), template)
+
+
+def _at(value: Any, path: str) -> Any:
+    """Return what stands at ``path``, such as ``summary/status``; ``*`` is every element, ``-1`` the last one."""
+    step, _, rest = path.partition("/")
+    if not step:
+        return value
+    if step == "*":
+        return [_at(element, rest) for element in value]
+    try:
+        return _at(value[int(step)] if isinstance(value, list) else value[step], rest)
+    except (LookupError, TypeError):  # another result than the script is made for
+        return "nothing"
+
+
+def _holds(found: Any, wanted: str | bool) -> bool:
+    return wanted in found if isinstance(found, list) else bool(found == wanted)
+
+
+def _in_words(value: Any) -> str:
+    return ", ".join(map(_in_words, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,106 @@
+"""A question from its asking to its verdict: the model's calls go to the real server, until it answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_core import from_json
+
+from tests.evals.checks import Made, problems
+from tests.evals.models import Message, Model, ToolCall, Usage
+from tests.evals.questions import Question
+from tests.evals.servers import Server, Servers
+
+TURNS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a question; ``usage`` is ``None`` where the endpoint did not tell it for each turn."""
+
+    question: Question
+    answer: str
+    calls: Sequence[Made]
+    usage: Usage | None
+    problems: Sequence[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the answer is right."""
+        return not self.problems
+
+
+async def evaluate(
+    questions: Sequence[Question],
+    model: Model,
+    servers: Servers,
+    *,
+    turns: int = TURNS,
+    structured: bool = False,
+    on_outcome: Callable[[Outcome], None] = lambda _: None,
+) -> list[Outcome]:
+    """Ask the questions, one after the other.
+
+    Args:
+        questions: What to ask.
+        model: Whom to ask.
+        servers: Where the tools are.
+        turns: How often the model may speak for one question.
+        structured: Whether the model is shown the structured content of results, or their text.
+        on_outcome: Is told how it goes.
+
+    Raises:
+        EndpointError: The model gave no usable answer.
+    """
+    outcomes = []
+    for question in questions:
+        outcome = await _ask(question, model, await servers.get(question.api), turns, structured=structured)
+        on_outcome(outcome)
+        outcomes.append(outcome)
+    return outcomes
+
+
+async def _ask(question: Question, model: Model, server: Server, turns: int, *, structured: bool) -> Outcome:
+    messages: list[Message] = [
+        {"role": "system", "content": server.instructions},
+        {"role": "user", "content": question.ask},
+    ]
+    calls: list[Made] = []
+    usages: list[Usage | None] = []
+    for _ in range(turns):
+        reply = await model.reply(messages, server.tools)
+        usages.append(reply.usage)
+        messages.append(reply.message)
+        wanted = [ToolCall.model_validate(each) for each in reply.message.get("tool_calls") or []]
+        if not wanted:
+            found = problems(question.expect, reply.text, calls, datetime.now(UTC))
+            return Outcome(question, reply.text, calls, total(usages), found)
+        for call in wanted:
+            content = await _result(call, server, calls, structured=structured)
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
+    return Outcome(question, "", calls, total(usages), [f"no answer within {turns} turns"])
+
+
+async def _result(call: ToolCall, server: Server, calls: list[Made], *, structured: bool) -> str:
+    arguments = _arguments(call.function.arguments)
+    calls.append(Made(call.function.name, arguments))
+    if arguments is None:
+        return "Error: the arguments are not a JSON object."
+    return await server.call(call.function.name, arguments, structured=structured)
+
+
+def _arguments(text: str) -> dict[str, Any] | None:
+    try:
+        arguments = from_json(text or "{}", allow_inf_nan=False)  # unlike json, without lone surrogates too
+    except ValueError:
+        return None
+    return arguments if isinstance(arguments, dict) else None
+
+
+def total(usages: Sequence[Usage | None]) -> Usage | None:
+    """Add up, where all are known."""
+    known = [usage for usage in usages if usage]
+    if len(known) < len(usages):
+        return None
+    return Usage(sum(usage.prompt for usage in known), sum(usage.completion for usage in known))
