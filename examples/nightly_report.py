@@ -1,0 +1,79 @@
+"""For cron: look many campaigns up, and print as Markdown what changed since the last time and what needs attention.
+
+    CALLERS_API_KEY_FILE=... python examples/nightly_report.py saved.json < ids.txt | mail -s Campaigns ops@example.com
+
+(or --sandbox). A line of ids.txt is a campaign's id, and its sub-organization's id where it has one. A look-up that
+fails is told, its saved answer stays, the exit code is 1. For a real model: give it what this prints, and the server.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp import Client, StdioServerParameters, stdio_client
+
+from callers_mcp.untrusted import shorten
+
+SANDBOX = [f"665f1c2ab1e4a9d0c7f3b80{number}" for number in range(1, 6)]
+
+
+async def look_up(lines: list[str], sandbox: bool) -> dict[str, Any]:
+    """Return the answer for each line; of one that fails, why."""
+    env = {"CALLERS_REDACT_URLS": "on", "CALLERS_LOG_LEVEL": "ERROR"} | os.environ  # webhooks may hold secrets
+    answers: dict[str, Any] = {line: {} for line in lines}
+    limiter = anyio.CapacityLimiter(8)  # kind to the API's rate limit
+
+    async def one(line: str) -> None:
+        campaign = dict(zip(("campaign_id", "sub_organization_id"), line.split(), strict=False))
+        async with limiter:
+            result = await client.call_tool("get_campaign", campaign)
+        why = {"failed": " ".join(block.text for block in result.content if block.type == "text")}
+        answers[line] = why if result.is_error else result.structured_content or why
+
+    server = StdioServerParameters(
+        command=sys.executable, args=["-m", "callers_mcp", *["--sandbox"] * sandbox], env=env
+    )
+    async with Client(stdio_client(server)) as client, anyio.create_task_group() as tasks:
+        for line in answers:
+            tasks.start_soon(one, line)
+    return answers
+
+
+def code(value: Any) -> str:
+    """Return what strangers wrote as a code span, which it can't leave."""
+    text = " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).split())
+    return f"`{shorten(text, 80).replace('`', chr(39)) or ' '}`"
+
+
+def report(answers: dict[str, Any], saved: dict[str, Any]) -> str:
+    """Return the report as Markdown."""
+    changed, attention = list[str](), list[str]()
+    failed = [f"- {code(line)}: {answer['failed']}" for line, answer in answers.items() if "failed" in answer]
+    for line in [line for line in answers if "failed" not in answers[line]]:
+        summary, new = answers[line]["summary"], answers[line]["raw"]
+        title = f"- {code(summary['name'] or line)}, {summary['status']}:"
+        attention += [f"{title} {each}" for each in summary["attention"]]
+        changed += [] if line in saved else [f"{title} new in this report"]
+        old = saved[line]["raw"] if line in saved else new
+        fields = [field for field in {**new, **old} if old.get(field) != new.get(field)]
+        changed += [f"{title} {code(each)} was {code(old.get(each))}, is {code(new.get(each))}" for each in fields]
+    parts = {"Changed": changed, "Needs attention": attention, "Not looked up": failed}
+    return "\n\n".join("\n".join([f"## {part}\n", *(lines or ["Nothing."])]) for part, lines in parts.items())
+
+
+parser = argparse.ArgumentParser(description="Report on many campaigns; the top of this file says how.")
+parser.add_argument("saved", type=Path, help="the file with the last answers; it is made where it is missing")
+parser.add_argument("--sandbox", action="store_true", help="use the sample campaigns")
+options = parser.parse_args()
+ids = SANDBOX if options.sandbox else [line for line in sys.stdin.read().splitlines() if line.strip()]
+before = json.loads(options.saved.read_text()) if options.saved.exists() else {}
+print(report(today := anyio.run(look_up, ids, options.sandbox), before))
+new_file = options.saved.with_suffix(".new")
+new_file.touch(mode=0o600)
+new_file.write_text(json.dumps(before | {line: each for line, each in today.items() if "failed" not in each}))
+new_file.replace(options.saved)
+sys.exit(any("failed" in answer for answer in today.values()))
