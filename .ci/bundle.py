@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Make the bundle for Claude Desktop, and write its version, address and hash into server.json.
+
+The bundle's bytes depend on the project's files alone: neither on the time, the place, the umask, nor on git. The
+manifest follows https://github.com/modelcontextprotocol/mcpb/blob/main/MANIFEST.md, version 0.4.
+"""
+
+import hashlib
+import io
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # this checkout's code, wherever another one may be installed
+
+import callers_mcp  # noqa: E402
+from callers_mcp.prompts import PROMPTS  # noqa: E402
+from callers_mcp.settings import Settings, variable  # noqa: E402
+from callers_mcp.tools import load_tools  # noqa: E402
+
+NAME = "callers-mcp.mcpb"
+HOME = "https://github.com/callers-mcp/callers-mcp"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+ENTRY_POINT = "server.py"
+"""Beside the package, not in it: Python puts the folder of what it runs before all others."""
+
+START = '''"""Where the host starts the server."""
+
+from callers_mcp.cli import main
+
+if __name__ == "__main__":
+    main()
+'''
+
+USER_CONFIG = {
+    "api_key": ("API key", None),
+    "organization_id": (
+        "Organization id",
+        "The main organization's id. With it, campaigns can be found by name; leave it blank to look them up by id.",
+    ),
+    "sub_organization_id": ("Sub-organization", None),
+    "base_url": ("Address of the API", None),
+}
+"""The settings that the host asks for: their titles, and what to say of them where it isn't what ``Settings`` says."""
+
+
+def manifest() -> dict[str, Any]:
+    """Return what the host reads of the bundle."""
+    return {
+        "manifest_version": "0.4",
+        "name": PROJECT["name"],
+        "display_name": "Callers campaigns",
+        "version": callers_mcp.__version__,
+        "description": "Look up calling campaigns at Callers (callers.ai): a summary and the raw JSON.",
+        "long_description": (
+            "Ask about a calling campaign at [Callers](https://callers.ai): whether it is running, what needs "
+            "attention, when and from which numbers it calls. It only reads: nothing can be changed through it.\n\n"
+            "It needs your organization's API key. Campaigns can be found by name once the organization's id or a "
+            "sub-organization is set."
+        ),
+        "author": {"name": "The callers-mcp authors", "url": HOME},
+        "repository": {"type": "git", "url": HOME},
+        "homepage": HOME,
+        "documentation": f"{HOME}#readme",
+        "support": f"{HOME}/issues",
+        "icon": "icon.png",
+        "server": {
+            "type": "uv",
+            "entry_point": ENTRY_POINT,
+            "mcp_config": {
+                "command": "uv",
+                "args": ["run", "--directory", "${__dirname}", ENTRY_POINT],
+                "env": {variable(field): f"${{user_config.{field}}}" for field in USER_CONFIG},
+            },
+        },
+        "tools": [{"name": tool.name, "description": tool.description} for tool in load_tools(lists=True)],
+        "tools_generated": False,
+        "prompts": [
+            {
+                "name": prompt.name,
+                "description": prompt.description,
+                "arguments": [argument.name for argument in prompt.arguments or []],
+                # The server writes the whole text, with the campaign's data; this is what it is asked for.
+                "text": "\n".join(
+                    [
+                        str(prompt.description),
+                        *(f"{of.title}: ${{arguments.{of.name}}}" for of in prompt.arguments or []),
+                    ]
+                ),
+            }
+            for prompt in PROMPTS
+        ],
+        "prompts_generated": False,
+        "keywords": PROJECT["keywords"],
+        "license": PROJECT["license"],
+        "compatibility": {
+            "platforms": ["darwin", "win32", "linux"],
+            "runtimes": {"python": PROJECT["requires-python"]},
+        },
+        "user_config": {
+            field: _asked(field, title, description) for field, (title, description) in USER_CONFIG.items()
+        },
+    }
+
+
+def _asked(field: str, title: str, description: str | None) -> dict[str, Any]:
+    info = Settings.model_fields[field]
+    said = str(info.description)
+    asked = {"type": "string", "title": title, "description": description or f"{said[0].upper()}{said[1:]}."}
+    if field == "api_key":
+        return asked | {"sensitive": True, "required": True}
+    # With a default, even a blank one, the host leaves no placeholder where nothing was filled in.
+    return asked | {"required": False, "default": info.default or ""}
+
+
+def requirements() -> str:
+    """Return the bundle's ``pyproject.toml``: the project's requirements, at the versions of its lock file.
+
+    The lock holds what the tests need too; a constraint on a package that nothing requires does nothing.
+    """
+    locked = re.findall(r"^[\w.-]+==[^\\\n]*[^\\\s]", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE)
+    return f"""\
+[project]
+name = {json.dumps(PROJECT["name"])}
+version = {json.dumps(callers_mcp.__version__)}
+requires-python = {json.dumps(PROJECT["requires-python"])}
+dependencies = {json.dumps(PROJECT["dependencies"], indent=4)}
+
+[tool.uv]
+package = false  # there is nothing to build
+# The versions that the tests ran with, of whatever is installed.
+constraint-dependencies = {json.dumps(locked, indent=4)}
+"""
+
+
+def contents() -> dict[str, bytes]:
+    """Return the bundle's files by name."""
+    files = {name: (ROOT / name).read_bytes() for name in ("LICENSE", *_sources())}
+    made = {
+        "manifest.json": json.dumps(manifest(), ensure_ascii=False, indent=2) + "\n",
+        "pyproject.toml": requirements(),
+        ENTRY_POINT: START,
+    }
+    icon = {"icon.png": (ROOT / "docs/icon.png").read_bytes()}
+    return files | icon | {name: text.encode() for name, text in made.items()}
+
+
+def _sources() -> list[str]:
+    """Return the package's files: those that git tracks, so that no one's leftovers are published."""
+    package = callers_mcp.__name__
+    try:
+        command = ["git", "ls-files", "-z", package]
+        listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)  # noqa: S603
+        tracked = [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+    except (OSError, subprocess.CalledProcessError):
+        tracked = []  # no git, or no checkout of it: then it is an unpacked release, which has nothing else
+    return tracked or [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    ]
+
+
+def bundle() -> bytes:
+    """Return the bundle: a zip of its files, the same bytes wherever it is made."""
+    archive = io.BytesIO()
+    # Stored, not compressed: what deflate gives depends on the version of zlib.
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as zipped:
+        for name, data in sorted(contents().items()):
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16  # a file of Unix, rw-r--r--
+            zipped.writestr(entry, data)
+    return archive.getvalue()
+
+
+def registry_entry(sha256: str) -> str:
+    """Return ``server.json`` as it must be: with this version, and the address and hash of its bundle.
+
+    Args:
+        sha256: The bundle's hash, in hexadecimal.
+    """
+    version = callers_mcp.__version__
+    entry = json.loads((ROOT / "server.json").read_text("utf-8"))
+    entry["version"] = version
+    entry["icons"][0]["src"] = f"https://raw.githubusercontent.com/callers-mcp/callers-mcp/v{version}/docs/icon.png"
+    packages = {package["registryType"]: package for package in entry["packages"]}
+    packages["pypi"]["version"] = version
+    packages["mcpb"] |= {"identifier": f"{HOME}/releases/download/v{version}/{NAME}", "fileSha256": sha256}
+    return json.dumps(entry, ensure_ascii=False, indent=2) + "\n"
+
+
+def main(folder: Path = ROOT / "dist") -> None:
+    """Write the bundle into ``folder``, and ``server.json``."""
+    data = bundle()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / NAME).write_bytes(data)
+    (ROOT / "server.json").write_text(registry_entry(hashlib.sha256(data).hexdigest()), "utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))
