@@ -17,6 +17,7 @@ from tests.conftest import inherited
 from tests.fault_server import Behaviour, FaultServer
 from tests.pipe import CAMPAIGN_ID, PATIENCE, Pipe
 
+pytestmark = pytest.mark.measured
 WITH_PROBLEMS = "665f1c2ab1e4a9d0c7f3b805"
 IN_SUB_ORGANIZATION = "665f1c2ab1e4a9d0c7f3b806"
 COMMANDS = ["check", "config", "demo", "get", "http", "install", "sandbox", "token", "uninstall"]
@@ -64,14 +65,12 @@ def _timeless(text: str) -> str:
     return re.sub(r"\d{4}-\d\d-\d\dT\S+", "TIME", text)
 
 
-@pytest.mark.measured
 def test_get_json_is_the_structured_content(sandbox_environment: dict[str, str]) -> None:
     code, out, _ = run("get", CAMPAIGN_ID, "--json", environment=sandbox_environment)
     assert code == 0
     assert json.loads(out)["summary"]["id"] == json.loads(out)["raw"]["id"] == CAMPAIGN_ID
 
 
-@pytest.mark.measured
 def test_get_raw_is_the_raw_json_alone(sandbox_environment: dict[str, str]) -> None:
     code, out, _ = run("get", WITH_PROBLEMS, "--raw", environment=sandbox_environment)
     assert code == 0
@@ -146,7 +145,6 @@ def test_check_says_line_by_line_what_it_found(
 KNOWN = fault.answer(campaign())
 
 
-@pytest.mark.measured
 @pytest.mark.parametrize(
     ("second", "code", "says"),
     [
@@ -178,14 +176,12 @@ def test_check_asks_under_a_made_up_sub_organization_and_warns_where_that_is_ans
     ("arguments", "environment"),
     [([], {"CALLERS_BASE_URL": "http://example.com"}), (["--campaign-id", "nonsense"], {})],
 )
-@pytest.mark.measured
 def test_check_ends_with_2_where_settings_or_usage_are_wrong(arguments: list[str], environment: dict[str, str]) -> None:
     code, out, errors = run("check", *arguments, environment=environment)
     assert (code, out) == (2, "")
     assert "Traceback" not in errors
 
 
-@pytest.mark.measured
 def test_check_shows_no_key_and_sends_none_without_a_campaign(sandbox_environment: dict[str, str]) -> None:
     _, out, errors = run("check", environment=sandbox_environment | {"CALLERS_API_KEY": "planted-key-123"})
     assert "planted-key-123" not in out + errors
@@ -201,7 +197,6 @@ def test_get_prints_any_script_wherever_its_output_goes(sandbox_environment: dic
     assert "Traceback" not in errors
 
 
-@pytest.mark.measured
 def test_get_says_which_settings_it_ignores(sandbox_environment: dict[str, str]) -> None:
     environment = sandbox_environment | {"CALLERS_TIMEOUTT": "1", "CALLERS_MAX_ATTEMPTS": "${x}"}
     code, _, errors = run("get", CAMPAIGN_ID, environment=environment)
@@ -224,7 +219,6 @@ main()
     assert "within 0.2 seconds" in errors
 
 
-@pytest.mark.measured
 def test_the_sandbox_command_serves_what_it_says_and_ends_quietly() -> None:
     with Pipe("sandbox") as pipe:
         lines = [pipe.stdout.readline().decode().strip() for _ in range(4)]
@@ -249,7 +243,6 @@ def test_sandbox_goes_with_the_server_alone() -> None:
     assert "--sandbox" in errors
 
 
-@pytest.mark.measured
 def test_a_wrong_setting_ends_the_server_with_one_line() -> None:
     code, out, errors = run(environment={"CALLERS_BASE_URL": "ftp://example.com"})
     assert (code, out) == (2, "")
@@ -257,7 +250,6 @@ def test_a_wrong_setting_ends_the_server_with_one_line() -> None:
     assert "CALLERS_BASE_URL" in errors
 
 
-@pytest.mark.measured
 def test_the_demo_shows_every_kind_of_campaign_and_ends_with_a_step_that_works(tmp_path: Path) -> None:
     code, out, errors = run("demo")
     assert (code, errors) == (0, "")
@@ -299,7 +291,6 @@ def test_get_does_without_a_stream_that_the_shell_closed(
     assert (done.returncode, done.stderr) == (code, "")
 
 
-@pytest.mark.measured
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_said_in_a_line(sandbox_environment: dict[str, str]) -> None:
     command = f'"{sys.executable}" -m callers_mcp get {CAMPAIGN_ID} >/dev/full'
@@ -307,7 +298,6 @@ def test_a_full_disk_is_said_in_a_line(sandbox_environment: dict[str, str]) -> N
     assert (done.returncode, done.stderr) == (1, "callers-mcp: No space left on device\n")
 
 
-@pytest.mark.measured
 def test_check_shows_the_key_nowhere() -> None:
     environment = {
         "CALLERS_API_KEY": "SeCretKey42",

@@ -14,6 +14,7 @@ from callers_mcp.hosts.table import HOSTS
 from tests.installations import Home
 
 URL = "https://callers.example.com/mcp"
+pytestmark = pytest.mark.measured
 FILES = [name for name, host in HOSTS.items() if not host.command]
 
 

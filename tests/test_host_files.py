@@ -4,17 +4,19 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from callers_mcp.hosts.files import MAX_BYTES, ConfigChanged, read, replace
 
+NOBODY = 65534
 OLD, NEW = b'{"old": 1}', b'{"new": 2}'
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes, pipes and links as POSIX has them")
-as_user = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write into any folder")
 
 
 def mode(path: Path) -> int:
@@ -30,6 +32,21 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "config.json"
     path.write_bytes(OLD)
     return path
+
+
+@pytest.fixture
+def as_user() -> Iterator[Path]:
+    """A folder of a user's, as whom the test runs: root, as which tests may be started, may write into any."""
+    with tempfile.TemporaryDirectory() as name:
+        root = os.geteuid() == 0
+        if root:
+            os.chown(name, NOBODY, -1)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            if root:
+                os.seteuid(0)
 
 
 def test_a_file_is_read_as_it_is_and_an_absent_one_is_none(config: Path) -> None:
@@ -245,16 +262,14 @@ def test_nothing_is_left_where_a_folder_of_the_path_is_a_file(config: Path) -> N
 
 
 @posix
-@as_user
-def test_a_folder_that_cannot_be_written_is_said_and_nothing_changed(config: Path) -> None:
-    config.parent.chmod(0o500)
-    try:
-        with pytest.raises(PermissionError):
-            replace(config, OLD, NEW)
-        assert read(config) == OLD
-        assert names(config.parent) == {config.name}
-    finally:
-        config.parent.chmod(0o700)
+def test_a_folder_that_cannot_be_written_is_said_and_nothing_changed(as_user: Path) -> None:
+    config = as_user / "config.json"
+    config.write_bytes(OLD)
+    as_user.chmod(0o500)
+    with pytest.raises(PermissionError):
+        replace(config, OLD, NEW)
+    assert read(config) == OLD
+    assert names(as_user) == {config.name}
 
 
 @posix

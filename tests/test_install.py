@@ -21,7 +21,10 @@ from tests.test_terminal import Terminal
 
 FILES = [name for name, host in HOSTS.items() if not host.command]
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the paths and modes are POSIX's here")
+pytestmark = [
+    pytest.mark.measured,
+    pytest.mark.skipif(sys.platform == "win32", reason="the paths and modes are POSIX's here"),
+]
 
 
 @pytest.fixture(params=FILES)

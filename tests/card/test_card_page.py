@@ -17,6 +17,7 @@ from tests.card.browser import Browser, Watched, axe_finds, expect, overflow
 from tests.card.test_card_hostile import PLANTED
 from tests.pipe import PATIENCE, Pipe
 
+pytestmark = pytest.mark.measured
 RUNNING, *_, WITH_PROBLEMS, _INSIDE = SAMPLES
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX's")
 
