@@ -19,10 +19,7 @@ import anyio
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp_types import TextContent
 
-SANDBOX_IDS = [f"665f1c2ab1e4a9d0c7f3b80{number}" for number in range(1, 6)] + [
-    "665f1c2ab1e4a9d0c7f3b806 65aa00112233445566778855"
-]
-AT_ONCE = 8  # kind to the API's rate limit
+SANDBOX = [f"665f1c2ab1e4a9d0c7f3b80{number}" for number in (1, 2, 3, 4, 5, "6 65aa00112233445566778855")]
 
 Row = tuple[str, str, list[str], list[str]]  # campaign, status, attention, worth checking
 
@@ -44,7 +41,7 @@ async def run(lines: list[str], sandbox: bool) -> list[Row]:
     arguments = ["-m", "callers_mcp", *(["--sandbox"] if sandbox else [])]
     server = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
     rows: dict[int, Row] = {}
-    limiter = anyio.CapacityLimiter(AT_ONCE)
+    limiter = anyio.CapacityLimiter(8)  # kind to the API's rate limit
 
     async def one(client: Client, number: int) -> None:
         async with limiter:
@@ -60,30 +57,23 @@ def table(rows: Iterable[Row]) -> str:
     """Return the rows as aligned text, with a line for each thing to look at."""
     lines = []
     for campaign, status, attention, worth_checking in rows:
-        lines.append(f"{status:<17} {len(attention)} attention, {len(worth_checking)} to check   {campaign}")
+        lines += [f"{status:<17} {len(attention)} attention, {len(worth_checking)} to check   {campaign}"]
         lines += [f"{'':<17} ! {sentence}" for sentence in attention]
         lines += [f"{'':<17} ? {sentence}" for sentence in worth_checking]
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Read the command line, run, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ids", nargs="*", help="campaign ids")
-    parser.add_argument("--file", type=Path, help="a file with a campaign id a line")
-    parser.add_argument("--sandbox", action="store_true", help="use the sample campaigns")
-    options = parser.parse_args()
-    try:
-        lines = options.ids + (options.file.read_text().splitlines() if options.file else [])
-    except OSError as error:
-        parser.error(f"{options.file}: {error.strerror}")
-    lines = [line for line in lines if line.strip()] or (SANDBOX_IDS if options.sandbox else [])
-    if not lines:
-        parser.error("give campaign ids, --file or --sandbox")
-    rows = anyio.run(run, lines, options.sandbox)
-    print(table(rows))
-    return 1 if any(attention for _, _, attention, _ in rows) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("ids", nargs="*", help="campaign ids")
+parser.add_argument("--file", type=Path, help="a file with a campaign id a line")
+parser.add_argument("--sandbox", action="store_true", help="use the sample campaigns")
+options = parser.parse_args()
+try:
+    lines = options.ids + (options.file.read_text().splitlines() if options.file else [])
+except OSError as error:
+    parser.error(f"{options.file}: {error.strerror}")
+ids = [line for line in lines if line.strip()] or (SANDBOX if options.sandbox else [])
+if not ids:
+    parser.error("give campaign ids, --file or --sandbox")
+print(table(rows := anyio.run(run, ids, options.sandbox)))
+sys.exit(any(attention for _, _, attention, _ in rows))

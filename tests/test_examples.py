@@ -78,7 +78,7 @@ def test_every_example_is_run() -> None:
         "agent_workflow.py",
         "claude_desktop_config.json",
         "hosted_look_up.py",
-        "hosting",  # test_hosting_examples.py, test_container.py, test_kubernetes.py
+        "hosting",  # test_hosting_examples.py, test_container_examples.py
         "nightly_report.py",  # these are in test_agent_examples.py
         "plain_client.py",
         "pydantic_ai_http.py",
