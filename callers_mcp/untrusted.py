@@ -7,7 +7,8 @@ out of the summary and made visible in the raw JSON:
 characters                                                  in the summary      in the raw JSON's text
 ==========================================================  ==================  =======================
 controls: C0, DEL, C1, U+2028, U+2029                       a space             a ``\u`` escape
-invisible or direction-changing: Cf, U+E0100 to U+E01EF     dropped             a ``\u`` escape
+invisible or direction-changing: Cf, U+E0080 to U+E0FFF,    dropped             a ``\u`` escape
+the selectors U+FE00 to U+FE0D
 Unicode tags, U+E0000 to U+E007F                            dropped             U+FFFD, in the value too
 tags in the flags of England, Scotland and Wales            dropped             stay
 the joiners U+200C, U+200D; U+FE0E and U+FE0F               stay                stay
@@ -19,11 +20,12 @@ Sources: the Unicode category ``Cf``; https://www.unicode.org/reports/tr51/ for 
 import re
 
 _CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
-# The category Cf of Unicode 17 without the two joiners, with the unassigned U+2065 between its neighbours.
+# The category Cf of Unicode 17 without the two joiners, with the unassigned U+2065 between its neighbours; selectors of
+# variants, a row of which can spell what people don't see, and the plane of tags that is kept for more of such.
 _INVISIBLE = (
     "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0100-\U000e01ef"
+    "\ufe00-\ufe0d\U000e0080-\U000e0fff"
 )
 _TAGS = "\U000e0000-\U000e007f"
 

@@ -78,6 +78,8 @@ ANSWERS: dict[str, Row] = {
     "an error under 201": Row(fault.error(201, "no access"), "rejected", ('"no access"',), 201),
     "429": Row(fault.error(429), "rate_limited", ("429", "later"), 429, True),
     "429 for seconds": Row(_later(429, "120"), "rate_limited", ("120 seconds",), 429, True, 120),
+    "429 for a second": Row(_later(429, "1"), "rate_limited", ("in 1 second[.]",), 429, True, 1),
+    "429 for ages": Row(_later(429, "Fri, 31 Dec 9999 23:59:59 GMT"), "rate_limited", ("did not say when",), 429, True),
     "429 for nonsense": Row(_later(429, "soon"), "rate_limited", ("later",), 429, True),
     "429 until a date beyond reason": Row(
         _later(429, "Wed, 21 Oct 99999999999999999999 07:28:00 GMT"), "rate_limited", ("later",), 429, True

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import callers_mcp
-from callers_mcp.sandbox import ORGANIZATION_ID, SUB_ORGANIZATION_ID, Sandbox, sample_ids
+from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, SUB_ORGANIZATION_ID, Sandbox, sample_ids
 from tests import fault_server as fault
 from tests.campaigns import ID, campaign
 from tests.conftest import inherited
@@ -129,6 +129,7 @@ def test_get_says_on_stderr_what_failed(
         ([], {"CALLERS_SUB_ORGANIZATIONS": "a", "CALLERS_ORGANIZATION_ID": "b"}, 0, "Looks into: a\n"),
         ([], {"CALLERS_ORGANIZATION_ID": "65aa"}, 0, "CALLERS_ORGANIZATION_ID: 65aa\n"),
         ([], {"CALLERS_SUB_ORGANIZATION_ID": "${x}"}, 1, "CALLERS_SUB_ORGANIZATION_ID"),
+        ([], {"CALLERS_ORGANIZATION_ID": f"x{API_KEY}"}, 1, "CALLERS_ORGANIZATION_ID holds the API key, not an id"),
         ([], {"CALLERS_MAX_ATTEMPTS": "2", "CALLERS_SUB_ORGANIZATIONS": "main,b"}, 0, "CALLERS_MAX_ATTEMPTS: 2"),
     ],
 )

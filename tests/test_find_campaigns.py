@@ -271,7 +271,7 @@ async def test_values_are_taken_as_models_write_them(api: Api, loose: Json, stri
         assert await find(client, **loose) == await find(client, **strict)
 
 
-WRONG_LIMITS: list[Any] = [0, 51, -1, 10.5, "ten", "0", [5], {}, 10**30]
+WRONG_LIMITS: list[Any] = [0, 51, -1, 10.5, "ten", "0", [5], {}, 10**30, True]
 
 
 @pytest.mark.parametrize(
@@ -310,6 +310,18 @@ async def test_a_query_of_two_hundred_characters_is_taken(api: Api) -> None:
         assert (await find(client, query="x " * 99 + "xx", group="y" * 200))["total"] == len(FEW)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["A" * 150, "é" * 200, " ".join("abcdefghij"[at] * 15 for at in range(10)), "Spring renewals, North " * 8],
+    ids=["one word", "one word with accents", "words", "what others have too"],
+)
+async def test_a_long_name_is_found_by_itself(api: Api, name: str) -> None:
+    serve(api, [*FEW, campaign(id=number(9), name=name, campaignGroupId=None, campaignGroupName=name[::-1])])
+    async with connected(api) as client:
+        assert (await find(client, query=name))["campaigns"][0]["id"] == number(9)
+        assert [row["id"] for row in (await find(client, group=name[::-1]))["campaigns"]] == [number(9)]
+
+
 async def test_with_no_match_the_nearest_names_are_in_text_and_structure(api: Api) -> None:
     async with connected(api) as client:
         result = await client.call_tool(FIND, {"query": "sprint renewings"})
@@ -330,6 +342,8 @@ ODD: list[list[Any]] = [
     [campaign(id=["x"], name={"a": 1}, active="yes", isIncoming=7, callParams={"timezone": 5}), *FEW],
     [campaign(id=text * 300, name=text * 300, campaignGroupName=text * 300) for text in WORST] * 6,
     [campaign(id="é" * of, name="Same") for of in range(30)],
+    [campaign(id=f"a.{of}~_-%2e", name="Same") for of in range(12)],
+    [campaign(id=f"None of {of} campaigns matches.", name="Same") for of in range(12)],
 ]
 
 

@@ -197,6 +197,17 @@ async def test_taking_invisible_characters_out_does_not_put_the_key_together(beh
     assert KEY not in result.model_dump_json()
 
 
+@pytest.mark.parametrize("redact_urls", [False, True])
+@pytest.mark.parametrize("between", ["\n", "\r", "\t"])
+async def test_reading_a_url_does_not_put_the_key_together(between: str, redact_urls: bool) -> None:
+    """Python's ``urlsplit`` takes line breaks and tabs out."""
+    host = f"{KEY[:9]}{between}{KEY[9:]}.example"
+    with FaultServer(fault.answer(campaign(webhooks=[f"https://{host}/x", f"http://{host}/x"]))) as server:
+        result = await look_up(server, redact_urls=redact_urls)
+    assert not result.is_error
+    assert KEY.lower() not in result.model_dump_json().lower()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

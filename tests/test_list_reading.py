@@ -135,9 +135,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "single quotes": (b"[{'id': 1}]", "not JSON"),
     "a control character": (b'[{"id": "a\nb"}]', "not JSON"),
     "lines of JSON": (b"{}\n{}", "an object instead of a list"),
-    "too deep": (b'[{}, {"a": ' + DEEP + b"}]", "nested deeper than 100"),
-    "far too deep": (b"[" + b'{"a":' * 100_000, "nested deeper than 100"),
-    "far too deep, no campaign": (b"[" * 100_000, "nested deeper than 100"),
+    "deep, without an end": (b"[" + b'{"a":' * 100_000, "nested deeper than 100"),
+    "deep, without an end, no campaign": (b"[" * 100_000, "nested deeper than 100"),
     "far too deep, no list": (b'{"a":' * 100_000, "an object instead of a list"),
 }
 
@@ -158,6 +157,9 @@ READ: dict[str, tuple[bytes, list[Json]]] = {
     "no campaigns": (b'[null, 1, "x", [[1]], true, {"a": 1}]', [{}, {}, {}, {}, {}, {"a": 1}]),
     "a byte order mark": (b'\xef\xbb\xbf[{"a": 1}]', [{"a": 1}]),
     "as deep as may be": (b"[" + DEEP + b"]", [json.loads(DEEP)]),
+    "too deep": (b'[{"id": "a", "x": ' + DEEP + b'}, {"a": 1}]', [{"id": "a"}, {"a": 1}]),
+    "far too deep": (b'[{"id": "]", "x": ' + b"[" * 9_000 + b"]" * 9_000 + b'}, {"a": 1}]', [{}, {"a": 1}]),
+    "far too deep, no campaign": (b"[" * 9_000 + b'"]\\"["' + b"]" * 8_999 + b', {"a": 1}]', [{}, {"a": 1}]),
     "no UTF-8": (b'[{"a": "\xff"}, {"a": "b"}]', [{"a": "\ufffd"}, {"a": "b"}]),
     "a lone surrogate": (b'[{"a": "\\ud800"}, {"\\udc00": 1}]', [{"a": "\ufffd"}, {"\ufffd": 1}]),
     "tags": ('[{"a": "x\U000e0041"}]'.encode(), [{"a": "x\ufffd"}]),

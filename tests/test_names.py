@@ -221,6 +221,9 @@ def test_words_joined_or_split_and_apostrophes_do_not_matter(typed: str, name: s
         ("αθυνα", "Επανακλήσεις Αθήνα"),
         ("مدرسه", "مدرسة"),
         ("week renewls 14", "Spring renewals, week 14"),
+        ("キャンペン", "東京キャンペーン"),
+        ("キャンペーソ", "東京キャンペーン 2"),
+        ("การต่ออายู", "แคมเปญการต่ออายุ"),
     ],
 )
 def test_a_small_misspelling_is_forgiven(typed: str, name: str) -> None:
@@ -236,6 +239,7 @@ def test_a_small_misspelling_is_forgiven(typed: str, name: str) -> None:
         ("leopards", "Leads"),
         ("borrowed", "Tomorrow"),
         ("renewals cot", "Cat renewals"),
+        ("更新案内", "春の更改中心"),
     ],
 )
 def test_a_short_word_or_another_word_is_no_misspelling(typed: str, name: str) -> None:

@@ -241,6 +241,29 @@ WRONG: list[tuple[str, dict[str, str], str]] = [
 ]
 
 
+async def test_a_campaign_that_has_not_the_name_it_was_asked_for_by_is_said_to_have_another() -> None:
+    """Another may have that text for its whole name."""
+    with FaultServer(holding(*(campaign(id=one, name=name) for one, name in NAMED.items()))) as server:
+        async with connect(server) as client:
+            _, wrong = texts(await review(client, f'Payroll "x"\ny ({numbered(1)})'))
+            _, right = texts(await review(client, f"SPRING renew… ({numbered(1)})"))
+            _, bare = texts(await review(client, f"({numbered(1)})"))
+    said, rest = wrong.split("\n", 1)
+    assert said == r'It was asked for as "Payroll \"x\" y", which is not its name: say so first.'
+    assert rest.startswith("Its summary:\n")
+    assert right.startswith("Its summary:\n")
+    assert bare.startswith("Its summary:\n")
+
+
+async def test_a_campaign_is_not_compared_with_itself() -> None:
+    with FaultServer(holding(campaign(), OTHER)) as server:
+        async with connect(server) as client:
+            arguments = {"first": ID, "second": f"Spring renewals ({ID.upper()})"}
+            error = await refused(client.get_prompt("compare_campaigns", arguments))
+    assert (error.code, kind(error)) == (-32602, "invalid_arguments")
+    assert error.message == "first and second are the same campaign: give two."
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_wrong_argument_is_refused_in_a_clear_line_and_nothing_is_sent(mode: ConnectMode) -> None:
     with FaultServer(holding(campaign())) as server:
@@ -304,7 +327,7 @@ async def test_a_hostile_campaign_breaks_out_of_no_line_of_its_prompt() -> None:
         assert not has_hidden(resource.text)
 
 
-IN_A_LIST = {"too deep": (fault.answer(f'[{{"id":{"[" * 200}"{KEY}"{"]" * 200}}}]'.encode()), "unexpected_response")}
+IN_A_LIST = {"too deep": (fault.answer(f'[{{"{KEY}":{"[" * 200_000}'.encode()), "unexpected_response")}
 
 
 @pytest.mark.parametrize("mode", MODES)

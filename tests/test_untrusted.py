@@ -14,7 +14,7 @@ EVERY = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= poin
 
 CONTROLS = {character for character in EVERY if unicodedata.category(character) in ("Cc", "Zl", "Zp")}
 TAGS = {chr(point) for point in range(0xE0000, 0xE0080)}
-SELECTORS = {chr(point) for point in range(0xE0100, 0xE01F0)}
+SELECTORS = {chr(point) for point in (*range(0xFE00, 0xFE0E), *range(0xE0080, 0xE1000))}
 STAY = {"\u200c", "\u200d", "\ufe0e", "\ufe0f"}
 INVISIBLE = {character for character in EVERY if unicodedata.category(character) == "Cf"} | SELECTORS
 # Not in every Python's database: format characters that came with Unicode 14 and 15, and the reserved one among others.

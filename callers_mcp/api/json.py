@@ -33,6 +33,7 @@ _KINDS = {"{": "an object", '"': "text", "t": "true or false", "f": "true or fal
 _LONG_INTEGER = 308  # digits; more may be beyond the range of a double
 _lone_surrogate = re.compile("[\ud800-\udfff]")
 _space = re.compile(r"[ \t\n\r]*")
+_brackets = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
 
 _NAMED = {
     "bytes": "In raw, bytes that were not UTF-8 became U+FFFD.",
@@ -78,11 +79,12 @@ def read_object(body: bytes, *, key: str) -> Document:
 def read_objects(body: bytes, *, key: str) -> Iterator[Document]:
     """Read ``body`` as a JSON array of objects, one at a time: who reads a long one may do other things in between.
 
-    Each is read as by ``read_object``. What is no object stands as an empty one; of one that is longer than
-    ``MAX_ELEMENT`` characters the plain fields alone stay, as more would hold others up for too long.
+    Each is read as by ``read_object``. What is no object stands as an empty one. Of one that is longer than
+    ``MAX_ELEMENT`` characters, which would hold others up for too long, or nested deeper than ``MAX_DEPTH``, the plain
+    fields alone stay.
 
     Raises:
-        UnexpectedResponse: Not JSON (``NaN`` included), not an array, or an object nested deeper than ``MAX_DEPTH``.
+        UnexpectedResponse: Not JSON (``NaN`` included), or not an array.
     """
     found: Counter[str] = Counter()
     text = _decoded(body, found)
@@ -97,8 +99,11 @@ def read_objects(body: bytes, *, key: str) -> Iterator[Document]:
         at = _after_space(text, at + 1)
         has_more = text[at : at + 1] != "]"
         while has_more:
-            content, end = _element(text, at, decoder)
-            yield _document(content if isinstance(content, dict) else {}, text[at:end], key, found)
+            try:
+                content, end = _element(text, at, decoder)
+            except RecursionError:
+                content, end = None, _end(text, at)
+            yield _listed(content if isinstance(content, dict) else {}, text[at:end], key, found)
             found.clear()
             at = _after_space(text, end)
             has_more = text[at : at + 1] == ","
@@ -125,9 +130,28 @@ def _element(text: str, at: int, decoder: json.JSONDecoder) -> tuple[JsonValue, 
         if length < len(part) or len(part) < window:  # else it may go on behind the window
             return content, at + length
     content, end = _quick.raw_decode(text, at)
-    if isinstance(content, dict):
-        return {name: value for name, value in content.items() if _is_short(name) and _is_short(value)}, end
-    return None, end
+    return _plain_fields(content) if isinstance(content, dict) else None, end
+
+
+def _end(text: str, at: int) -> int:
+    """Return where the element ends that begins at ``at`` and is nested deeper than the decoder can follow."""
+    depth = 0
+    for token in _brackets.finditer(text, at, at + MAX_ELEMENT):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if depth == 0:
+            return token.end()
+    raise _too_deep()
+
+
+def _listed(content: dict[str, JsonValue], text: str, key: str, found: Counter[str]) -> Document:
+    try:
+        return _document(content, text, key, found)
+    except UnexpectedResponse:  # too deep
+        return _document(_plain_fields(content), text, key, found)
+
+
+def _plain_fields(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {name: value for name, value in content.items() if _is_short(name) and _is_short(value)}
 
 
 def _is_short(value: object) -> bool:

@@ -31,6 +31,7 @@ _LONGEST_ERROR = 65_536  # bytes
 _TRANSIENT = {408, 502, 503, 504}
 _WRONG_BASE_URL = f"The base URL is probably wrong: the operator checks {variable('base_url')}."
 _REJECTED_ADVICE = "The same call will hardly succeed: check the ids with the user."
+_LONGEST_WAIT = 86_400.0  # seconds that anybody can mean
 _seconds = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
 
 
@@ -191,20 +192,14 @@ def _failure(answer: Answer, lookup: Lookup) -> CallersError:
             http_status=status,
         )
     if status == 429:
-        when = (
-            "Try again later; it did not say when."
-            if seconds is None
-            else f"Try again in {math.ceil(seconds)} seconds."
-        )
+        when = "Try again later; it did not say when." if seconds is None else f"Try again in {_in_words(seconds)}."
         return RateLimited(
             f"The Callers API asks for fewer requests (429). {when}", http_status=status, retry_after_seconds=seconds
         )
     if status == 408 or status >= 500:
         error = Unavailable(
             f"The Callers API can't answer now: status {status}",
-            "Trying again in a few minutes may help."
-            if seconds is None
-            else f"Try again in {math.ceil(seconds)} seconds.",
+            "Trying again in a few minutes may help." if seconds is None else f"Try again in {_in_words(seconds)}.",
             http_status=status,
             transient=status in _TRANSIENT,
         )
@@ -293,11 +288,15 @@ def _retry_after(answer: Answer) -> float | None:
     """Read ``Retry-After``, in seconds or as a date (RFC 9110, section 10.2.3); ``None`` where it can't be read."""
     value = answer.headers.get("retry-after", "").strip()
     if _seconds.fullmatch(value):
-        return float(value)
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, OverflowError, TypeError):
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())
+        seconds = float(value)
+    else:
+        try:
+            at = parsedate_to_datetime(value)
+        except (ValueError, OverflowError, TypeError):
+            return None
+        seconds = max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    return seconds if seconds <= _LONGEST_WAIT else None
+
+
+def _in_words(seconds: float) -> str:
+    return "1 second" if math.ceil(seconds) == 1 else f"{math.ceil(seconds)} seconds"

@@ -9,11 +9,11 @@ from pydantic import BaseModel, Field, JsonValue
 
 from callers_mcp.campaign.attention import attention
 from callers_mcp.campaign.model import read_campaign
-from callers_mcp.campaign.names import fold
+from callers_mcp.campaign.names import LONGEST, fold
 from callers_mcp.campaign.summary import CampaignStatus, Direction, direction_of, status_of
 from callers_mcp.untrusted import clean, plain_or_quoted, quote, shorten
 
-_KEPT = 120  # characters of a name, by which it is found
+_KEPT = 120  # characters of a name
 _ID = 40
 _NAME = 80  # characters that are shown
 _GROUP = 40
@@ -25,7 +25,7 @@ class CampaignRow:
 
     Attributes:
         name: Cleaned, and cut where it is longer than anybody would search for.
-        folded: The same for comparing, see ``fold``.
+        folded: It for comparing, see ``fold``.
         group: Its group's name, for comparing.
         needs_attention: Whether something is wrong for certain, as of when it was read.
     """
@@ -54,12 +54,12 @@ def row_as_of(raw: Mapping[str, JsonValue], now: datetime) -> CampaignRow:
     return CampaignRow(
         id=_cut(campaign.id, _ID),
         name=name,
-        folded=fold(name or "")[:_KEPT].rstrip(),
+        folded=fold(_cut(campaign.name, LONGEST) or ""),
         status=status_of(campaign),
         direction=direction_of(campaign),
         group_id=_cut(campaign.group_id, _ID),
         group_name=group_name,
-        group=fold(group_name or "")[:_KEPT].rstrip(),
+        group=fold(_cut(campaign.group_name, LONGEST) or ""),
         needs_attention=bool(attention(campaign, campaign.id or "", now)),
     )
 

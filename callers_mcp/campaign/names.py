@@ -15,7 +15,10 @@ NEAREST = 5
 """Names that are offered where none matches."""
 
 _LONG = 4  # letters of a word that is looked for within others, or misspelt
-_LONGEST = 600  # characters of a text that are folded: one may stand for eighteen
+LONGEST = 600
+"""Characters of a text that are folded: one may stand for eighteen."""
+
+_FOLDED = 120  # characters that are compared, of a name as of a query
 _MOST_WORDS = 12  # of a query that are looked for one by one
 _ENOUGH = 0.3  # of a query's letters that a name is to have, in its words, to be offered
 
@@ -43,12 +46,15 @@ NamedT = TypeVar("NamedT", bound=Named)
 
 
 def fold(text: str) -> str:
-    """Return the words of ``text`` for comparing, with a space between them."""
+    """Return the words of ``text`` for comparing, with a space between them; of a long text its beginning."""
+    text = text[:LONGEST]
     if text.isascii():
-        return _not_word.sub(" ", text.lower()).strip()
-    bare = _left_out.sub("", unicodedata.normalize("NFKD", text).casefold())
-    bare = unicodedata.normalize("NFKC", _left_out.sub("", bare[:_LONGEST]).translate(_STROKES))
-    return " ".join("".join(map(_in_words, bare)).split())
+        words = _not_word.sub(" ", text.lower()).strip()
+    else:
+        bare = _left_out.sub("", unicodedata.normalize("NFKD", text).casefold())
+        bare = unicodedata.normalize("NFKC", _left_out.sub("", bare[:LONGEST]).translate(_STROKES))
+        words = " ".join("".join(map(_in_words, bare)).split())
+    return words[:_FOLDED].rstrip()
 
 
 def _in_words(character: str) -> str:
@@ -219,7 +225,10 @@ def _has_digit(text: str) -> bool:
 
 
 def _near(word: str, parts: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """Give the words that begin with about ``word``, and how many letters differ; one may come more than once."""
+    """Give the words that begin with about ``word``, and how many letters differ; one may come more than once.
+
+    In a script without spaces it may stand anywhere in them.
+    """
     allowed = 0 if len(word) < _LONG or _has_digit(word) else 1 if len(word) < 8 or _unspaced.search(word) else 2
     if not allowed:
         yield from ((part, 0) for part in parts if part.startswith(word))
@@ -227,7 +236,9 @@ def _near(word: str, parts: Sequence[str]) -> Iterator[tuple[str, int]]:
     from rapidfuzz.distance import OSA
     from rapidfuzz.process import extract
 
+    within = bool(_unspaced.search(word))
+    tails = [(part, at) for part in parts for at in range(len(part) if within and _unspaced.search(part) else 1)]
     for length in {max(len(word) - 1, _LONG), len(word), len(word) + 1, None}:
-        beginnings = [part[:length] for part in parts]
-        for _, distance, at in extract(word, beginnings, scorer=OSA.distance, score_cutoff=allowed, limit=None):
-            yield parts[at], int(distance)
+        pieces = [part[at:][:length] for part, at in tails]
+        for _, distance, number in extract(word, pieces, scorer=OSA.distance, score_cutoff=allowed, limit=None):
+            yield tails[number][0], int(distance)

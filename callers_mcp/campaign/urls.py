@@ -12,11 +12,18 @@ CHANGE = f"In raw, webhook and Slack URLs keep scheme and host alone; the rest i
 
 _SECRETIVE = ("webhook", "slack")
 # Of what is no host's name, nothing is shown: "hooks.example.com&token=..." is one to urlsplit.
+_joined = re.compile(r"[\t\r\n]")
 _host = re.compile(r"[\w.-]+|[0-9a-f:.]+")
 
 
 def host_of(url: str) -> str | None:
-    """Return a URL's host name in lower case, or ``None`` where it has none."""
+    """Return a URL's host name in lower case, or ``None`` where it has none.
+
+    Nor has one with a line break or a tab in it: ``urlsplit`` takes those out, which would put together again what was
+    masked for not standing there in one piece.
+    """
+    if _joined.search(url.strip()):
+        return None
     try:
         host = urlsplit(url.strip()).hostname
     except ValueError:

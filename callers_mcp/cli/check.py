@@ -73,8 +73,9 @@ def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
 
     findings = 0
     keys = KeySource(settings)
+    key = ""
     try:
-        keys.current()
+        key = keys.current()
         line("API key", f"set, from {keys.variable}")
     except NotConfigured as error:
         line("API key", f"not set. {error}", good=False)
@@ -96,8 +97,12 @@ def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
             good=False,
         )
         findings += 1
-    lists = can_list(OPERATOR, settings)
-    line("By name", "find_campaigns is offered" if lists else f"not before {variable('organization_id')} is set")
+    if key and key.lower() in (settings.organization_id or "").lower():
+        line("By name", f"{variable('organization_id')} holds the API key, not an id", good=False)
+        findings += 1
+    else:
+        lists = can_list(OPERATOR, settings)
+        line("By name", "find_campaigns is offered" if lists else f"not before {variable('organization_id')} is set")
     for field in (
         "organization_id",
         "timeout",

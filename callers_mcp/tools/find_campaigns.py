@@ -29,6 +29,13 @@ def _word(value: Any) -> Any:
     return value.lower().replace(" ", "_").replace("-", "_") if isinstance(value, str) else value
 
 
+def _no_truth(value: Any) -> Any:
+    """Refuse ``true`` for a number, which it is to Python."""
+    if isinstance(value, bool):
+        raise ValueError("is no number")
+    return none_if_blank(value)
+
+
 Text = Annotated[Annotated[str, StringConstraints(max_length=MAX_QUERY)] | None, BeforeValidator(none_if_blank)]
 
 
@@ -45,7 +52,7 @@ class FindCampaignsInput(BaseModel):
     sub_organization_id: SubOrganizationId = Field(
         default=None, description='Where to look, only if the user names one; "main" is the main organization.'
     )
-    limit: Annotated[Annotated[int, Field(ge=1, le=50)] | None, BeforeValidator(none_if_blank)] = Field(
+    limit: Annotated[Annotated[int, Field(ge=1, le=50)] | None, BeforeValidator(_no_truth)] = Field(
         default=None, description="Default 10."
     )
     cursor: Annotated[str | None, BeforeValidator(none_if_blank)] = Field(
@@ -129,7 +136,7 @@ def _digest(arguments: FindCampaignsInput) -> str:
     return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
 
 
-_cursor = re.compile(r"([0-9a-f]{12})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,7})\.([0-9A-Za-z%_~-]{0,800})")
+_cursor = re.compile(r"([0-9a-f]{12})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,7})\.([0-9A-Za-z%._~-]{0,800})")
 
 
 class _Cursor(NamedTuple):

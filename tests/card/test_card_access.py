@@ -56,6 +56,27 @@ async def test_no_width_needs_to_scroll_sideways(host: Host, width: int) -> None
         assert await card.locator(".rawbox").evaluate("box => box.scrollWidth - box.clientWidth") == 0
 
 
+WORDS_IN_PIECES = """() => {
+    const broken = [], texts = document.createTreeWalker(document.querySelector(".track"), NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        for (const word of texts.currentNode.data.matchAll(/\\S+/g)) {
+            const range = document.createRange();
+            range.setStart(texts.currentNode, word.index);
+            range.setEnd(texts.currentNode, word.index + word[0].length);
+            if (range.getClientRects().length > 1) broken.push(word[0]);
+        }
+    }
+    return broken;
+}"""
+
+
+@pytest.mark.parametrize("width", [240, 280, 320, 400])
+async def test_no_word_of_the_timeline_breaks_in_a_narrow_card(host: Host, width: int) -> None:
+    for campaign_id in (RUNNING, COMPLETED, WITH_PROBLEMS):
+        await host.look_up(campaign_id, width=width)
+        assert await host.frame.evaluate(WORDS_IN_PIECES) == []
+
+
 async def test_a_wide_card_has_two_columns_and_a_narrow_one_has_one(host: Host) -> None:
     card = await host.look_up(RUNNING, width=900)
     columns = "node => getComputedStyle(node).gridTemplateColumns.split(' ').length"
