@@ -155,13 +155,11 @@ def contents() -> dict[str, bytes]:
 def _sources() -> list[str]:
     """Return the package's files: those that git tracks, so that no one's leftovers are published."""
     package = callers_mcp.__name__
-    try:
+    if (ROOT / ".git").exists():
         command = ["git", "ls-files", "-z", package]
-        listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)  # noqa: S603
-        tracked = [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
-    except (OSError, subprocess.CalledProcessError):
-        tracked = []  # no git, or no checkout of it: then it is an unpacked release, which has nothing else
-    return tracked or [
+        listed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)  # noqa: S603
+        return [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+    return [  # an unpacked release has nothing else
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / package).rglob("*")
         if path.is_file() and path.suffix != ".pyc"

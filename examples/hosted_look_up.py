@@ -1,4 +1,7 @@
-"""Look one campaign up on a hosted server: ``TOKEN=... python examples/hosted_look_up.py URL CAMPAIGN_ID``."""
+"""Look one campaign up on a hosted server.
+
+TOKEN=... python examples/hosted_look_up.py URL CAMPAIGN_ID
+"""
 
 import os
 import sys
@@ -11,6 +14,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 async def main() -> None:
     """Print the summary that a model would get."""
+    if len(sys.argv) != 3 or "TOKEN" not in os.environ:
+        sys.exit(__doc__)
     url, campaign_id = sys.argv[1:]
     headers = {"Authorization": f"Bearer {os.environ['TOKEN']}"}
     transport = httpx2.AsyncHTTPTransport(retries=5)  # a server that was started just now may take a moment

@@ -46,17 +46,17 @@ async def look_up(lines: list[str], sandbox: bool) -> dict[str, Any]:
 def code(value: Any) -> str:
     """Return what strangers wrote as a code span, which it can't leave."""
     text = " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).split())
-    return f"`{shorten(text, 80).replace('`', chr(39)) or ' '}`"
+    return f"`{shorten(text, 300).replace('`', chr(39)) or ' '}`"
 
 
 def report(answers: dict[str, Any], saved: dict[str, Any]) -> str:
     """Return the report as Markdown."""
     changed, attention = list[str](), list[str]()
-    failed = [f"- {code(line)}: {answer['failed']}" for line, answer in answers.items() if "failed" in answer]
+    failed = [f"- {code(line)}: {code(answer['failed'])}" for line, answer in answers.items() if "failed" in answer]
     for line in [line for line in answers if "failed" not in answers[line]]:
         summary, new = answers[line]["summary"], answers[line]["raw"]
         title = f"- {code(summary['name'] or line)}, {summary['status']}:"
-        attention += [f"{title} {each}" for each in summary["attention"]]
+        attention += [f"{title} {code(each)}" for each in summary["attention"]]
         changed += [] if line in saved else [f"{title} new in this report"]
         old = saved[line]["raw"] if line in saved else new
         fields = [field for field in {**new, **old} if old.get(field) != new.get(field)]
@@ -70,7 +70,7 @@ parser.add_argument("saved", type=Path, help="the file with the last answers; it
 parser.add_argument("--sandbox", action="store_true", help="use the sample campaigns")
 options = parser.parse_args()
 ids = SANDBOX if options.sandbox else [line for line in sys.stdin.read().splitlines() if line.strip()]
-before = json.loads(options.saved.read_text()) if options.saved.exists() else {}
+before = json.loads((options.saved.exists() and options.saved.read_text()) or "{}")
 print(report(today := anyio.run(look_up, ids, options.sandbox), before))
 new_file = options.saved.with_suffix(".new")
 new_file.touch(mode=0o600)

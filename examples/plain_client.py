@@ -8,7 +8,7 @@ from mcp import Client, StdioServerParameters, stdio_client
 
 
 async def main() -> None:
-    """Find a campaign and look it up, for ``python plain_client.py --sandbox``; your settings serve without it."""
+    """Run ``python plain_client.py --sandbox``, or without it and with CALLERS_API_KEY and CALLERS_ORGANIZATION_ID."""
     server = StdioServerParameters(command=executable, args=["-m", "callers_mcp", *argv[1:]], env=dict(environ))
     async with Client(stdio_client(server)) as client:
         found = await client.call_tool("find_campaigns", {"query": "sprng renewal"})

@@ -1,6 +1,6 @@
 """A PydanticAI agent with the server over stdio: asks for a campaign by its name, however misspelt.
 
-    pip install callers-mcp "pydantic-ai-slim[mcp]"
+    pip install . "pydantic-ai-slim[mcp]"  # in a checkout of callers-mcp
     python examples/pydantic_ai_stdio.py --sandbox
     CALLERS_API_KEY=... CALLERS_ORGANIZATION_ID=... python examples/pydantic_ai_stdio.py "sprng renewal"
 

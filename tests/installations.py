@@ -90,5 +90,17 @@ class Home:
         }
 
 
+def refused(home: Home, command: str = "install", code: int = 1, **variables: str) -> str:
+    """Run what must be refused in one or two sentences, without a change to anything."""
+    before = {name: file[:2] for name, file in home.files().items()}
+    given = {"CALLERS_API_KEY": KEY} if command == "install" else {}
+    ended, out, errors = home.run(command, **given | variables)
+    assert (ended, out) == (code, "")
+    assert errors.startswith("callers-mcp: ")
+    assert errors.count("\n") == 1
+    assert {name: file[:2] for name, file in home.files().items()} == before
+    return errors
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)

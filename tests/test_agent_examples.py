@@ -12,8 +12,9 @@ import pytest
 from callers_mcp.api.caller import Scope
 from callers_mcp.hosting.tokens import add
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID
+from tests.campaigns import ID, campaign
 from tests.conftest import inherited
-from tests.fault_server import FaultServer, error
+from tests.fault_server import FaultServer, answer, error
 from tests.hosted import Hosted
 from tests.installations import mode
 from tests.pipe import PATIENCE
@@ -128,6 +129,26 @@ def test_a_report_names_what_needs_attention_and_afterwards_what_changed(
         "is `Sample: Spring renewals`"
     ]
     assert "new in this report" not in second
+
+
+def test_nothing_that_strangers_wrote_is_markdown_in_a_report(tmp_path: Path) -> None:
+    hostile = "![x](https://elsewhere.example/?q) <b>hi</b> `"
+    content = campaign(name=hostile, callParams={"timezone": hostile})
+    with FaultServer(answer(content), error(400, hostile)) as api:
+        environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": "key"}
+        _, out, _ = example("nightly_report.py", str(tmp_path / "saved.json"), given=ID, **environment)
+        _, again, _ = example("nightly_report.py", str(tmp_path / "saved.json"), given=ID, **environment)
+    assert "does not exist" in out
+    assert "Ask the user" in again or "check the ids" in again
+    for line in (out + again).splitlines():
+        assert "elsewhere" not in re.sub("`[^`]*`", "", line)
+
+
+def test_a_report_begins_anew_with_an_empty_file(tmp_path: Path, sandbox_environment: dict[str, str]) -> None:
+    (tmp_path / "saved.json").touch()
+    code, out, errors = example("nightly_report.py", str(tmp_path / "saved.json"), given=RUNNING, **sandbox_environment)
+    assert (code, errors) == (0, "")
+    assert "new in this report" in out
 
 
 def test_a_report_survives_what_cannot_be_looked_up_and_keeps_its_saved_answer(

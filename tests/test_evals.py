@@ -435,12 +435,14 @@ def test_the_command_reports_and_its_exit_code_says_whether_the_threshold_is_rea
     assert "**0 of 2 right (0%)**" in (tmp_path / "report.md").read_text("utf-8")
 
 
-def test_the_command_asks_an_endpoint_with_the_key_and_ends_with_one_line_where_it_fails() -> None:
+def test_the_command_asks_an_endpoint_with_the_key_and_ends_with_what_it_has_where_that_fails() -> None:
     with endpoint(lambda _: saying("It is 24 hexadecimal digits."), 401) as (url, asked):
         some = ["--only", "form-of-an-id", "--only", "pause-it"]
         done = command("--model", "m", "--base-url", url, *some, EVALS_API_KEY=KEY)
     assert [each["key"] for each in asked] == [f"Bearer {KEY}"] * 2
-    assert (done.returncode, done.stdout) == (3, "")
+    assert done.returncode == 3
+    assert "**0 of 1 right (0%)**" in done.stdout
+    assert "It ended after 1 of 2 questions, as the endpoint answered 401" in done.stdout
     assert done.stderr.splitlines() == [
         "pause-it: fail",
         'Error: the endpoint answered 401: " no, not with ***"',

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from mcp import Client, StdioServerParameters, stdio_client
 
+from callers_mcp.cli.install import install
+from callers_mcp.hosts import documents, installation
 from callers_mcp.hosts.documents import Format
 from callers_mcp.hosts.table import HOSTS
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
-from tests.installations import KEY, NEIGHBOURS_SECRET, Home, mode, realistic
+from tests.installations import KEY, NEIGHBOURS_SECRET, Home, mode, realistic, refused
 from tests.pipe import CAMPAIGN_ID, PATIENCE
 from tests.test_terminal import Terminal
 
@@ -45,7 +48,11 @@ def cursor(tmp_path: Path) -> Home:
 
 def meaning(home: Home) -> dict[str, Any]:
     """What the configuration says, as another reader has it."""
-    text = home.config.read_bytes().decode("utf-8-sig")
+    return meaning_of(home, home.config.read_bytes())
+
+
+def meaning_of(home: Home, content: bytes) -> dict[str, Any]:
+    text = content.decode("utf-8-sig")
     if home.row.format is Format.TOML:
         return tomllib.loads(text)
     without_comments = re.sub(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', r"\1", text, flags=re.DOTALL)
@@ -95,6 +102,41 @@ def test_a_later_change_of_somebody_else_stays_too(home: Home) -> None:
     assert home.config.read_bytes() == expected != realistic(home.host)
 
 
+@pytest.mark.parametrize("first", ["--sandbox", "other settings"])
+def test_however_often_it_was_installed_it_comes_back_to_the_byte(home: Home, first: str) -> None:
+    home.install(*([first] if first == "--sandbox" else []))
+    home.install(CALLERS_ORGANIZATION_ID="abc")
+    home.install(CALLERS_ORGANIZATION_ID="def")
+    home.uninstall()
+    assert home.config.read_bytes() == realistic(home.host)
+    assert "nothing was changed" in home.uninstall()
+
+
+def test_what_somebody_added_to_the_entry_stays_in_its_place(home: Home) -> None:
+    home.install()
+    path, text = (*home.row.container, "callers"), home.config.read_bytes().decode()
+    added = {"disabled": True, **(home.entry() or {}), "timeout": 9}
+    home.put(documents.with_entry(text, home.row.format, path, added).encode())
+    home.install(CALLERS_ORGANIZATION_ID="abc")
+    changed = home.entry() or {}
+    assert (changed.pop("disabled"), changed.pop("timeout")) == (True, 9)
+    assert changed["env"]["CALLERS_ORGANIZATION_ID"] == "abc"
+    assert next(iter(home.entry() or {})) == "disabled"
+
+
+def test_an_entry_by_hand_goes_as_well_and_does_not_come_back(home: Home) -> None:
+    """Whatever the backup has, which the entry by hand is in."""
+    path = (*home.row.container, "callers")
+    text = realistic(home.host).decode()
+    by_hand = {"command": "/x/callers-mcp", "args": [], "env": {"CALLERS_API_KEY": NEIGHBOURS_SECRET}}
+    home.put(documents.with_entry(text, home.row.format, path, by_hand).encode())
+    home.install()
+    assert NEIGHBOURS_SECRET not in json.dumps(home.entry())
+    home.uninstall()
+    assert home.entry() is None
+    assert meaning(home) == meaning_of(home, realistic(home.host))
+
+
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"{\n}\n", b'{"mcpServers": {\n}}'])
 def test_a_host_without_any_server_comes_back_as_it_was(tmp_path: Path, content: bytes | None) -> None:
     home = Home(tmp_path, "cursor")
@@ -134,9 +176,8 @@ def test_what_was_there_is_kept_once_for_its_owner_alone(home: Home) -> None:
     assert "callers-mcp-backup" in home.install()
     backup = home.config.with_name(home.config.name + ".callers-mcp-backup")
     assert (backup.read_bytes(), mode(backup)) == (realistic(home.host), 0o600)
-    installed = home.config.read_bytes()
-    home.install("--sandbox")
-    assert backup.read_bytes() == installed
+    home.install("--sandbox")  # which keeps what was there before any entry of ours
+    assert (backup.read_bytes(), mode(backup)) == (realistic(home.host), 0o600)
     assert [path.name for path in home.config.parent.glob("*backup*")] == [backup.name]
 
 
@@ -209,9 +250,36 @@ def test_a_dry_run_shows_the_change_and_makes_none(home: Home, one_line: bool) -
     assert home.run("install", "--dry-run") == (0, "Nothing is to change.\n", "")
 
 
-def test_a_dry_run_quotes_no_comment_that_stands_beside_the_entry(cursor: Home) -> None:
-    cursor.put(f'{{"mcpServers": {{"a": {{}} // {NEIGHBOURS_SECRET}\n}} /* {NEIGHBOURS_SECRET} */}}'.encode())
-    assert "callers" in cursor.install("--dry-run")
+def test_a_dry_run_quotes_nothing_that_stands_beside_the_entry(tmp_path: Path) -> None:
+    codex, cursor = Home(tmp_path, "codex"), Home(tmp_path, "cursor")
+    codex.put(f'mcp_servers = {{ x = {{ env = {{ T = """A\n{NEIGHBOURS_SECRET}""" }} }} }}\n'.encode())
+    cursor.put(f'{{"mcpServers": {{"a": "b\\\n{NEIGHBOURS_SECRET}" /* c\n {NEIGHBOURS_SECRET} */}}}}'.encode())
+    for home in (codex, cursor):  # each run looks for it in what is shown
+        assert "callers" in home.install("--dry-run")
+        home.install()
+        assert "callers" in home.uninstall("--dry-run")
+
+
+def test_a_dry_run_quotes_no_secret_of_an_earlier_entry(home: Home) -> None:
+    secrets = {"CALLERS_API_KEY": NEIGHBOURS_SECRET, "HTTPS_PROXY": f"http://u:{NEIGHBOURS_SECRET}@p"}
+    by_hand = {"command": "/x/callers-mcp", "args": [], "env": secrets, "headers": {"X": NEIGHBOURS_SECRET}}
+    text = documents.with_entry("", home.row.format, (*home.row.container, "callers"), by_hand)
+    home.put(text.encode())
+    for shown in (home.uninstall("--dry-run"), home.install("--dry-run", "--sandbox"), home.install("--dry-run")):
+        assert "HTTPS_PROXY" in shown
+        assert "..." in shown
+
+
+def test_a_dry_run_tells_of_the_key_file_too(cursor: Home) -> None:
+    says = f"The key goes into {cursor.key_file}.\n"
+    assert cursor.install("--dry-run").endswith(says)
+    cursor.install(CALLERS_API_KEY="first")
+    assert cursor.install("--dry-run") == f"Nothing is to change.\n{says}"
+    cursor.install()
+    assert cursor.install("--dry-run") == "Nothing is to change.\n"
+    assert cursor.uninstall("--dry-run").endswith(f"The key file {cursor.key_file} goes, too.\n")
+    cursor.uninstall()
+    assert not cursor.key_file.parent.parent.exists()
 
 
 # The key
@@ -244,6 +312,53 @@ def test_the_key_of_an_earlier_installation_is_asked_for_no_more(cursor: Home) -
     assert cursor.key_file.read_text() == KEY + "\n"
 
 
+def test_a_key_that_is_no_key_is_not_taken(cursor: Home) -> None:
+    terminal = Terminal("install", "cursor", environment=cursor.environment())
+    try:
+        terminal.read_until(": ")
+        terminal.write("k\u00e9y\r")
+        assert "no API key" in terminal.read_until("ASCII.")
+    finally:
+        terminal.close()
+    assert not cursor.key_file.exists()
+    assert cursor.entry() is None
+
+
+def test_a_key_alone_that_changes_is_said_to_have_changed(cursor: Home) -> None:
+    cursor.install(CALLERS_API_KEY="first")
+    assert "The key is in" in cursor.install()
+    assert "nothing was changed" in cursor.install()
+
+
+def test_the_key_file_goes_wherever_it_was_when_the_entry_was_made(tmp_path: Path) -> None:
+    home = Home(tmp_path, "codex")
+    elsewhere = tmp_path / "elsewhere"
+    home.install(XDG_CONFIG_HOME=str(elsewhere))
+    file = elsewhere / "callers-mcp/keys/codex.key"
+    assert file.read_text() == KEY + "\n"
+    assert f"The key file {file} is removed." in home.uninstall()
+    assert not file.exists()
+
+
+def test_a_key_that_another_installation_needs_meanwhile_stays(
+    cursor: Home, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
+    """Two at the same time: the one that comes too late takes nothing from the other."""
+    for name, value in cursor.environment(CALLERS_API_KEY=KEY).items():
+        monkeypatch.setenv(name, value)
+    apply = installation.apply
+
+    def late(change: installation.Change) -> Path | None:
+        cursor.install()
+        return apply(change)
+
+    monkeypatch.setattr(installation, "apply", late)
+    result = CliRunner().invoke(install, ["cursor"])
+    assert (result.exit_code, "was changed meanwhile" in result.output) == (1, True)
+    assert cursor.key_file.read_text() == KEY + "\n"
+    assert cursor.entry()
+
+
 def test_the_keys_of_other_hosts_stay(cursor: Home) -> None:
     other = Home(cursor.folder, "codex")
     other.install()
@@ -271,6 +386,7 @@ def test_a_file_of_the_user_s_own_is_used_where_it_is_and_never_removed(cursor: 
     own.write_text(KEY)
     for named in (str(own), "~/secrets/callers"):
         cursor.install(CALLERS_API_KEY="", CALLERS_API_KEY_FILE=named)
+        assert str(own) in cursor.run("config", CALLERS_API_KEY_FILE=named)[1]
         assert (cursor.entry() or {})["env"] == {"CALLERS_API_KEY_FILE": str(own)}
     assert not cursor.key_file.exists()
     cursor.uninstall()
@@ -278,18 +394,6 @@ def test_a_file_of_the_user_s_own_is_used_where_it_is_and_never_removed(cursor: 
 
 
 # What is refused
-
-
-def refused(home: Home, command: str = "install", code: int = 1, **variables: str) -> str:
-    """Run what must be refused in one or two sentences, without a change to anything."""
-    before = {name: file[:2] for name, file in home.files().items()}
-    given = {"CALLERS_API_KEY": KEY} if command == "install" else {}
-    ended, out, errors = home.run(command, **given | variables)
-    assert (ended, out) == (code, "")
-    assert errors.startswith("callers-mcp: ")
-    assert errors.count("\n") == 1
-    assert {name: file[:2] for name, file in home.files().items()} == before
-    return errors
 
 
 @pytest.mark.parametrize(
@@ -300,6 +404,7 @@ def refused(home: Home, command: str = "install", code: int = 1, **variables: st
         (b'["neighboursSecret"]', "else than an object"),
         (b'{"mcpServers": ["neighboursSecret"]}', "mcpServers"),
         (b'{"mcpServers": {}, "mcpServers": {}}', "twice"),
+        (b'{"mcpServers": {"callers": null}}', "null"),
         (b'{"a": "\xff"}', "not UTF-8"),
         ('{"a": "neighboursSecret"}'.encode("utf-16"), "not UTF-8"),
     ],
@@ -392,51 +497,3 @@ def test_an_installation_that_uvx_throws_away_is_not_installed(cursor: Home) -> 
     assert (done.returncode, done.stdout) == (1, "")
     assert "uv tool install" in done.stderr
     assert cursor.files() == before
-
-
-# A host that alone may write its configuration
-
-
-@pytest.fixture
-def claude_code(tmp_path: Path) -> Home:
-    home = Home(tmp_path, "claude-code")
-    home.put(realistic("claude-code"))
-    return home
-
-
-def test_without_the_host_s_command_the_line_to_run_is_printed(claude_code: Home) -> None:
-    """The key is in its file, so that the line works as it is."""
-    code, out, errors = claude_code.run("install", CALLERS_API_KEY=KEY)
-    assert code == 1
-    assert "claude" in errors
-    assert errors.count("\n") == 1
-    assert out.startswith("claude mcp add --scope user --env CALLERS_API_KEY_FILE=")
-    assert out.count("\n") == 1
-    assert claude_code.key_file.read_text() == KEY + "\n"
-    assert claude_code.config.read_bytes() == realistic("claude-code")
-
-
-def test_without_the_host_s_command_an_uninstallation_leaves_the_key_until_the_entry_is_gone(claude_code: Home) -> None:
-    entry = {"type": "stdio", "command": "/x/callers-mcp", "args": [], "env": {}}
-    claude_code.put(json.dumps({"mcpServers": {"callers": entry}}).encode())
-    claude_code.run("install", CALLERS_API_KEY=KEY)
-    assert claude_code.run("uninstall")[:2] == (1, "claude mcp remove --scope user callers\n")
-    assert claude_code.key_file.exists()
-    claude_code.put(realistic("claude-code"))
-    assert "key file" in claude_code.uninstall()
-    assert not claude_code.key_file.exists()
-
-
-def test_a_dry_run_shows_the_host_s_command(claude_code: Home) -> None:
-    before = claude_code.files()
-    assert claude_code.install("--dry-run", CALLERS_API_KEY="").startswith("claude mcp add --scope user ")
-    assert claude_code.files() == before
-
-
-def test_what_the_host_s_command_refuses_is_told_and_the_key_goes_again(claude_code: Home) -> None:
-    program = claude_code.folder / "bin/claude"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\necho 'This organization allows no servers of its own' >&2; exit 3\n")
-    program.chmod(0o755)
-    claude_code.path = f"{program.parent}:{claude_code.path}"
-    assert "This organization allows no servers" in refused(claude_code)

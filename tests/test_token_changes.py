@@ -338,4 +338,7 @@ from callers_mcp.cli import main
 main()
 """
     with Pipe(code=code, environment={"CALLERS_HTTP_TOKEN_FILE": str(file)}) as pipe:
-        assert pipe.end() == (2, "callers-mcp: this needs the extra: pip install 'callers-mcp[http]'\n")
+        assert pipe.end() == (
+            2,
+            "callers-mcp: this needs the extra http: install callers-mcp[http] in place of callers-mcp.\n",
+        )

@@ -1,6 +1,7 @@
 """``callers-mcp config``: what belongs into a host's configuration, for people who put it there by hand."""
 
 import os
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import click
@@ -51,7 +52,10 @@ def _settings() -> dict[str, str]:
     from callers_mcp.hosts import entry
 
     file = load_settings().api_key_file
-    key = {entry.API_KEY_FILE: str(file.expanduser().absolute())} if file else {entry.API_KEY: entry.KEY_TO_FILL_IN}
+    if file:
+        with suppress(RuntimeError):  # of a user who is not here: the server will say so
+            file = file.expanduser()
+    key = {entry.API_KEY_FILE: str(file.absolute())} if file else {entry.API_KEY: entry.KEY_TO_FILL_IN}
     return key | entry.carried(os.environ)
 
 

@@ -47,7 +47,7 @@ def start_sandbox() -> "tuple[Sandbox, str]":
 def require_http_extra() -> None:
     """End with exit code 2 and one line where what only hosting needs is not installed."""
     if not all(map(find_spec, _HTTP_EXTRA)):
-        refuse("this needs the extra: pip install 'callers-mcp[http]'")
+        refuse("this needs the extra http: install callers-mcp[http] in place of callers-mcp.")
 
 
 def refuse(problem: str) -> NoReturn:

@@ -39,14 +39,16 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
         change = installation.installing(row, entry.stdio_entry(row, settings, sandbox=use_sandbox), System())
         if dry_run:
             _show(change)
+            if key and key != key_file.read(key_file.path(host)):
+                click.echo(f"The key goes into {key_file.path(host)}.")
             return
         if entry.is_passing():
             raise installation.InstallationError(
                 "this installation may be cleaned away, and the host with it left without a server. Install one to "
-                "stay first, such as by: uv tool install callers-mcp"
+                "stay first, by uv tool install with what uvx was given"
             )
-        with _key_in(key_file.path(host), key) as is_new_key:
-            backup = installation.apply(change, row)
+        with _key_in(host, key) as is_new_key:
+            backup = installation.apply(change)
     if change.is_none and not is_new_key:
         click.echo(f"{row.title} has this server already, in {change.config}; nothing was changed.")
         return
@@ -72,18 +74,21 @@ def uninstall(host: str, dry_run: bool) -> None:
     row = HOSTS[host]
     with _told():
         change = installation.uninstalling(row, System())
+        key_path = key_file.of_entry(change.present, host) or key_file.path(host)
+        had_key = key_path.exists()
         if dry_run:
             _show(change)
+            if had_key:
+                click.echo(f"The key file {key_path} goes, too.")
             return
-        backup = installation.apply(change, row)
-        had_key = key_file.path(host).exists()
-        key_file.write(key_file.path(host), None)
+        backup = installation.apply(change)
+        key_file.write(key_path, None)
     if change.is_none:
         click.echo(f"{row.title} has no entry of this server in {change.config}; nothing was changed.")
     else:
         click.echo(f"{row.title} has this server no more, in {change.config}{_kept(backup)}.")
     if had_key:
-        click.echo(f"The key file {key_file.path(host)} is removed.")
+        click.echo(f"The key file {key_path} is removed.")
 
 
 def _key_and_settings(file: Path, *, ask: bool) -> tuple[str | None, dict[str, str]]:
@@ -132,10 +137,12 @@ def _asked_for() -> str:
 
 
 @contextmanager
-def _key_in(file: Path, key: str | None) -> Iterator[bool]:
+def _key_in(host: str, key: str | None) -> Iterator[bool]:
     """Have the key in its file, and tell whether it came there now; as it was again where the rest is refused."""
     from callers_mcp.hosts import installation, key_file
+    from callers_mcp.hosts.table import HOSTS, System
 
+    file = key_file.path(host)
     earlier = key_file.read(file)
     if key is None or key == earlier:
         yield False
@@ -146,7 +153,9 @@ def _key_in(file: Path, key: str | None) -> Iterator[bool]:
     except installation.CommandNotFound:
         raise  # the line that is printed needs it
     except BaseException:
-        key_file.write(file, earlier)
+        present = installation.uninstalling(HOSTS[host], System()).present
+        if key_file.of_entry(present, host) != file:  # else another installation, at the same time, needs it
+            key_file.write(file, earlier)
         raise
 
 

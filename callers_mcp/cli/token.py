@@ -29,9 +29,6 @@ def token() -> None:
 
     Exit code: 0 done; 1 it can't be done; 2 wrong usage or settings.
     """
-    from callers_mcp.cli.configuration import require_http_extra
-
-    require_http_extra()
 
 
 def _ids(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -110,7 +107,9 @@ def revoke(name: str) -> None:
 
 def _path() -> Path:
     """Return the token file's path, or end with exit code 2 and one line."""
-    from callers_mcp.cli.configuration import refuse
+    from callers_mcp.cli.configuration import refuse, require_http_extra
+
+    require_http_extra()
     from callers_mcp.hosting.tokens import default_path
     from callers_mcp.settings import HTTP_PREFIX, is_placeholder
 

@@ -24,8 +24,9 @@ def server_command() -> list[str]:
 
 
 def is_passing() -> bool:
-    """Tell whether this installation is one that uvx keeps for a while only."""
-    return "archive-v0" in Path(sys.executable).parts
+    """Tell whether this installation is one that uvx or pipx run keeps for a while only."""
+    folders = Path(sys.executable).parts
+    return "archive-v0" in folders or {"pipx", ".cache"} <= {*folders}
 
 
 def carried(environment: Mapping[str, str]) -> dict[str, str]:
@@ -54,13 +55,24 @@ def updated(present: Mapping[str, Any] | None, entry: Mapping[str, Any]) -> dict
     """
     if present is None:
         return dict(entry)
-    kept = {key: value for key, value in present.items() if key not in ("command", "args", "env")}
     environment = present.get("env")
     added = environment if isinstance(environment, dict) else {}
     variables = {key: value for key, value in added.items() if key not in (API_KEY, API_KEY_FILE)}
     # An empty one stays too: a host may write it of itself.
     env = {"env": {**variables, **entry.get("env", {})}} if "env" in present or "env" in entry else {}
-    return {**kept, **entry, **env}
+    return {**present, **entry, **env}
+
+
+def masked(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``entry`` for people to look at: what is none of our settings, or the key, may be a secret."""
+    shown = dict(entry)
+    for name, value in entry.items():
+        if name == "env" and isinstance(value, dict):
+            known = {variable(field) for field in Settings.model_fields} - {API_KEY}
+            shown[name] = {each: text if each in known else "..." for each, text in value.items()}
+        elif name not in ("command", "args", "type"):
+            shown[name] = "..."
+    return shown
 
 
 def is_ours(entry: Mapping[str, Any]) -> bool:

@@ -41,7 +41,9 @@ def read(path: Path) -> bytes | None:
     return content
 
 
-def replace(path: Path, before: bytes | None, after: bytes | None, *, mode: int = 0o600) -> Path | None:
+def replace(
+    path: Path, before: bytes | None, after: bytes | None, *, mode: int = 0o600, keeps_backup: bool = False
+) -> Path | None:
     """Replace the file's content at once, so that nobody ever reads a part of it.
 
     A link stays and the file it points at is replaced, made where it is missing. The file keeps its mode, and its owner
@@ -52,9 +54,10 @@ def replace(path: Path, before: bytes | None, after: bytes | None, *, mode: int 
         before: What was read from it, None where there was no file.
         after: What it is to be, None to delete it.
         mode: The mode of a file that was not there.
+        keeps_backup: Leave the earlier backup as it is, and make none.
 
     Returns:
-        Where the backup is, None where nothing was replaced.
+        Where the backup is that was made.
 
     Raises:
         ConfigChanged: The file is not ``before`` any more; it is left as it is.
@@ -64,7 +67,7 @@ def replace(path: Path, before: bytes | None, after: bytes | None, *, mode: int 
     if before == after:
         return None
     target = path.resolve()
-    backup = None if before is None else backup_of(path)
+    backup = None if before is None or keeps_backup else backup_of(path)
     if backup is not None and before is not None:
         with _new_file(backup, before, 0o600) as new:
             new.replace(backup)

@@ -68,7 +68,12 @@ class JsonDocument:
     def entry(self, path: Sequence[str]) -> Any:
         """The value at the path as Python has it, None where it is absent."""
         found = self._found(path)
-        return self._python(found[-1].value) if len(found) == len(path) else None
+        if len(found) < len(path):
+            return None
+        value = self._python(found[-1].value)
+        if value is None:
+            raise UnreadableConfig(f"{'.'.join(path)} is null")
+        return value
 
     def added(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
         """The text with the entry, which is absent, at the end of its container."""

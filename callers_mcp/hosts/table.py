@@ -1,5 +1,6 @@
 """The hosts: where each keeps its configuration and how an entry for a server is written there; a new one is a row."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ class System:
 
     platform: str = sys.platform
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    home: Path = field(default_factory=Path.home)
+    home: Path = field(default_factory=lambda: _home())
 
     def folder(self, variable: str, *default: str) -> Path:
         """Return the folder that a variable names, if it does by an absolute path; else the default below the home."""
@@ -30,6 +31,13 @@ class System:
         if self.platform == "win32":
             return self.folder("APPDATA", "AppData", "Roaming")
         return self.folder("XDG_CONFIG_HOME", ".config")
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise OSError(errno.ENOENT, "this user has no home folder; set HOME", "~") from None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ Campaign = dict[str, Any]
 
 
 def _ago(**duration: float) -> str:
-    return (datetime.now(UTC) - timedelta(**duration)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    # By the hour, so that who asks twice in a row is told the same.
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    return (hour - timedelta(**duration)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _campaign(number: int, name: str, **fields: Any) -> Campaign:

@@ -19,7 +19,7 @@ import click
 import httpx2
 
 from callers_mcp.settings import is_key, is_loopback
-from tests.evals.models import Endpoint, EndpointError, Scripted
+from tests.evals.models import Endpoint, EndpointError, Model, Scripted
 from tests.evals.questions import Way, load
 from tests.evals.report import markdown, score
 from tests.evals.run import TURNS, Outcome, evaluate
@@ -78,27 +78,37 @@ def main(
         raise click.UsageError(f"No such question: {', '.join(sorted(unknown))}")
     key = _key(base_url) if base_url else None
 
+    outcomes: list[Outcome] = []
+
     def progress(outcome: Outcome) -> None:
+        outcomes.append(outcome)
         click.echo(f"{outcome.question.id}: {'pass' if outcome.passed else 'fail'}", err=True)
 
-    async def ask() -> tuple[str, list[Outcome]]:
+    async def ask() -> None:
         async with Servers() as servers, httpx2.AsyncClient() as http:
-            asked = Scripted(scripted, questions) if scripted else Endpoint(model or "", base_url or "", key, http)
-            structured = results == "structured" if results else scripted is not None
-            outcomes = await evaluate(
-                questions, asked, servers, turns=turns, structured=structured, on_outcome=progress
+            asked: Model = (
+                Scripted(scripted, questions) if scripted else Endpoint(model or "", base_url or "", key, http)
             )
-            return asked.name, outcomes
+            structured = results == "structured" if results else scripted is not None
+            await evaluate(questions, asked, servers, turns=turns, structured=structured, on_outcome=progress)
 
+    failure = None
     try:
-        name, outcomes = anyio.run(ask)
+        anyio.run(ask)
     except EndpointError as error:
-        raise _Failed(str(error)) from None
+        failure = str(error)
+        if not outcomes:
+            raise _Failed(failure) from None
+    name = model or f"scripted: {scripted}"
     text = markdown(outcomes, model=name, threshold=threshold, at=datetime.now(UTC))
+    if failure:
+        text += f"\nIt ended after {len(outcomes)} of {len(questions)} questions, as {failure}.\n"
     if report:
         report.write_text(text, "utf-8")
     else:
         click.echo(text)
+    if failure:
+        raise _Failed(failure)
     sys.exit(0 if score(outcomes) >= threshold else 1)
 
 

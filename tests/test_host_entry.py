@@ -1,0 +1,54 @@
+"""An entry is known as ours from whichever installation and system it is, and no other is."""
+
+import sys
+from typing import Any
+
+import pytest
+
+from callers_mcp.hosts.entry import is_ours, is_passing
+from callers_mcp.hosts.installation import quoted
+
+
+@pytest.mark.parametrize(
+    ("entry", "ours"),
+    [
+        ({"command": "/home/ana/.local/bin/callers-mcp", "args": []}, True),
+        ({"command": "C:\\Users\\Ana\\Scripts\\callers-mcp.exe"}, True),
+        ({"command": "callers-mcp", "args": ["--sandbox"]}, True),
+        ({"command": "uvx", "args": ["callers-mcp"]}, True),
+        ({"command": "/usr/bin/python3", "args": ["-m", "callers_mcp"]}, True),
+        ({"command": "npx", "args": ["-y", "another-mcp"]}, False),
+        ({"command": "/opt/callers-mcp/bin/another"}, False),
+        ({"command": None, "args": "callers-mcp"}, False),
+        ({"url": "https://callers.example.com/mcp"}, False),
+        ({}, False),
+    ],
+)
+def test_an_entry_is_ours_by_what_it_starts(entry: dict[str, Any], ours: bool) -> None:
+    assert is_ours(entry) is ours
+
+
+@pytest.mark.parametrize(
+    ("python", "passing"),
+    [
+        ("/home/ana/.cache/uv/archive-v0/Xy_1/bin/python", True),
+        ("/home/ana/.local/pipx/.cache/0a1b/bin/python", True),
+        ("/home/ana/.cache/pipx/0a1b/bin/python", True),
+        ("/home/ana/.local/share/uv/tools/callers-mcp/bin/python", False),
+        ("/home/ana/.local/pipx/venvs/callers-mcp/bin/python", False),
+        ("/work/.cache/checkout/.venv/bin/python", False),
+    ],
+)
+def test_what_is_run_once_is_told_from_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch, python: str, passing: bool
+) -> None:
+    monkeypatch.setattr(sys, "executable", python)
+    assert is_passing() is passing
+
+
+def test_a_command_is_quoted_as_the_system_s_shell_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["claude", "--", "C:\\Program Files\\callers-mcp.exe"]
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert quoted(command) == "claude -- 'C:\\Program Files\\callers-mcp.exe'"
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert quoted(command) == 'claude -- "C:\\Program Files\\callers-mcp.exe"'
