@@ -84,7 +84,8 @@ def read_objects(body: bytes, *, key: str) -> Iterator[Document]:
     fields alone stay.
 
     Raises:
-        UnexpectedResponse: Not JSON (``NaN`` included), or not an array.
+        UnexpectedResponse: Not JSON (``NaN`` included), not an array, or nested so deep, and so long, that where an
+            element ends is not looked for.
     """
     found: Counter[str] = Counter()
     text = _decoded(body, found)

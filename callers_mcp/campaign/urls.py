@@ -11,8 +11,8 @@ REDACTED = "[redacted]"
 CHANGE = f"In raw, webhook and Slack URLs keep scheme and host alone; the rest is {REDACTED}."
 
 _SECRETIVE = ("webhook", "slack")
-# Of what is no host's name, nothing is shown: "hooks.example.com&token=..." is one to urlsplit.
 _joined = re.compile(r"[\t\r\n]")
+# Of what is no host's name, nothing is shown: "hooks.example.com&token=..." is one to urlsplit.
 _host = re.compile(r"[\w.-]+|[0-9a-f:.]+")
 
 

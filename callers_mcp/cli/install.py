@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,9 +153,10 @@ def _key_in(host: str, key: str | None) -> Iterator[bool]:
     except installation.CommandNotFound:
         raise  # the line that is printed needs it
     except BaseException:
-        present = installation.uninstalling(HOSTS[host], System()).present
-        if key_file.of_entry(present, host) != file:  # else another installation, at the same time, needs it
-            key_file.write(file, earlier)
+        with suppress(installation.InstallationError):
+            present = installation.uninstalling(HOSTS[host], System()).present
+            if key_file.of_entry(present, host) != file:  # else another installation, at the same time, needs it
+                key_file.write(file, earlier)
         raise
 
 
