@@ -58,7 +58,7 @@ const object = (value) => (value !== null && typeof value === "object" && !Array
 // What is invisible or changes the direction stands as \u escapes, as in the raw text that the model reads
 // (callers_mcp.untrusted has the table). The flags of England, Scotland and Wales, and the joiners, stay.
 const HIDDEN =
-  /(\u{1f3f4}\u{e0067}\u{e0062}(?:\u{e0065}\u{e006e}\u{e0067}|\u{e0073}\u{e0063}\u{e0074}|\u{e0077}\u{e006c}\u{e0073})\u{e007f})|[\0-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u2065\u{e0000}-\u{e007f}\u{e0100}-\u{e01ef}]|(?![\u200c\u200d])\p{Cf}/gu;
+  /(\u{1f3f4}\u{e0067}\u{e0062}(?:\u{e0065}\u{e006e}\u{e0067}|\u{e0073}\u{e0063}\u{e0074}|\u{e0077}\u{e006c}\u{e0073})\u{e007f})|[\0-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u2065\ufe00-\ufe0d\u{e0000}-\u{e0fff}]|(?![\u200c\u200d])\p{Cf}/gu;
 
 function visible(text) {
   return text.replace(HIDDEN, (found, flag) =>
