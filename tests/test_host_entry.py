@@ -36,7 +36,7 @@ def test_an_entry_is_ours_by_what_it_starts(entry: dict[str, Any], ours: bool) -
         ("/home/ana/.cache/pipx/0a1b/bin/python", True),
         ("/home/ana/.local/share/uv/tools/callers-mcp/bin/python", False),
         ("/home/ana/.local/pipx/venvs/callers-mcp/bin/python", False),
-        ("/work/.cache/checkout/.venv/bin/python", False),
+        ("/srv/.cache/checkout/.venv/bin/python", False),
     ],
 )
 def test_what_is_run_once_is_told_from_what_is_installed(
