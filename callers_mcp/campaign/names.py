@@ -236,9 +236,15 @@ def _near(word: str, parts: Sequence[str]) -> Iterator[tuple[str, int]]:
     from rapidfuzz.distance import OSA
     from rapidfuzz.process import extract
 
-    within = bool(_unspaced.search(word))
-    tails = [(part, at) for part in parts for at in range(len(part) if within and _unspaced.search(part) else 1)]
+    owners = tails = parts
+    if _unspaced.search(word):
+        # Two lists of texts: a list of pairs is work for the garbage collector, which holds all others up.
+        owners, tails = [], []
+        for part in parts:
+            starts = [0, *(found.start() for found in _unspaced.finditer(part, 1))]
+            owners += [part] * len(starts)
+            tails += [part[at:] for at in starts]
     for length in {max(len(word) - 1, _LONG), len(word), len(word) + 1, None}:
-        pieces = [part[at:][:length] for part, at in tails]
-        for _, distance, number in extract(word, pieces, scorer=OSA.distance, score_cutoff=allowed, limit=None):
-            yield tails[number][0], int(distance)
+        beginnings = [tail[:length] for tail in tails]
+        for _, distance, at in extract(word, beginnings, scorer=OSA.distance, score_cutoff=allowed, limit=None):
+            yield owners[at], int(distance)

@@ -190,6 +190,7 @@ async def bench(base_url: str, rounds: int) -> Results:
         "search: misspelt": {"query": "sprnig"},
         "search: misspelt, and no name has both": {"query": "renewel sprnig"},
         "search: no such name": {"query": "qqqq wwww xxxx yyyy zzzz"},
+        "search: misspelt, without spaces": {"query": "東京都更新案内"},
         "search: 200 characters": {"query": ("überprufng krakwo " * 12)[:200]},
     }
     reference = PromptReference(type="ref/prompt", name="review_campaign")
