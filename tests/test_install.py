@@ -102,9 +102,9 @@ def test_a_later_change_of_somebody_else_stays_too(home: Home) -> None:
     assert home.config.read_bytes() == expected != realistic(home.host)
 
 
-@pytest.mark.parametrize("first", ["--sandbox", "other settings"])
-def test_however_often_it_was_installed_it_comes_back_to_the_byte(home: Home, first: str) -> None:
-    home.install(*([first] if first == "--sandbox" else []))
+@pytest.mark.parametrize("first", [["--sandbox"], []], ids=["on samples", "with other settings"])
+def test_however_often_it_was_installed_it_comes_back_to_the_byte(home: Home, first: list[str]) -> None:
+    home.install(*first)
     home.install(CALLERS_ORGANIZATION_ID="abc")
     home.install(CALLERS_ORGANIZATION_ID="def")
     home.uninstall()
@@ -340,9 +340,7 @@ def test_the_key_file_goes_wherever_it_was_when_the_entry_was_made(tmp_path: Pat
     assert not file.exists()
 
 
-def test_a_key_that_another_installation_needs_meanwhile_stays(
-    cursor: Home, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
-) -> None:
+def test_a_key_that_another_installation_needs_meanwhile_stays(cursor: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two at the same time: the one that comes too late takes nothing from the other."""
     for name, value in cursor.environment(CALLERS_API_KEY=KEY).items():
         monkeypatch.setenv(name, value)

@@ -65,11 +65,15 @@ def test_what_the_host_s_command_refuses_is_told_and_the_key_goes_again(claude_c
     assert "This organization allows no servers" in refused(claude_code)
 
 
+@pytest.mark.parametrize("usual", [{"type": "stdio", "args": []}, {}], ids=["written by the host", "by hand"])
 @pytest.mark.parametrize("comes_back", [True, False])
-def test_an_entry_that_can_t_be_replaced_is_put_back_or_said_to_be_gone(claude_code: Home, comes_back: bool) -> None:
+def test_an_entry_that_can_t_be_replaced_is_put_back_or_said_to_be_gone(
+    claude_code: Home, comes_back: bool, usual: dict[str, object]
+) -> None:
     env = {"HTTPS_PROXY": f"http://u:{NEIGHBOURS_SECRET}@p"}
-    entry = {"type": "stdio", "command": "/x/callers-mcp", "args": [], "env": env}
+    entry = {"command": "/x/callers-mcp", "env": env, **usual}
     claude_code.put(json.dumps({"mcpServers": {"callers": entry}}).encode())
+    assert "HTTPS_PROXY=..." in claude_code.install("--dry-run")
     old = "*/x/callers-mcp*) exit 0;;" if comes_back else ""
     calls = stand_in(claude_code, f'case "$*" in {old} *add*) echo no >&2; exit 3;; esac')
     said = refused(claude_code)

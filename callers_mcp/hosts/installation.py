@@ -181,13 +181,14 @@ def _commands(host: Host, present: Mapping[str, Any] | None, wanted: Mapping[str
     return removing + ([] if wanted is None else [_adding(name, host, wanted)])
 
 
-def _adding(name: str, host: Host, entry: Mapping[str, Any]) -> tuple[str, ...]:
-    line = [name, "mcp", "add", "--scope", "user"]
+def _adding(program: str, host: Host, entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the host's command for an entry, which may be one that somebody wrote by hand, with less in it."""
+    line = [program, "mcp", "add", "--scope", "user"]
     for name, value in entry.get("env", {}).items():
         line += ["--env", f"{name}={value}"]
     # The transport comes after the variables: the option for these takes all words up to the next option.
-    line += ["--transport", entry["type"], NAME]
-    return (*line, entry["url"]) if host.url in entry else (*line, "--", entry["command"], *entry["args"])
+    line += ["--transport", entry.get("type", "stdio"), NAME]
+    return (*line, entry["url"]) if host.url in entry else (*line, "--", entry["command"], *entry.get("args", ()))
 
 
 def _run(change: Change, name: str) -> None:
