@@ -28,7 +28,7 @@ from playwright.async_api import FrameLocator as FrameLocator
 from playwright.async_api import expect as expect
 
 from callers_mcp.card import card_html
-from tests.campaigns import Api, Json
+from tests.support.campaigns import Api, Json
 
 FOLDER = Path(__file__).parent
 # What MCP Apps lets a host apply where a card asks for no domain, in a header that the card's frame inherits.

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from tests.card.browser import chromium
-from tests.test_terminal import terminal
+from tests.support.terminal import terminal
 
 LINES = 27
 """As many as one terminal shows: the search by name, and the first campaign whole."""

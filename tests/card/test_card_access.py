@@ -5,10 +5,11 @@ import json
 import pytest
 
 from callers_mcp.sandbox import SAMPLES
-from tests.campaigns import ID, Api, campaign
 from tests.card.browser import FrameLocator, Host, axe_finds, expect, overflow
+from tests.support.campaigns import Api, campaign
+from tests.support.constants import ID
 
-RUNNING, INBOUND, COMPLETED, PAUSED, WITH_PROBLEMS, INSIDE = SAMPLES
+SAMPLE_ID, INBOUND, COMPLETED, PAUSED, WITH_PROBLEMS, INSIDE = SAMPLES
 MISSING = "0" * 24
 
 
@@ -24,7 +25,7 @@ async def test_axe_finds_nothing_in_any_state(host: Host, theme: str, rules: tup
     for campaign_id in (*SAMPLES, MISSING):
         place = SAMPLES[campaign_id][0] if campaign_id in SAMPLES else None
         card = await host.look_up(campaign_id, place, context={"theme": theme})
-        if campaign_id in (RUNNING, WITH_PROBLEMS):
+        if campaign_id in (SAMPLE_ID, WITH_PROBLEMS):
             await _open_and_search(card, "hooks")
         found[campaign_id] = await axe_finds(host.frame, *rules)
     host.stand_in = [{"isError": True, "content": []}]
@@ -41,7 +42,7 @@ async def test_axe_finds_nothing_in_any_state(host: Host, theme: str, rules: tup
 
 
 async def test_axe_would_find_something(host: Host) -> None:
-    await host.look_up(RUNNING)
+    await host.look_up(SAMPLE_ID)
     await host.frame.evaluate("document.querySelector('.headline').style.color = '#eeeeee'")
     assert "color-contrast" in (await axe_finds(host.frame))[0]
 
@@ -72,16 +73,16 @@ WORDS_IN_PIECES = """() => {
 
 @pytest.mark.parametrize("width", [240, 280, 320, 400])
 async def test_no_word_of_the_timeline_breaks_in_a_narrow_card(host: Host, width: int) -> None:
-    for campaign_id in (RUNNING, COMPLETED, WITH_PROBLEMS):
+    for campaign_id in (SAMPLE_ID, COMPLETED, WITH_PROBLEMS):
         await host.look_up(campaign_id, width=width)
         assert await host.frame.evaluate(WORDS_IN_PIECES) == []
 
 
 async def test_a_wide_card_has_two_columns_and_a_narrow_one_has_one(host: Host) -> None:
-    card = await host.look_up(RUNNING, width=900)
+    card = await host.look_up(SAMPLE_ID, width=900)
     columns = "node => getComputedStyle(node).gridTemplateColumns.split(' ').length"
     assert await card.locator(".columns").evaluate(columns) == 2
-    card = await host.look_up(RUNNING, width=400)
+    card = await host.look_up(SAMPLE_ID, width=400)
     assert await card.locator(".columns").evaluate(columns) == 1
 
 
@@ -92,7 +93,7 @@ FOCUSED = """() => {
 
 
 async def test_the_keyboard_reaches_every_control_and_shows_where_it_is(host: Host) -> None:
-    card = await host.look_up(RUNNING)
+    card = await host.look_up(SAMPLE_ID)
     await card.locator("details").evaluate("node => { node.open = true; }")
     await card.locator(".rawbox span").first.wait_for()
     reached = []
@@ -106,7 +107,7 @@ async def test_the_keyboard_reaches_every_control_and_shows_where_it_is(host: Ho
 
 
 async def test_enter_and_space_work_and_the_focus_stays(host: Host) -> None:
-    card = await host.look_up(RUNNING)
+    card = await host.look_up(SAMPLE_ID)
     for key, calls in (("Enter", 2), ("Space", 3)):
         refresh = card.get_by_role("button", name="Refresh")
         await refresh.focus()
@@ -123,7 +124,7 @@ async def test_enter_and_space_work_and_the_focus_stays(host: Host) -> None:
 
 
 async def test_refresh_keeps_the_opened_raw_json_and_the_search(host: Host) -> None:
-    card = await host.look_up(RUNNING)
+    card = await host.look_up(SAMPLE_ID)
     await _open_and_search(card, "renewals")
     await card.get_by_role("button", name="Refresh").click()
     await expect(card.get_by_role("status").filter(has_text="Refreshed")).to_have_count(1)
@@ -170,7 +171,7 @@ async def test_a_long_name_is_cut_until_the_whole_is_asked_for(host: Host) -> No
 
 async def test_forced_colours_leave_status_and_days_readable(host: Host) -> None:
     await host.page.emulate_media(forced_colors="active")
-    card = await host.look_up(RUNNING)
+    card = await host.look_up(SAMPLE_ID)
     border = "node => getComputedStyle(node).borderTopStyle + getComputedStyle(node).borderTopWidth"
     assert await card.locator(".pill").evaluate(border) == "solid1px"
     styles = [await card.locator(f".day:nth-child({day})").evaluate(border) for day in (1, 6)]
@@ -179,27 +180,27 @@ async def test_forced_colours_leave_status_and_days_readable(host: Host) -> None
 
 async def test_copy_works_where_the_frame_may_not_use_the_clipboard(host: Host) -> None:
     await host.page.context.grant_permissions(["clipboard-read"])
-    card = await host.look_up(RUNNING)
+    card = await host.look_up(SAMPLE_ID)
     await card.get_by_role("button", name="Copy").first.click()
     await expect(card.get_by_role("status").filter(has_text="Copied the campaign’s id")).to_have_count(1)
     await expect(card.get_by_role("button", name="Copied")).to_be_focused()
-    assert await host.page.evaluate("navigator.clipboard.readText()") == RUNNING
+    assert await host.page.evaluate("navigator.clipboard.readText()") == SAMPLE_ID
     (refused,) = host.complaints  # by the browser, as the frame was given no permission
     assert "clipboard" in refused.lower()
 
 
 async def test_copy_uses_the_clipboard_where_the_frame_may(host: Host) -> None:
-    card = await host.look_up(RUNNING)
+    card = await host.look_up(SAMPLE_ID)
     await card.get_by_text("Raw JSON", exact=True).click()
     allow = "navigator.clipboard.writeText = async text => { window.copied = text; }"
     await host.frame.evaluate(allow)
     await card.get_by_role("button", name="Copy JSON").click()
     await expect(card.get_by_role("status").filter(has_text="Copied the raw JSON")).to_have_count(1)
-    assert json.loads(await host.frame.evaluate("window.copied"))["id"] == RUNNING
+    assert json.loads(await host.frame.evaluate("window.copied"))["id"] == SAMPLE_ID
 
 
 async def test_a_copy_that_fails_says_so(host: Host) -> None:
-    card = await host.look_up(RUNNING)
+    card = await host.look_up(SAMPLE_ID)
     await host.frame.evaluate("document.execCommand = () => false")
     await card.get_by_role("button", name="Copy").first.click()
     await expect(card.get_by_role("button", name="Not copied")).to_be_visible()

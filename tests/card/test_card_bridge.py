@@ -14,13 +14,11 @@ from mcp import Client
 from callers_mcp import Settings, __version__, create_server
 from callers_mcp.card import CARD_URI
 from callers_mcp.sandbox import API_KEY, SAMPLES, Sandbox
-from tests.campaigns import Api, Json, campaign
 from tests.card.browser import FOLDER, Browser, FrameLocator, Host, HostSite, expect
-from tests.fault_server import PATIENCE
+from tests.support.campaigns import Api, Json, campaign
+from tests.support.constants import NODE_MODULES, PATIENCE
 
-MODULES = "TEST_NODE_MODULES"
-
-RUNNING, *_ = SAMPLES
+SAMPLE_ID, *_ = SAMPLES
 BACKGROUND = "getComputedStyle(document.documentElement).backgroundColor"
 DARK, LIGHT = "rgb(1, 2, 3)", "rgb(250, 251, 252)"
 CONTEXT: Json = {
@@ -51,7 +49,7 @@ class OfficialHost(Host):
         return card
 
     async def start_card(self) -> FrameLocator:
-        return await self.look_up(RUNNING, card=await self.card(), context=CONTEXT)
+        return await self.look_up(SAMPLE_ID, card=await self.card(), context=CONTEXT)
 
     async def parsed(self, schema: str, value: Any) -> Any:
         """Return what an official schema takes of ``value``; it leaves out what it does not know."""
@@ -69,10 +67,10 @@ def _wire(result: Any) -> str:
 
 @pytest.fixture(scope="module")
 def official_site() -> Iterator[HostSite]:
-    modules = Path(os.environ.get(MODULES, "nowhere")).absolute()
+    modules = Path(os.environ.get(NODE_MODULES, "nowhere")).absolute()
     for package in ("@modelcontextprotocol/ext-apps", "esbuild"):
         if not (modules / package).is_dir():
-            pytest.skip(f"the npm package {package} is not here: {MODULES} does not name a node_modules that has it")
+            pytest.skip(f"the npm package {package} is not in {NODE_MODULES}")
     path = os.pathsep.join((str(modules / ".bin"), os.environ.get("PATH", "")))
     if shutil.which("node", path=path) is None:
         pytest.skip("Node is not here")
@@ -153,14 +151,14 @@ async def test_the_official_host_s_change_of_theme_is_taken(host: OfficialHost) 
 
 async def test_refresh_calls_the_tool_through_the_official_host(host: OfficialHost) -> None:
     card = await host.start_card()
-    with Api(campaign(id=RUNNING, name="Autumn renewals", pauseNewChats=True)) as api:
+    with Api(campaign(id=SAMPLE_ID, name="Autumn renewals", pauseNewChats=True)) as api:
         async with host.at(api):
             await card.get_by_role("button", name="Refresh").click()
             await expect(card.locator("h1")).to_have_text("Autumn renewals")
             await expect(card.locator(".pill")).to_have_text("Status: New chats paused")
             await expect(card.get_by_role("status").filter(has_text="Refreshed")).to_have_count(1)
-    assert await host.received("tools/call") == [{"name": "get_campaign", "arguments": {"campaign_id": RUNNING}}]
-    assert host.calls == [{"campaign_id": RUNNING}] * 2
+    assert await host.received("tools/call") == [{"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}}]
+    assert host.calls == [{"campaign_id": SAMPLE_ID}] * 2
     await host.assert_nothing_amiss()
 
 

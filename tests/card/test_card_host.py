@@ -7,10 +7,11 @@ import pytest
 from callers_mcp import __version__
 from callers_mcp.card import CARD_MIME_TYPE, CARD_URI, card_html
 from callers_mcp.sandbox import SAMPLES
-from tests.campaigns import ID, Json, campaign, summary_of
 from tests.card.browser import Host, expect
+from tests.support.campaigns import Json, campaign, summary_of
+from tests.support.constants import ID
 
-RUNNING, *_ = SAMPLES
+SAMPLE_ID, *_ = SAMPLES
 STRUCTURED: Json = {"summary": summary_of(campaign()), "raw": campaign()}
 
 
@@ -24,7 +25,7 @@ def test_the_card_is_small_and_refers_to_nothing() -> None:
 
 
 async def test_it_starts_as_the_protocol_has_it(host: Host) -> None:
-    await host.look_up(RUNNING)
+    await host.look_up(SAMPLE_ID)
     (initialize,) = await host.received("ui/initialize")
     assert initialize["protocolVersion"] == "2026-01-26"
     assert initialize["appInfo"]["version"] == __version__
@@ -35,7 +36,7 @@ async def test_it_starts_as_the_protocol_has_it(host: Host) -> None:
 
 
 async def test_it_answers_ping_and_teardown_and_refuses_what_it_does_not_know(host: Host) -> None:
-    await host.look_up(RUNNING)
+    await host.look_up(SAMPLE_ID)
     for method in ("ping", "ui/resource-teardown"):
         assert (await host.ask(method))["result"] == {}
     for method in ("tools/list", "constructor", "__proto__"):
@@ -45,7 +46,7 @@ async def test_it_answers_ping_and_teardown_and_refuses_what_it_does_not_know(ho
 
 
 async def test_the_frame_becomes_as_high_as_the_card(host: Host) -> None:
-    card = await host.look_up(RUNNING)
+    card = await host.look_up(SAMPLE_ID)
     await host.page.wait_for_function("host.frame.offsetHeight > 500")
     sizes = await host.received("ui/notifications/size-changed")
     assert sizes[-1]["width"] == 760
@@ -59,7 +60,7 @@ DARK, LIGHT = "rgb(27, 29, 33)", "rgb(255, 255, 255)"
 
 
 async def test_the_theme_is_the_host_s_and_changes_live(host: Host) -> None:
-    await host.look_up(RUNNING, context={"theme": "dark"})
+    await host.look_up(SAMPLE_ID, context={"theme": "dark"})
     assert await host.frame.evaluate(BACKGROUND) == DARK
     await host.notify("ui/notifications/host-context-changed", {"theme": "light"})
     await host.frame.wait_for_function(f"{BACKGROUND} === '{LIGHT}'")
@@ -71,7 +72,7 @@ async def test_the_theme_is_the_host_s_and_changes_live(host: Host) -> None:
 @pytest.mark.parametrize(("scheme", "background"), [("dark", DARK), ("light", LIGHT)])
 async def test_without_a_theme_it_is_what_the_user_prefers(host: Host, scheme: Any, background: str) -> None:
     await host.page.emulate_media(color_scheme=scheme)
-    await host.look_up(RUNNING)
+    await host.look_up(SAMPLE_ID)
     assert await host.frame.evaluate(BACKGROUND) == background
 
 
@@ -84,7 +85,7 @@ async def test_the_host_s_variables_are_used_and_change_live(host: Host) -> None
         "--color-ring-primary": None,
     }
     context = {"theme": "dark", "styles": {"variables": variables}, "safeAreaInsets": {"top": 7, "left": "x"}}
-    await host.look_up(RUNNING, context=context)
+    await host.look_up(SAMPLE_ID, context=context)
     style = "getComputedStyle(document.body)"
     assert await host.frame.evaluate(BACKGROUND) == "rgb(1, 2, 3)"
     assert await host.frame.evaluate(f"[{style}.color, {style}.fontFamily]") == ["rgb(7, 8, 9)", "Georgia, serif"]
@@ -97,7 +98,7 @@ async def test_the_host_s_variables_are_used_and_change_live(host: Host) -> None
 
 async def test_a_host_s_variable_that_names_a_url_loads_nothing(host: Host) -> None:
     planted = {f"--{name}": "url(https://elsewhere.example/x)" for name in ("color-background-primary", "font-sans")}
-    await host.look_up(RUNNING, context={"styles": {"variables": planted, "css": {"fonts": "@import '//elsewhere'"}}})
+    await host.look_up(SAMPLE_ID, context={"styles": {"variables": planted, "css": {"fonts": "@import '//elsewhere'"}}})
     host.assert_calm()
 
 
@@ -113,7 +114,7 @@ async def test_times_stand_in_the_user_s_zone_and_way(host: Host) -> None:
 
 
 async def test_motion_is_left_out_where_the_user_asks_for_that(host: Host) -> None:
-    card = await host.look_up(RUNNING)
+    card = await host.look_up(SAMPLE_ID)
     refresh = card.get_by_role("button", name="Refresh")
     await refresh.evaluate("node => node.classList.add('spinning')")
     name = "node => getComputedStyle(node.querySelector('svg')).animationName"
@@ -182,7 +183,7 @@ async def test_an_error_result_is_shown_and_can_be_tried_again(host: Host) -> No
 
 async def test_where_the_host_passes_on_the_text_alone_that_is_drawn(host: Host) -> None:
     assert host.client
-    result = await host.client.call_tool("get_campaign", {"campaign_id": RUNNING})
+    result = await host.client.call_tool("get_campaign", {"campaign_id": SAMPLE_ID})
     texts = [block.text for block in result.content if block.type == "text"]
     card = await host.show(None, *texts)
     await expect(card.locator("h1")).to_have_text("Sample: Spring renewals")

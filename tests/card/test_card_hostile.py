@@ -7,17 +7,11 @@ from typing import Any
 import pytest
 
 from callers_mcp.untrusted import escape
-from tests.campaigns import ID, LISTS, STRING_FIELDS, Api, Json, campaign, replaced, summary_of
 from tests.card.browser import Error, Host, expect
+from tests.support.campaigns import LISTS, STRING_FIELDS, Api, Json, campaign, replaced, summary_of
+from tests.support.constants import ID
+from tests.support.hostile_names import MARKUP
 
-PLANTED = (
-    '<img src=x onerror="window.planted = 1">',
-    "</script><script>window.planted = 1</script>",
-    '"><svg onload="window.planted = 1">',
-    "javascript:window.planted = 1",
-    "https://elsewhere.example/?<iframe src=javascript:window.planted=1>",
-    "{{script}}${window.planted = 1}<!--<script>",
-)
 # Elements and attributes that the card itself never makes.
 FOREIGN = (
     "document.querySelectorAll('img, iframe, object, article script, a, [onerror], [onload], [src], [href]').length"
@@ -30,7 +24,7 @@ async def _assert_harmless(host: Host) -> None:
     host.assert_calm()
 
 
-@pytest.mark.parametrize("text", PLANTED)
+@pytest.mark.parametrize("text", MARKUP)
 async def test_html_in_any_field_stays_text(host: Host, text: str) -> None:
     body = campaign()
     for path in STRING_FIELDS:
@@ -47,7 +41,7 @@ async def test_html_in_any_field_stays_text(host: Host, text: str) -> None:
             await _assert_harmless(host)
 
 
-@pytest.mark.parametrize("text", PLANTED)
+@pytest.mark.parametrize("text", MARKUP)
 async def test_html_in_any_part_of_a_forged_answer_stays_text(host: Host, text: str) -> None:
     summary: Json = dict.fromkeys(summary_of(campaign()), text)
     listed = ("attention", "worth_checking", "approved_countries", "outbound_phone_numbers", "webhook_hosts")

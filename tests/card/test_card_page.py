@@ -12,13 +12,14 @@ import pytest
 
 from callers_mcp.card import card_page, write_page
 from callers_mcp.sandbox import SAMPLES
-from tests.campaigns import Json, campaign, summary_of
 from tests.card.browser import Browser, Watched, axe_finds, expect, overflow
-from tests.card.test_card_hostile import PLANTED
-from tests.pipe import PATIENCE, Pipe
+from tests.support.campaigns import Json, campaign, summary_of
+from tests.support.constants import PATIENCE
+from tests.support.hostile_names import MARKUP
+from tests.support.stdio_process import Pipe
 
 pytestmark = pytest.mark.measured
-RUNNING, *_, WITH_PROBLEMS, _INSIDE = SAMPLES
+SAMPLE_ID, *_, WITH_PROBLEMS, _INSIDE = SAMPLES
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX's")
 
 
@@ -81,9 +82,9 @@ async def test_the_demo_writes_a_page_with_all_samples_besides_what_it_prints(wa
 
 def test_the_page_obeys_redaction(sandbox_environment: dict[str, str], tmp_path: Path) -> None:
     file, secret = tmp_path / "card.html", "token=sample"
-    run("get", RUNNING, "--html", str(file), environment=sandbox_environment)
+    run("get", SAMPLE_ID, "--html", str(file), environment=sandbox_environment)
     assert secret in file.read_text()
-    run("get", RUNNING, "--html", str(file), environment=sandbox_environment | {"CALLERS_REDACT_URLS": "on"})
+    run("get", SAMPLE_ID, "--html", str(file), environment=sandbox_environment | {"CALLERS_REDACT_URLS": "on"})
     assert secret not in file.read_text()
     assert "https://hooks.example.com/[redacted]" in file.read_text()
 
@@ -95,7 +96,7 @@ def test_the_page_is_for_its_user_alone_even_over_a_file_that_was_not(
     file = tmp_path / "card.html"
     file.write_text("old")
     file.chmod(0o666)
-    assert run("get", RUNNING, "--html", str(file), environment=sandbox_environment)[0] == 0
+    assert run("get", SAMPLE_ID, "--html", str(file), environment=sandbox_environment)[0] == 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [file]
 
@@ -123,7 +124,7 @@ def test_a_path_that_can_t_be_written_is_one_line(
     sandbox_environment: dict[str, str], tmp_path: Path, where: str
 ) -> None:
     (tmp_path / "folder").mkdir()
-    code, out, errors = run("get", RUNNING, "--html", str(tmp_path / where), environment=sandbox_environment)
+    code, out, errors = run("get", SAMPLE_ID, "--html", str(tmp_path / where), environment=sandbox_environment)
     assert (code, out, errors.count("\n")) == (1, "", 1)
     assert errors.startswith(f"callers-mcp: {tmp_path / where} can't be written: ")
     assert [path.name for path in tmp_path.rglob("*")] == ["folder"]
@@ -131,7 +132,7 @@ def test_a_path_that_can_t_be_written_is_one_line(
 
 @pytest.mark.parametrize("form", ["--json", "--raw"])
 def test_a_page_and_a_printed_form_exclude_each_other(tmp_path: Path, form: str) -> None:
-    code, _, errors = run("get", RUNNING, form, "--html", str(tmp_path / "card.html"))
+    code, _, errors = run("get", SAMPLE_ID, form, "--html", str(tmp_path / "card.html"))
     assert (code, form in errors) == (2, True)
     assert list(tmp_path.iterdir()) == []
 
@@ -143,14 +144,14 @@ def test_a_failed_look_up_leaves_no_page(sandbox_environment: dict[str, str], tm
 
 async def test_nothing_in_an_answer_leaves_the_place_where_it_is_embedded(watched: Watched, tmp_path: Path) -> None:
     file = tmp_path / "card.html"
-    planted = "".join(PLANTED) + "\u2028\u2029]]>&lt;"
+    planted = "".join(MARKUP) + "\u2028\u2029]]>&lt;"
     answers = [answer(name=planted, variables=[planted]) | {planted: planted}] * 2
     write_page(file, card_page(answers, title=f"Title {planted}"))
     (embedded,) = re.findall(r'<script type="application/json" id="answers">(.*)</script>\n', file.read_text())
     assert json.loads(embedded) == answers
     assert not set("<>&\u2028\u2029") & set(embedded)
     await watched.page.goto(file.as_uri())
-    await expect(watched.page.get_by_role("heading", level=2).first).to_contain_text(PLANTED[0])
+    await expect(watched.page.get_by_role("heading", level=2).first).to_contain_text(MARKUP[0])
     assert await watched.page.evaluate("window.planted ?? null") is None
     assert await watched.page.evaluate("document.querySelectorAll('img, iframe, svg[onload]').length") == 0
     watched.assert_calm()

@@ -6,12 +6,13 @@ import anyio
 import pytest
 
 from callers_mcp.sandbox import SAMPLES, SUB_ORGANIZATION_ID
-from tests.campaigns import ID, Api, Json, campaign
 from tests.card.browser import FrameLocator, Host, expect
+from tests.support.campaigns import Api, Json, campaign
+from tests.support.constants import ID
 
-RUNNING, INBOUND, COMPLETED, PAUSED, WITH_PROBLEMS, INSIDE = SAMPLES
+SAMPLE_ID, INBOUND, COMPLETED, PAUSED, WITH_PROBLEMS, INSIDE = SAMPLES
 DRAWN: dict[str, tuple[str, str, list[str], list[str]]] = {
-    RUNNING: (
+    SAMPLE_ID: (
         "Running",
         "Running outbound campaign, first interaction 3 days ago, calls Monday to Friday",
         ["First interaction", "Now", "Completed"],
@@ -82,7 +83,7 @@ async def test_attention_comes_before_all_else_and_apart_from_what_is_worth_chec
 
 
 async def test_nothing_wrong_needs_no_space(host: Host) -> None:
-    card = await host.look_up(RUNNING)
+    card = await host.look_up(SAMPLE_ID)
     await expect(card.locator(".alert")).to_have_count(0)
 
 
@@ -149,7 +150,7 @@ async def test_refresh_calls_the_tool_again_and_shows_the_new_state(host: Host) 
             assert len(api.requests) == 2
 
 
-@pytest.mark.parametrize("campaign_id", [RUNNING, INSIDE])
+@pytest.mark.parametrize("campaign_id", [SAMPLE_ID, INSIDE])
 async def test_refresh_finds_the_arguments_in_the_answer_where_the_host_gave_none(host: Host, campaign_id: str) -> None:
     place, _ = SAMPLES[campaign_id]
     assert host.client
@@ -178,7 +179,7 @@ FAILING: dict[str, tuple[Json, str]] = {
 @pytest.mark.parametrize("kind", FAILING)
 async def test_a_failing_refresh_says_so_and_keeps_the_card(host: Host, kind: str) -> None:
     answer, says = FAILING[kind]
-    card = await host.look_up(RUNNING)
+    card = await host.look_up(SAMPLE_ID)
     before = await card.locator("article .columns").inner_text()
     host.stand_in = [answer]
     await _refresh(card)
@@ -190,11 +191,11 @@ async def test_a_failing_refresh_says_so_and_keeps_the_card(host: Host, kind: st
 
 
 async def test_a_refresh_never_replaces_what_the_host_has_shown_since(host: Host) -> None:
-    card = await host.look_up(RUNNING)
+    card = await host.look_up(SAMPLE_ID)
     host.held = anyio.Event()
     await _refresh(card)
     await expect(card.get_by_role("button", name="Refreshing…")).to_have_attribute("aria-disabled", "true")
-    shown = {"summary": {"id": RUNNING, "name": "Newer"}, "raw": {}}
+    shown = {"summary": {"id": SAMPLE_ID, "name": "Newer"}, "raw": {}}
     await host.notify("ui/notifications/tool-result", {"content": [], "structuredContent": shown})
     await expect(card.locator("h1")).to_have_text("Newer")
     host.held.set()
@@ -204,6 +205,6 @@ async def test_a_refresh_never_replaces_what_the_host_has_shown_since(host: Host
 
 
 async def test_without_a_host_that_calls_tools_there_is_no_refresh_button(host: Host) -> None:
-    card = await host.look_up(RUNNING, capabilities={})
+    card = await host.look_up(SAMPLE_ID, capabilities={})
     await expect(card.get_by_role("button", name="Copy").first).to_be_visible()
     await expect(card.get_by_role("button", name="Refresh")).to_have_count(0)

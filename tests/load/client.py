@@ -11,8 +11,9 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from tests.load.api import HELD
-from tests.load.processes import PATIENCE, Target
-from tests.pipe import ENVELOPE
+from tests.load.processes import Target
+from tests.support.constants import PATIENCE
+from tests.support.stdio_process import ENVELOPE
 
 LATEST = "2026-07-28"
 HANDSHAKE = "2025-11-25"

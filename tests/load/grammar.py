@@ -18,10 +18,10 @@ from tests.load import odd
 from tests.load.client import LATEST, envelope, headers
 from tests.load.odd import Change
 from tests.load.processes import Target
-from tests.pipe import ENVELOPE
+from tests.support.constants import ID
+from tests.support.stdio_process import ENVELOPE
 
 VERSIONS = (LATEST, *HANDSHAKE_PROTOCOL_VERSIONS)
-ID = "665f1c2ab1e4a9d0c7f3b801"
 _HOLE = "a hole in the envelope"
 
 

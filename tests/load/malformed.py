@@ -9,9 +9,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from tests.load.client import HANDSHAKE, LATEST, address, call
-from tests.load.grammar import ID, Malformed, malformed
-from tests.load.processes import PATIENCE, Target
+from tests.load.grammar import Malformed, malformed
+from tests.load.processes import Target
 from tests.load.report import Report
+from tests.support.constants import ID, PATIENCE
 
 AT_ONCE = 40
 _QUIET_SECONDS = 0.3

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from tests.support.constants import PATIENCE
+
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
-"""Seconds until a run gives up on an answer: far more than anything takes."""
 
 OURS = (sys.executable, "-m", "callers_mcp", "http", "--port", "0")
 BARE = (sys.executable, str(ROOT / "tests/benchmarks/bare_http_server.py"))

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tests.load.client import HANDSHAKE, LATEST, Answer, call
-from tests.load.processes import PATIENCE, Target
+from tests.load.processes import Target
+from tests.support.constants import PATIENCE
 
 ValueT = TypeVar("ValueT")
 

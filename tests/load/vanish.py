@@ -12,9 +12,10 @@ import httpx2
 
 from tests.load.api import HELD
 from tests.load.client import HANDSHAKE, LATEST, address, requests
-from tests.load.processes import PATIENCE, Api, Target
+from tests.load.processes import Api, Target
 from tests.load.report import Report
 from tests.load.settle import answers_well, until
+from tests.support.constants import PATIENCE
 
 _RST = struct.pack("ii", 1, 0)
 _GAUGE = re.compile(r"^(\w*in_flight)\S* (\S+)$", re.MULTILINE)

@@ -1,0 +1,331 @@
+"""What is kept of a list of campaigns: what the server needs of it, for a while, for those alone who may see it."""
+
+import gc
+import pickle
+import tracemalloc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp_types import PromptReference
+
+from callers_mcp import CallersClient
+from callers_mcp.api import lists
+from callers_mcp.api.caller import Caller
+from callers_mcp.api.errors import CallersError, RateLimited
+from callers_mcp.api.lists import KeptLists, Listing, read_in_steps
+from callers_mcp.campaign.listing import CampaignRow, read_row
+from callers_mcp.settings import Settings
+from tests.support import fault_server as fault
+from tests.support.campaign_lists import (
+    GROUP,
+    LISTED,
+    LISTED_BY_PLACE,
+    body,
+    campaigns,
+    connect,
+    find,
+    lists_asked,
+    made,
+    names_of,
+    page,
+    query_of,
+    rows_of,
+)
+from tests.support.campaigns import Json, campaign
+from tests.support.concurrency import Notes, at_once
+from tests.support.constants import ID, MAIN_ID, A, B
+from tests.support.fault_server import Behaviour, FaultServer
+from tests.support.principals import hosted, someone
+
+
+class Clock:
+    """Stands for anyio in the module that keeps lists: a time that the test sets, and all else as it is."""
+
+    now = 1_000.0
+
+    def current_time(self) -> float:
+        return self.now
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(anyio, name)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(lists, "anyio", made)
+    return made
+
+
+@dataclass
+class Sized:
+    """A row that says what it takes."""
+
+    size: int
+
+
+def listing(size: int) -> Listing[Sized]:
+    return Listing((Sized(size),), frozenset(), size)
+
+
+async def test_paging_searching_and_completing_fetch_a_list_once() -> None:
+    with FaultServer(fault.answer(body(30))) as server:
+        async with Client(hosted(made(server), someone("main"))) as client:
+            first = page(await find(client))
+            second = page(await find(client, cursor=first["next_cursor"], limit=20))
+            searched = page(await find(client, query="campaign 29", status="running"))
+            ref = PromptReference(type="ref/prompt", name="review_campaign")
+            completed = await client.complete(ref, {"name": "campaign", "value": "campaign"})
+            assert len(server.requests) == 1
+            page(await find(client, sub_organization_id="main"))
+    assert len({row["id"] for row in first["campaigns"] + second["campaigns"]}) == 30
+    assert [row["name"] for row in searched["campaigns"]][:1] == ["Campaign 29"]
+    assert completed.completion.total == 30
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("seconds", [0, 1e-9], ids=["off", "hardly"])
+async def test_what_is_not_to_be_kept_is_asked_for_each_time(seconds: float) -> None:
+    with FaultServer(LISTED, fault.answer(campaigns(name="Newer"))) as server:
+        async with connect(server, list_cache_seconds=seconds) as client:
+            assert await names_of(client) == ["Campaign 0", "Campaign 1", "Campaign 2"]
+            assert await names_of(client) == ["Newer"] * 3
+    assert len(server.requests) == 2
+
+
+async def test_a_list_is_kept_for_the_seconds_that_are_set_and_not_longer(clock: Clock) -> None:
+    with FaultServer(LISTED, fault.answer(campaigns(name="Newer"))) as server:
+        async with connect(server, list_cache_seconds=30) as client:
+            for later, expected in [(0.0, "Campaign 0"), (29.9, "Campaign 0"), (30.0, "Newer"), (59.9, "Newer")]:
+                clock.now = 1_000 + later
+                assert (await names_of(client))[0] == expected, later
+    assert len(server.requests) == 2
+
+
+async def test_it_is_a_minute_where_nothing_is_set(clock: Clock) -> None:
+    with FaultServer(LISTED) as server:
+        async with connect(server) as client:
+            for later, requests in [(0.0, 1), (59.9, 1), (60.0, 2)]:
+                clock.now = 1_000 + later
+                await rows_of(client)
+                assert len(server.requests) == requests
+
+
+async def test_each_place_has_a_list_of_its_own() -> None:
+    with FaultServer(LISTED_BY_PLACE) as server:
+        async with connect(server) as client:
+            for _ in range(2):
+                assert [(await names_of(client, place))[0] for place in (None, A, B)] == [MAIN_ID, A, B]
+    assert lists_asked(server) == [MAIN_ID, A, B]
+
+
+async def test_a_new_key_is_not_given_what_the_old_one_was(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    with FaultServer(LISTED, fault.error(401), LISTED) as server:
+        file.write_text("first-key")
+        async with connect(server, api_key=None, api_key_file=file) as client:
+            await rows_of(client)
+            file.write_text("second-key!")
+            with pytest.raises(CallersError, match="refused the API key"):
+                await rows_of(client)
+            file.write_text("third-key!!!")
+            await rows_of(client)
+            await rows_of(client)
+    sent = [request.values("authorization") for request in server.requests]
+    assert sent == [["first-key"], ["second-key!"], ["third-key!!!"]]
+
+
+async def test_a_whole_list_serves_each_group_of_it_and_no_group_the_whole() -> None:
+    other = "65bb00112233445566778800"
+    both = campaigns(2) + campaigns(1, name="Another", campaignGroupId=other)
+    with FaultServer(fault.answer(both[2:]), fault.answer(both)) as server:
+        async with Client(hosted(made(server), someone("*"))) as client:
+            of_group = page(await find(client, group=other))
+            whole = page(await find(client))
+            again = page(await find(client, group=GROUP))
+    assert [query_of(request).get("campaignGroupId") for request in server.requests] == [[other], None]
+    assert [row["name"] for row in of_group["campaigns"]] == ["Another"]
+    assert whole["total"] == 3
+    assert [row["name"] for row in again["campaigns"]] == ["Campaign 1", "Campaign 0"], "the newest first"
+    assert again["total"] == 2
+
+
+def read_other(raw: Mapping[str, Any]) -> Sized:
+    return Sized(len(str(raw["name"])))
+
+
+async def test_a_tool_never_gets_the_rows_that_another_one_reads() -> None:
+    with FaultServer(fault.together(2, lambda request: campaigns())) as server:
+        async with connect(server) as client:
+            came = await at_once(
+                partial(client.list_campaigns, read_row, list), partial(client.list_campaigns, read_other, list)
+            )
+            came += [await client.list_campaigns(read_row, list), await client.list_campaigns(read_other, list)]
+    assert [{type(row) for row in rows} for rows in came] == [{CampaignRow}, {Sized}] * 2
+    assert len(server.requests) == 2
+
+
+async def test_the_rate_limit_is_asked_for_each_list_also_one_that_is_kept() -> None:
+    asked: list[str] = []
+    notes = Notes()
+
+    async def admit(caller: Caller) -> None:
+        asked.append(caller.name)
+        if len(asked) > 2:
+            raise RateLimited("Fewer, please.", retry_after_seconds=7)
+
+    with FaultServer(LISTED) as server:
+        async with connect(server, notes, admit) as client:
+            for _ in range(2):
+                await rows_of(client.on_behalf_of(someone("*")))
+            with pytest.raises(RateLimited):
+                await rows_of(client)
+    assert asked == ["token:someone", "token:someone", "operator"]
+    assert [look_up.outcome for look_up in notes.look_ups] == ["found", "found", "rate_limited"]
+    assert len(server.requests) == 1
+
+
+FAILS: dict[str, Behaviour] = {
+    "refused": fault.error(403),
+    "broken at the end": fault.answer(body(100)[:-1]),
+    "NaN in the last": fault.answer(body(100)[:-1] + b', {"id": NaN}]'),
+    "cut off": fault.reset_in_body,
+    "too large": fault.answer(b"[" + b" " * 20_000 + b"]"),
+}
+
+
+@pytest.mark.parametrize("name", FAILS)
+async def test_a_list_that_failed_is_not_kept(name: str) -> None:
+    with FaultServer(FAILS[name], LISTED) as server:
+        async with connect(server, list_max_body_bytes=20_000) as client:
+            with pytest.raises(CallersError):
+                await rows_of(client)
+            assert len(await rows_of(client)) == 3
+    assert len(server.requests) == 2
+
+
+async def test_a_single_campaign_is_never_kept_also_where_its_list_is() -> None:
+    newer = [fault.answer(campaign(name=name)) for name in ("Older", "Newer")]
+    with FaultServer(fault.answer([campaign()]), *newer) as server:
+        async with connect(server) as client:
+            assert await names_of(client) == ["Spring renewals"]
+            assert [(await client.get_campaign(ID)).content["name"] for _ in newer] == ["Older", "Newer"]
+    assert len(server.requests) == 3
+
+
+SECRETS: Json = {
+    "webhooks": ["https://hooks.example.com/planted-hook?token=planted-token"],
+    "slackUrl": "https://hooks.slack.com/services/planted-slack",
+    "variables": ["planted-variable"],
+    "incomingPhoneNumber": "+44planted-number",
+    "callParams": {"phonesFrom": ["+49planted-phone"], "language": "planted-language", "timezone": "planted-zone"},
+    "emailParams": {"from": "planted-mail"},
+    "planted-field": 1,
+}
+
+
+def texts_held_by(owner: object) -> list[str]:
+    """Return all text that can be reached from ``owner`` through data."""
+    seen: set[int] = set()
+    left, texts = [owner], []
+    while left:
+        one = left.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType | FunctionType):
+            continue
+        seen.add(id(one))
+        if isinstance(one, str | bytes | bytearray):
+            texts.append(one if isinstance(one, str) else one.decode("latin-1"))
+        left += gc.get_referents(one)
+    return texts
+
+
+async def test_of_a_list_only_the_names_groups_and_states_are_kept() -> None:
+    with FaultServer(fault.answer(campaigns(**SECRETS))) as server:
+        async with CallersClient(made(server)) as client:
+            rows = await rows_of(client)
+            kept = client._kept_lists
+            assert len(await rows_of(client)) == 3
+            texts = texts_held_by(kept)
+    assert len(server.requests) == 1
+    assert "Campaign 1" in texts, "this is where it is kept"
+    assert [text for text in texts if "planted" in text] == []
+    assert b"planted" not in pickle.dumps(rows)
+
+
+async def test_the_oldest_lists_go_where_there_is_no_room() -> None:
+    kept = KeptLists(60, max_bytes=1_000)
+    for number in range(5):
+        kept.put(number, listing(300))
+        assert kept.size <= 1_000
+    assert [number for number in range(5) if kept.get(number)] == [2, 3, 4]
+    kept.put("large", listing(900))
+    assert [key for key in (2, 3, 4, "large") if kept.get(key)] == ["large"]
+
+
+async def test_a_list_that_is_too_large_is_not_kept_and_drives_no_other_out() -> None:
+    kept = KeptLists(60, max_bytes=1_000)
+    kept.put("small", listing(500))
+    kept.put("large", listing(1_001))
+    assert kept.get("small")
+    assert not kept.get("large")
+    kept.put("small", listing(1_001))
+    assert not kept.get("small"), "the older one of the same is no longer true"
+
+
+async def test_a_list_that_is_fetched_anew_takes_its_own_place(clock: Clock) -> None:
+    kept = KeptLists(60, max_bytes=1_000)
+    kept.put("one", listing(400))
+    kept.put("two", listing(400))
+    kept.put("one", newer := listing(500))
+    assert (kept.size, kept.get("one")) == (900, newer)
+    kept.put("three", listing(400))
+    assert [key for key in ("one", "two", "three") if kept.get(key)] == ["one", "three"], "two is the oldest now"
+    clock.now += 60
+    assert not kept.get("one")
+    assert kept.size == 0, "what is too old takes no room"
+
+
+async def test_a_list_too_large_to_keep_is_still_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists.KeptLists.__init__, "__defaults__", (1_000,))
+    with FaultServer(fault.answer(body(100))) as server:
+        async with connect(server) as client:
+            for _ in range(2):
+                assert len(await rows_of(client)) == 100
+    assert len(server.requests) == 2
+
+
+async def test_lists_of_nothing_do_not_fill_the_memory_either() -> None:
+    kept = KeptLists(3_600, max_bytes=10_000)
+    nothing = await read_in_steps(iter(()), read_row, Settings())
+    for number in range(1_000):
+        kept.put(number, nothing)
+    assert sum(kept.get(number) is not None for number in range(1_000)) < 500
+    assert kept.get(999)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"campaignGroupName": None, "campaignGroupId": None, "name": ""}, {"name": "Приветствие 日本 " * 20}],
+    ids=["usual", "short", "long"],
+)
+async def test_rows_take_no_more_than_they_say(values: Json) -> None:
+    raws = campaigns(300, organizationId=MAIN_ID, **values)
+    settings = Settings(organization_id=MAIN_ID)
+    await read_in_steps(iter(raws), read_row, settings)  # what is made once is made
+    gc.collect()
+    tracemalloc.start()
+    try:
+        made = await read_in_steps(iter(raws), read_row, settings)
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(made.of_main) == 300
+    assert held <= made.size * 1.2

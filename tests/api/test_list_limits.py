@@ -1,0 +1,82 @@
+"""Nobody's lists keep the others waiting: neither those that hang at the API, nor searches through them."""
+
+import json
+import threading
+from functools import partial
+
+import anyio
+
+from callers_mcp import CallersClient
+from callers_mcp.api.caller import Caller, Scope
+from callers_mcp.api.lists import AT_ONCE, AT_ONCE_FOR_ONE, SEARCHES_AT_ONCE
+from callers_mcp.campaign.listing import read_row
+from tests.support import fault_server as fault
+from tests.support.campaign_lists import campaigns, query_of
+from tests.support.constants import PATIENCE, A, B
+from tests.support.fault_server import Exchange, FaultServer
+from tests.support.principals import made
+
+SLOW, QUICK = Caller("token:slow", Scope.of([A])), Caller("token:quick", Scope.of([B]))
+
+
+def hangs_for_one(exchange: Exchange) -> None:
+    """Be an API that answers for one place, and hangs for the other."""
+    hangs = exchange.request.values("x-sub-organization-id") == [A]
+    (fault.silent if hangs else fault.answer(campaigns()))(exchange)
+
+
+async def test_who_has_many_lists_under_way_leaves_room_for_others() -> None:
+    with FaultServer(hangs_for_one) as server:
+        async with CallersClient(made(server)) as client, anyio.create_task_group() as tasks:
+            slow = client.on_behalf_of(SLOW)
+            for number in range(2 * AT_ONCE):
+                tasks.start_soon(partial(slow.list_campaigns, read_row, list, group_id=f"{number:024x}"))
+            await anyio.to_thread.run_sync(server.wait_for_requests, AT_ONCE_FOR_ONE)
+            with anyio.fail_after(PATIENCE):
+                assert len(await client.on_behalf_of(QUICK).list_campaigns(read_row, list)) == 3
+            assert (
+                len([request for request in server.requests if "campaignGroupId" in query_of(request)])
+                == AT_ONCE_FOR_ONE
+            )
+            tasks.cancel_scope.cancel()
+
+
+async def test_searches_run_few_at_a_time_while_single_campaigns_are_looked_up() -> None:
+    running, most, go_on = [0], [0], threading.Event()
+    counting = threading.Lock()
+
+    def hold(rows: object) -> int:
+        with counting:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        assert go_on.wait(PATIENCE)
+        with counting:
+            running[0] -= 1
+        return len(list(rows))  # type: ignore[call-overload]
+
+    def answer(exchange: Exchange) -> None:
+        listed = exchange.request.target.startswith("/campaigns?")
+        fault.answer(json.dumps(campaigns() if listed else campaigns()[0]).encode())(exchange)
+
+    with FaultServer(answer) as server:
+        async with CallersClient(made(server, organization_id=A)) as client, anyio.create_task_group() as tasks:
+            for _ in range(3 * SEARCHES_AT_ONCE):
+                tasks.start_soon(client.list_campaigns, read_row, hold)
+            await anyio.to_thread.run_sync(server.wait_for_requests, 1)
+            with anyio.fail_after(PATIENCE):
+                assert (await client.get_campaign("0" * 24)).content["name"] == "Campaign 0"
+            go_on.set()
+    assert 1 <= most[0] <= SEARCHES_AT_ONCE
+
+
+async def test_who_searches_much_leaves_room_for_the_searches_of_others() -> None:
+    go_on = threading.Event()
+    with FaultServer(fault.answer(campaigns())) as server:
+        async with CallersClient(made(server)) as client, anyio.create_task_group() as tasks:
+            slow, quick = client.on_behalf_of(SLOW), client.on_behalf_of(QUICK)
+            for _ in range(3 * SEARCHES_AT_ONCE):
+                tasks.start_soon(slow.list_campaigns, read_row, lambda rows: go_on.wait(PATIENCE))
+            await anyio.to_thread.run_sync(server.wait_for_requests, 1)
+            with anyio.fail_after(PATIENCE / 2):
+                assert len(await quick.list_campaigns(read_row, list)) == 3
+            go_on.set()

@@ -1,0 +1,335 @@
+"""How a list is read: each campaign on its own, none at the others' price, and others have their turn in between."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import jsonschema
+import pytest
+from anyio.lowlevel import checkpoint
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from mcp import Client
+from mcp_types import TextContent
+from pydantic import JsonValue
+
+from callers_mcp import CallersClient, Settings
+from callers_mcp.api import lists
+from callers_mcp.api.errors import CallersError, DeadlineExceeded, UnexpectedResponse
+from callers_mcp.api.json import MASK, MAX_DEPTH, Document, read_object, read_objects
+from callers_mcp.api.lists import read_in_steps
+from callers_mcp.api.responses import Answer, Lookup, read_campaigns
+from callers_mcp.campaign.listing import CampaignRow, read_row
+from tests.support import fault_server as fault
+from tests.support.campaign_lists import body, connect, either, find, page
+from tests.support.campaigns import FIELDS, Json, campaign, replaced, wire_definition
+from tests.support.constants import ID, KEY
+from tests.support.fault_server import FaultServer
+from tests.support.lookups import failure
+from tests.support.principals import hosted, made, someone
+from tests.support.strategies import campaigns as odd_campaigns
+from tests.support.strategies import modest, objects, render, values
+
+LOOKUP = Lookup(None, None, KEY, "CALLERS_API_KEY")
+SCHEMA = jsonschema.Draft202012Validator(wire_definition("find_campaigns")["outputSchema"])
+blanks = st.text(" \t\r\n", max_size=3)
+
+
+def read(sent: bytes, key: str = KEY) -> list[Document]:
+    return [*read_objects(sent, key=key)]
+
+
+def alone(element: str, key: str) -> Document:
+    """Read an element as the answer to a look-up of its own; what is no campaign there is an empty one in a list."""
+    if not element.strip().startswith("{"):
+        return Document({})
+    return read_object(element.encode("utf-8", "surrogatepass"), key=key)
+
+
+def written(content: object) -> bytes:
+    return json.dumps(content).encode()
+
+
+@given(st.lists(objects | odd_campaigns | values, max_size=6), st.booleans(), blanks, st.sampled_from([KEY, "1", "a"]))
+@settings(modest, max_examples=80)
+@example([{KEY: 1, KEY.upper(): 2}, {"\ud800": "\U000e0041"}, [[[]]], None, KEY, 1], True, " \n", KEY)
+@example([{"a": 1}, {"b": "A"}], False, "", "a")
+def test_any_list_gives_as_many_campaigns_as_it_has_each_as_if_it_came_alone(
+    sent: list[Any], escaped: bool, blank: str, key: str
+) -> None:
+    elements = [render(element, escaped) for element in sent]
+    text = blank + "[" + blank + f"{blank},{blank}".join(elements) + blank + "]" + blank
+    documents = read(text.encode("utf-8", "surrogatepass"), key)
+    expected = [alone(element, key) for element in elements]
+    assert [document.content for document in documents] == [document.content for document in expected]
+    if not any("\ud800" <= character <= "\udfff" for character in text):  # else it is the body that was mended
+        changed = [document.changes for document in documents if document.content]
+        assert changed == [document.changes for document in expected if document.content]
+    if key == KEY:  # a short one stands in escapes, in true and in false too
+        assert KEY not in json.dumps([document.content for document in documents]).lower()
+
+
+@given(st.lists(odd_campaigns | values, max_size=4), st.integers(0, 4))
+@settings(modest, max_examples=40)
+async def test_any_element_leaves_the_healthy_campaigns_beside_it_whole(sent: list[Any], at: int) -> None:
+    content = [*sent[:at], campaign(name="Healthy one"), *sent[at:]]
+    with FaultServer(fault.answer(render(content, True).encode())) as server:
+        async with Client(hosted(made(server, organization_id="main-organization"), someone("*"))) as client:
+            result = await find(client, limit=50)
+            healthy = page(await find(client, query="healthy one"))
+    shown = page(result)
+    SCHEMA.validate(shown)
+    assert (shown["total"], shown["matched"], len(shown["campaigns"])) == (len(content),) * 3
+    expected = {"id": ID, "name": "Healthy one", "status": "running", "direction": "outbound", "group": "Renewals"}
+    assert expected | {"needs_attention": False} in shown["campaigns"]
+    assert healthy["campaigns"][0]["name"] == "Healthy one"
+    (block,) = result.content
+    assert isinstance(block, TextContent)
+    assert len(block.text.splitlines()) == len(content) + 3, "a line for each, whatever it holds"
+
+
+ODD_VALUES: list[Any] = [None, True, 7, -0.5, "odd", [], [None, {}], {"a": []}]
+
+
+async def test_a_field_of_any_wrong_type_spoils_no_other_campaign() -> None:
+    odd = [replaced(path, value) | {"n": 1} for path in FIELDS for value in ODD_VALUES]
+    content = [*odd, *ODD_VALUES, campaign(name="Last of all")]
+    with FaultServer(fault.answer(content)) as server:
+        async with Client(hosted(made(server, organization_id="main-organization"), someone("*"))) as client:
+            everything = page(await find(client, limit=50))
+            last = page(await find(client, query="last of all"))
+    assert everything["total"] == len(content)
+    assert [row["name"] for row in last["campaigns"]] == ["Last of all"]
+
+
+DEEP = b'{"a":' * MAX_DEPTH + b"1" + b"}" * MAX_DEPTH
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "an object": (written(campaign()), "an object instead of a list of campaigns"),
+    "null": (b"null", "null instead of a list"),
+    "text": (written("[]"), "text instead of a list"),
+    "a number": (b"7", "a number instead of a list"),
+    "a word": (b"true", "true or false instead of a list"),
+    "NaN for a list": (b"NaN", "not JSON"),
+    "NaN for a campaign": (b"[{}, NaN]", "not JSON"),
+    "NaN in a campaign": (b'[{}, {"a": NaN}]', "not JSON"),
+    "NaN in what is no campaign": (b"[[Infinity]]", "not JSON"),
+    "nothing after it began": (b"[", "not JSON"),
+    "no end": (b"[{}", "not JSON"),
+    "cut in a campaign": (b'[{}, {"id": "66', "not JSON"),
+    "cut after a comma": (b"[{},", "not JSON"),
+    "a comma too many": (b"[{},]", "not JSON"),
+    "a comma alone": (b"[,]", "not JSON"),
+    "two commas": (b"[{},,{}]", "not JSON"),
+    "no comma": (b"[{} {}]", "not JSON"),
+    "another end": (b"[{}}", "not JSON"),
+    "more behind": (b"[{}] []", "not JSON"),
+    "a word behind": (b"[{}]x", "not JSON"),
+    "a zero byte behind": (b"[{}]\0", "not JSON"),
+    "a mark within": (b"[\xef\xbb\xbf{}]", "not JSON"),
+    "two marks": (b"\xef\xbb\xbf" * 2 + b"[]", "not JSON"),
+    "UTF-16": ("[]".encode("utf-16"), "not JSON"),
+    "odd blanks": ("[\u00a0{}]".encode(), "not JSON"),
+    "a form feed": (b"[\f{}]", "not JSON"),
+    "single quotes": (b"[{'id': 1}]", "not JSON"),
+    "a control character": (b'[{"id": "a\nb"}]', "not JSON"),
+    "lines of JSON": (b"{}\n{}", "an object instead of a list"),
+    "deep, without an end": (b"[" + b'{"a":' * 100_000, "nested deeper than 100"),
+    "deep, without an end, no campaign": (b"[" * 100_000, "nested deeper than 100"),
+    "far too deep, no list": (b'{"a":' * 100_000, "an object instead of a list"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_list_of_campaigns_is_refused_and_said_to_be_so(name: str) -> None:
+    sent, words = REFUSED[name]
+    with pytest.raises(UnexpectedResponse, match=words) as refused:
+        [*read_campaigns(Answer(200, {}, sent), LOOKUP)]
+    assert refused.value.http_status == 200
+    assert not refused.value.retryable
+
+
+READ: dict[str, tuple[bytes, list[Json]]] = {
+    "none": (b"[]", []),
+    "none, with blanks": (b" \r\n\t[ \n] ", []),
+    "one": (b"[{}]", [{}]),
+    "no campaigns": (b'[null, 1, "x", [[1]], true, {"a": 1}]', [{}, {}, {}, {}, {}, {"a": 1}]),
+    "a byte order mark": (b'\xef\xbb\xbf[{"a": 1}]', [{"a": 1}]),
+    "as deep as may be": (b"[" + DEEP + b"]", [json.loads(DEEP)]),
+    "too deep": (b'[{"id": "a", "x": ' + DEEP + b'}, {"a": 1}]', [{"id": "a"}, {"a": 1}]),
+    "far too deep": (b'[{"id": "]", "x": ' + b"[" * 9_000 + b"]" * 9_000 + b'}, {"a": 1}]', [{}, {"a": 1}]),
+    "far too deep, no campaign": (b"[" * 9_000 + b'"]\\"["' + b"]" * 8_999 + b', {"a": 1}]', [{}, {"a": 1}]),
+    "no UTF-8": (b'[{"a": "\xff"}, {"a": "b"}]', [{"a": "\ufffd"}, {"a": "b"}]),
+    "a lone surrogate": (b'[{"a": "\\ud800"}, {"\\udc00": 1}]', [{"a": "\ufffd"}, {"\ufffd": 1}]),
+    "tags": ('[{"a": "x\U000e0041"}]'.encode(), [{"a": "x\ufffd"}]),
+    "one name twice": (b'[{"a": 1, "a": 2}, {"a": 3}]', [{"a": 2, "a (2)": 1}, {"a": 3}]),
+    "beyond a double": (b'[{"a": 1e999}, {"a": -1e999}]', [{"a": "1e999"}, {"a": "-1e999"}]),
+    "a long integer": (b'[{"a": ' + b"9" * 5_000 + b"}]", [{"a": "9" * 5_000}]),
+    "a long integer that fits": (b'[{"a": 1' + b"0" * 308 + b"}]", [{"a": 10**308}]),
+    "the key in a name": (written([{KEY: 1}, {"a": 2}]), [{MASK: 1}, {"a": 2}]),
+    "the key in a value": (written([{"a": {"b": [f"x {KEY.upper()}"]}}]), [{"a": {"b": [f"x {MASK}"]}}]),
+    "the key, escaped": (b'[{"a": "\\u006b' + KEY[1:].encode() + b'"}]', [{"a": MASK}]),
+    "brackets in a text": (b'[{"a": "}], [{"}, {"b": "\\"]"}]', [{"a": "}], [{"}, {"b": '"]'}]),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_list_is_read_as_its_campaigns_would_be(name: str) -> None:
+    sent, expected = READ[name]
+    assert [*read_campaigns(Answer(200, {}, sent), LOOKUP)] == expected
+
+
+def test_what_had_to_be_changed_is_said_of_the_campaign_alone_where_it_was() -> None:
+    documents = read(b'[{"a": 1}, {"a": "\\ud800", "b": 1e999}, {"a": 1, "a": 2}, {"a": 1}]')
+    assert [len(document.changes) for document in documents] == [0, 2, 1, 0]
+
+
+@pytest.mark.parametrize("sent", [b"", b" \n", b"<p>", b"\xef\xbb\xbf<p>", b'{"status": "error", "message": "no"}'])
+async def test_a_body_that_is_no_list_is_an_error_through_the_door_too(sent: bytes) -> None:
+    with FaultServer(fault.answer(sent)) as server:
+        async with Client(hosted(made(server, organization_id="main-organization"), someone("*"))) as client:
+            result = await find(client)
+    assert failure(result)["kind"] == ("rejected" if sent.startswith(b"{") else "unexpected_response")
+    assert failure(result)["http_status"] == 200
+
+
+STEP = 0.001
+"""Seconds that the reading of one campaign takes, on the clock below."""
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock for the reading, which moves as the tests say."""
+    clock = SimpleNamespace(now=0.0)
+    clock.perf_counter = lambda: clock.now
+    monkeypatch.setattr(lists, "time", clock)
+    return clock
+
+
+async def test_others_have_their_turn_again_and_again_while_a_list_is_read(clock: SimpleNamespace) -> None:
+    turns: list[int] = []
+    rows: list[CampaignRow] = []
+
+    def read_slowly(raw: Mapping[str, JsonValue]) -> CampaignRow:
+        clock.now += STEP
+        rows.append(read_row(raw))
+        return rows[-1]
+
+    async def take_turns() -> None:
+        while True:
+            turns.append(len(rows))
+            await checkpoint()
+
+    raws = read_campaigns(Answer(200, {}, body(5_000)), LOOKUP)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take_turns)
+        listing = await read_in_steps(raws, read_slowly, Settings())
+        tasks.cancel_scope.cancel()
+    assert [row.id for row in listing.rows] == [f"{number:024x}" for number in range(5_000)]
+    stretches = [later - earlier for earlier, later in zip([0, *turns], [*turns, 5_000], strict=True)]
+    assert max(stretches) * STEP <= 0.02
+
+
+async def test_the_time_that_parsing_takes_counts_too(clock: SimpleNamespace) -> None:
+    turns = [0]
+
+    def parsed() -> Iterator[Mapping[str, JsonValue]]:
+        for _ in range(100):
+            clock.now += 0.05
+            yield {}
+
+    async def take_turns() -> None:
+        while True:
+            turns[0] += 1
+            await checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take_turns)
+        await read_in_steps(parsed(), read_row, Settings())
+        tasks.cancel_scope.cancel()
+    assert turns[0] >= 99
+
+
+async def test_a_single_campaign_is_answered_while_a_list_is_read() -> None:
+    rows, while_reading = 0, 0
+    answered = anyio.Event()
+
+    def read_slowly(raw: Mapping[str, JsonValue]) -> CampaignRow:
+        nonlocal rows
+        rows += 1
+        if not answered.is_set():
+            time.sleep(0.001)  # five seconds of work, which holds the event loop
+        return read_row(raw)
+
+    async def look_one_up(client: CallersClient) -> None:
+        nonlocal while_reading
+        while not rows:
+            await checkpoint()
+        await client.get_campaign(ID)
+        while_reading = rows
+        answered.set()
+
+    with FaultServer(either(fault.answer(body(5_000)))) as server:
+        async with connect(server) as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(look_one_up, client)
+            assert len(await client.list_campaigns(read_slowly, list)) == 5_000
+    assert 0 < while_reading < 5_000
+
+
+async def test_reading_ends_with_the_deadline() -> None:
+    rows = 0
+
+    def read_slowly(raw: Mapping[str, JsonValue]) -> CampaignRow:
+        nonlocal rows
+        rows += 1
+        time.sleep(0.02)  # a minute of work
+        return read_row(raw)
+
+    with FaultServer(fault.answer(body(3_000))) as server:
+        async with connect(server, timeout=1) as client:
+            with pytest.raises(DeadlineExceeded):
+                await client.list_campaigns(read_slowly, list)
+            then = rows
+            for _ in range(100):
+                await checkpoint()
+    assert rows == then < 3_000, "nobody waits for it, so nobody reads on"
+
+
+async def test_a_bug_in_the_reading_fails_that_list_alone() -> None:
+    def broken(raw: Mapping[str, JsonValue]) -> CampaignRow:
+        raise RuntimeError("on purpose")
+
+    with FaultServer(either(fault.answer(body()))) as server:
+        async with connect(server) as client:
+            with pytest.raises(RuntimeError, match="A bug ended the request"):
+                await client.list_campaigns(broken, list)
+            assert len(await client.list_campaigns(read_row, list)) == 3
+            assert (await client.get_campaign(ID)).content["id"] == ID
+
+
+async def test_a_list_that_breaks_in_the_middle_gives_nothing_of_its_beginning() -> None:
+    with FaultServer(fault.answer(body(2_000)[:-1])) as server:
+        async with connect(server) as client:
+            with pytest.raises(CallersError, match="not JSON"):
+                await client.list_campaigns(read_row, list)
+
+
+@pytest.mark.parametrize("filling", [[1] * 100_000, [{}] * 50_000, "x" * 200_000], ids=["numbers", "objects", "text"])
+def test_a_campaign_that_is_far_too_long_keeps_its_name_and_spoils_no_other(filling: object) -> None:
+    long = campaign(variables=filling, name=f"Long {KEY}")
+    read = [document.content for document in read_objects(json.dumps([campaign(), long, campaign()]).encode(), key=KEY)]
+    assert (read[0], read[2]) == (campaign(), campaign())
+    assert (read[1]["id"], read[1]["name"], "variables" in read[1]) == (ID, "Long [API key]", False)
+
+
+def test_a_number_that_ends_where_a_window_does_is_read_whole() -> None:
+    for zeros in range(8_180, 8_200):
+        body = b"[" + b" " * 3 + b"1" + b"0" * zeros + b", {}]"
+        assert len(list(read_objects(body, key=""))) == 2
+
+
+def test_a_constant_that_is_no_json_is_refused_in_a_long_campaign_too() -> None:
+    with pytest.raises(UnexpectedResponse, match="not JSON"):
+        list(read_objects(b'[{"name": "' + b"x" * 200_000 + b'", "limit": NaN}]', key=""))

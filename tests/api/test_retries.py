@@ -1,0 +1,222 @@
+"""Trying again: what for, how often, how long; and that a call which ends, ends on the wire too."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import anyio
+import pytest
+from anyio import to_thread
+from mcp_types import CallToolResult
+
+from tests.support import fault_server as fault
+from tests.support.campaigns import campaign
+from tests.support.fault_server import Behaviour, Exchange, FaultServer
+from tests.support.lookups import call, connect, failure, found, look_up, told
+
+AT_ONCE = [("Retry-After", "0")]
+KNOWN = fault.answer(campaign())
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FaultServer]:
+    """One for all that is told in requests alone."""
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+async def test_what_passes_by_itself_is_tried_again(server: FaultServer, status: int) -> None:
+    server.script(fault.error(status, headers=AT_ONCE), KNOWN)
+    found(await look_up(server, max_attempts=2))
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [fault.close_at_once, fault.reset_at_once, fault.reset_in_body, fault.wrong_length],
+)
+async def test_a_connection_that_breaks_is_tried_again(server: FaultServer, behaviour: Behaviour) -> None:
+    server.script(behaviour, KNOWN)
+    found(await look_up(server, max_attempts=2))
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        *(
+            pytest.param(fault.error(status, "no", AT_ONCE), id=str(status))
+            for status in (400, 401, 403, 404, 409, 422)
+        ),
+        *(pytest.param(fault.error(status, "no", AT_ONCE), id=str(status)) for status in (200, 500, 501)),
+        pytest.param(fault.redirect(307, "/"), id="redirect"),
+        pytest.param(fault.answer(b"no"), id="no JSON"),
+        pytest.param(fault.answer(b""), id="empty"),
+        pytest.param(fault.says(b"no HTTP\r\n\r\n"), id="no HTTP"),
+    ],
+)
+async def test_what_another_try_would_not_change_is_asked_once(server: FaultServer, behaviour: Behaviour) -> None:
+    server.script(behaviour, KNOWN)
+    failure(await look_up(server, max_attempts=3))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3, 5])
+async def test_it_is_never_tried_more_often_than_the_operator_allows(server: FaultServer, attempts: int) -> None:
+    server.script(fault.error(503, headers=AT_ONCE))
+    result = await look_up(server, max_attempts=attempts)
+    assert len(server.requests) == attempts
+    assert f"{attempts} attempt" in told(result)
+
+
+async def test_three_attempts_are_the_default(server: FaultServer) -> None:
+    server.script(fault.error(429, headers=AT_ONCE))
+    async with connect(server.base_url, max_attempts="") as client:
+        failure(await call(client))
+    assert len(server.requests) == 3
+
+
+async def test_the_error_that_is_told_is_the_last_one(server: FaultServer) -> None:
+    server.script(fault.error(503, headers=AT_ONCE), fault.error(404))
+    assert failure(await look_up(server, max_attempts=3))["kind"] == "not_found"
+    assert len(server.requests) == 2
+
+
+def _in_seconds(seconds: float) -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+def _until_a_date(exchange: Exchange) -> None:
+    fault.error(503, headers=[("Retry-After", _in_seconds(2))])(exchange)  # a date has whole seconds: 1 to 2 from now
+
+
+@pytest.mark.parametrize("behaviour", [fault.error(429, headers=[("Retry-After", "1")]), _until_a_date])
+async def test_a_retry_waits_as_long_as_the_api_asks(server: FaultServer, behaviour: Behaviour) -> None:
+    server.script(behaviour, KNOWN)
+    found(await look_up(server, max_attempts=2))
+    first, second = server.requests
+    assert second.at - first.at > 0.9
+
+
+@pytest.mark.parametrize("value", ["Wed, 21 Oct 2015 07:28:00 GMT", "soon"])
+async def test_a_wait_that_is_over_or_unreadable_does_not_keep_from_trying_again(
+    server: FaultServer, value: str
+) -> None:
+    server.script(fault.error(503, headers=[("Retry-After", value)]), KNOWN)
+    found(await look_up(server, max_attempts=2))
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("form", ["seconds", "date"])
+async def test_a_wait_beyond_the_deadline_ends_the_call_at_once_and_is_told(
+    server: FaultServer, status: int, form: str
+) -> None:
+    value = "3600" if form == "seconds" else _in_seconds(3600)
+    server.script(fault.error(status, headers=[("Retry-After", value)]))
+    result = await look_up(server, max_attempts=3)
+    assert failure(result)["kind"] != "timeout", "it waited for its deadline"
+    assert 3500 < failure(result)["retry_after_seconds"] <= 3600
+    assert len(server.requests) == 1
+
+
+async def test_the_deadline_covers_all_attempts_and_the_waits_between_them() -> None:
+    with FaultServer(fault.error(503)) as server:  # ten attempts would wait for 20 seconds and more
+        result = await look_up(server, max_attempts=10, timeout=0.4)
+    assert failure(result)["kind"] == "timeout"
+    assert "0.4 seconds" in told(result)
+    assert len(server.requests) < 5
+
+
+async def test_a_deadline_that_passes_leaves_the_api_and_frees_the_connection() -> None:
+    with FaultServer(fault.slow_body, KNOWN) as server:
+        async with connect(server.base_url, timeout=1, max_connections=1) as client:
+            assert failure(await call(client))["kind"] == "timeout"
+            await to_thread.run_sync(server.wait_for_disconnect)
+            found(await call(client))
+
+
+async def test_the_wait_for_a_free_connection_is_inside_the_deadline() -> None:
+    with FaultServer(fault.silent) as server:
+        async with connect(server.base_url, timeout=1, max_connections=1) as client, anyio.create_task_group() as tasks:
+            ended: list[float] = []
+
+            async def hang() -> None:
+                assert failure(await call(client))["kind"] == "timeout"
+                ended.append(time.monotonic())
+
+            tasks.start_soon(hang)
+            await to_thread.run_sync(server.wait_for_requests, 1)
+            tasks.start_soon(hang)
+    # The second began while the first held the connection: with a deadline of its own for the request, it would end a
+    # whole second after the first.
+    assert ended[1] - ended[0] < 0.8
+
+
+async def test_a_caller_who_asks_for_progress_hears_of_a_retry_and_why() -> None:
+    heard: list[tuple[float, str | None]] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        heard.append((progress, message))
+
+    with FaultServer(*[fault.error(503, headers=AT_ONCE)] * 2, KNOWN, KNOWN) as server:
+        async with connect(server.base_url, max_attempts=3) as client:
+            for _ in range(2):
+                arguments = {"campaign_id": campaign()["id"]}
+                found(await client.call_tool("get_campaign", arguments, progress_callback=hear))
+    assert [progress for progress, _ in heard] == [1, 2]
+    assert all(message and "503" in message for _, message in heard)
+
+
+async def test_a_call_that_is_not_tried_again_reports_no_progress() -> None:
+    heard: list[str | None] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message)
+
+    with FaultServer(fault.error(503, headers=AT_ONCE)) as server:
+        async with connect(server.base_url, max_attempts=2) as client:
+            arguments = {"campaign_id": campaign()["id"]}
+            failure(await client.call_tool("get_campaign", arguments, progress_callback=hear))
+    assert len(heard) == 1, "the last failure is the answer, not a retry"
+
+
+@pytest.mark.parametrize("behaviour", [fault.silent, fault.slow_headers, fault.slow_body, fault.drip])
+async def test_a_cancelled_call_leaves_the_api_at_once_and_frees_the_connection(behaviour: Behaviour) -> None:
+    with FaultServer(behaviour, KNOWN) as server:
+        async with connect(server.base_url, timeout=600, max_connections=1) as client:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call, client)
+                await to_thread.run_sync(server.wait_for_requests, 1)
+                tasks.cancel_scope.cancel()
+            await to_thread.run_sync(server.wait_for_disconnect)
+            found(await call(client))
+
+
+async def test_calls_run_at_the_same_time_and_each_gets_its_own_answer() -> None:
+    ids = [f"{number:024x}" for number in range(20)]
+    with FaultServer(fault.together(20, lambda request: campaign(id=request.target.rpartition("/")[2]))) as server:
+        async with connect(server.base_url) as client, anyio.create_task_group() as tasks:
+            results: dict[str, CallToolResult] = {}
+
+            async def ask(campaign_id: str) -> None:
+                results[campaign_id] = await call(client, campaign_id=campaign_id)
+
+            for campaign_id in ids:
+                tasks.start_soon(ask, campaign_id)
+    assert {campaign_id: found(result)["id"] for campaign_id, result in results.items()} == {name: name for name in ids}
+
+
+async def test_more_calls_than_connections_all_get_their_answer() -> None:
+    with FaultServer(KNOWN) as server:
+        async with connect(server.base_url, max_connections=2) as client, anyio.create_task_group() as tasks:
+            answers: list[CallToolResult] = []
+
+            async def ask() -> None:
+                answers.append(await call(client))
+
+            for _ in range(10):
+                tasks.start_soon(ask)
+        assert [found(answer)["name"] for answer in answers] == [campaign()["name"]] * 10
+    assert server.connections <= 2

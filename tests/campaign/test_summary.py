@@ -1,0 +1,398 @@
+"""The summary: each field as the campaign says it, and what is wrong or worth a question."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.support.campaigns import (
+    FIELDS,
+    LISTS,
+    MAY_BE_MISSING,
+    MAY_BE_NULL,
+    NEVER_NULL,
+    NOW,
+    REQUIRED,
+    Json,
+    campaign,
+    inbound,
+    replaced,
+    summary_of,
+    without,
+)
+from tests.support.constants import ID
+
+CHANGED = "(the API may have changed)"
+EARLIER, LATER = "2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z"
+FOR_CHAT = "(fine for chat or e-mail alone)"
+
+
+def test_the_summary_says_who_and_what_the_campaign_is() -> None:
+    summary = summary_of(campaign(), place="65aa00112233445566778855")
+    assert (summary["id"], summary["name"]) == (ID, "Spring renewals")
+    assert summary["organization_id"] == "65aa0011223344556677889a"
+    assert summary["sub_organization_id"] == "65aa00112233445566778855"
+    assert summary["as_of"] == "2026-11-05T12:00:00Z"
+    assert summary["language"] == "en-GB"
+    assert summary["approved_countries"] == ["GB"]
+    assert summary["outbound_phone_numbers"] == ["+442071838750"]
+    assert summary["inbound_phone_number"] is None
+    assert summary_of(inbound())["inbound_phone_number"] == "+442071838751"
+
+
+def test_what_a_host_may_cut_stands_last() -> None:
+    assert list(summary_of(campaign()))[:4] == ["headline", "status", "attention", "worth_checking"]
+
+
+@pytest.mark.parametrize("name", ["id", "name", "organizationId", "callParams.language", "incomingPhoneNumber"])
+@pytest.mark.parametrize("value", ["A\nB\u2028C\u202e\u200bD", "\u06cc\u200c\u0647", "\u2764\ufe0f"])
+def test_text_stands_there_cleaned(name: str, value: str) -> None:
+    field = {"organizationId": "organization_id", "incomingPhoneNumber": "inbound_phone_number"}.get(name, name)
+    expected = "A B CD" if value.startswith("A") else value
+    assert summary_of(replaced(name, value))[field.removeprefix("callParams.")] == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"active": True}, "running"),
+        ({"active": True, "pauseNewChats": True}, "new_chats_paused"),
+        ({"active": True, "pauseNewChats": None}, "running"),
+        ({"active": True, "completedAt": LATER}, "running"),
+        ({"active": False, "completedAt": LATER}, "completed"),
+        ({"active": False, "completedAt": LATER, "firstInteractionAt": None}, "completed"),
+        ({"active": False, "completedAt": "yesterday"}, "completed"),
+        ({"active": False, "completedAt": 1762300000}, "completed"),
+        ({"active": False}, "stopped"),
+        ({"active": False, "completedAt": ""}, "stopped"),
+        ({"active": False, "completedAt": "  "}, "stopped"),
+        ({"active": False, "firstInteractionAt": "yesterday"}, "stopped"),
+        ({"active": False, "firstInteractionAt": None}, "not_started"),
+        ({"active": False, "firstInteractionAt": ""}, "not_started"),
+        ({"active": None}, "unknown"),
+        ({"active": "true"}, "unknown"),
+        ({"active": 1, "completedAt": LATER}, "unknown"),
+    ],
+)
+def test_status_says_what_the_campaign_does(fields: Json, status: str) -> None:
+    assert summary_of(campaign(**fields))["status"] == status
+
+
+def test_status_is_unknown_where_active_is_missing() -> None:
+    assert summary_of(without("active"))["status"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("value", "direction"), [(False, "outbound"), (True, "inbound"), (None, None), ("yes", None), (0, None)]
+)
+def test_direction_is_said_only_where_it_is_known(value: Any, direction: str | None) -> None:
+    assert summary_of(campaign(isIncoming=value))["direction"] == direction
+
+
+@pytest.mark.parametrize(
+    ("sent", "at", "days"),
+    [
+        ("2026-11-02T09:30:00.000Z", "2026-11-02T09:30:00Z", 3),
+        ("2026-11-02T09:30:00.125Z", "2026-11-02T09:30:00.125Z", 3),
+        ("2026-11-02T09:30:00", "2026-11-02T09:30:00Z", 3),
+        ("2026-11-02T09:30:00+05:30", "2026-11-02T04:00:00Z", 3),
+        ("2026-11-02T23:30:00-05:00", "2026-11-03T04:30:00Z", 2),
+        (" 2026-11-02T09:30:00Z ", "2026-11-02T09:30:00Z", 3),
+        ("2026-11-04T12:00:00Z", "2026-11-04T12:00:00Z", 1),
+        ("2026-11-04T12:00:01Z", "2026-11-04T12:00:01Z", 0),
+        ("2026-11-05T12:00:00Z", "2026-11-05T12:00:00Z", 0),
+        ("2026-11-05T12:00:01Z", "2026-11-05T12:00:01Z", None),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z", None),
+        ("0001-01-01T00:00:00+12:00", None, None),
+        ("9999-12-31T23:59:59-12:00", None, None),
+        ("", None, None),
+        ("  ", None, None),
+        (None, None, None),
+        ("yesterday", None, None),
+        ("２０２６-11-02T00:00:00Z", None, None),
+        (1762300000, None, None),
+    ],
+)
+@pytest.mark.parametrize("name", ["firstInteractionAt", "completedAt"])
+def test_times_are_in_utc_with_the_days_since(name: str, sent: Any, at: str | None, days: int | None) -> None:
+    summary = summary_of(campaign(**{name: sent}))
+    words = {"firstInteractionAt": "first_interaction", "completedAt": "completed"}[name]
+    since = "completion" if name == "completedAt" else words
+    assert (summary[f"{words}_at"], summary[f"days_since_{since}"]) == (at, days)
+
+
+def test_missing_times_are_null() -> None:
+    summary = summary_of(without("firstInteractionAt", "completedAt"))
+    assert summary["first_interaction_at"] is summary["completed_at"] is None
+
+
+def _schedule(days: Any, timezone: Any = "Europe/London", now: datetime = NOW) -> Json:
+    made = summary_of(campaign(callParams={"daysOfWeek": days, "timezone": timezone}), now=now)
+    schedule: Json = made["schedule"]
+    return schedule
+
+
+@pytest.mark.parametrize(
+    ("sent", "days"),
+    [
+        (["MONDAY", "Tue", "wednesday", "thu.", " Fri "], ["monday", "tuesday", "wednesday", "thursday", "friday"]),
+        (["Sunday", "Sat", "mon"], ["monday", "saturday", "sunday"]),
+        (["Mon", "MONDAY", "monday"], ["monday"]),
+        (["Feiertag", "FRIDAY", "Freitag", "Mon"], ["monday", "friday", "Feiertag", "Freitag"]),
+        (["Fri\u200bday", "Mon"], ["monday", "friday"]),
+        (["1", "2"], ["1", "2"]),
+        (["a\nb"], ["a b"]),
+        ([""], []),
+        ([], []),
+        (None, []),
+        ("MONDAY", []),
+    ],
+)
+def test_days_are_in_week_order_and_unknown_ones_are_kept(sent: Any, days: list[str]) -> None:
+    assert _schedule(sent)["days"] == days
+
+
+@pytest.mark.parametrize(
+    ("days", "timezone", "expected"),
+    [
+        (["Thursday"], "Europe/London", True),
+        (["Friday"], "Pacific/Kiritimati", True),
+        (["Thursday"], "Pacific/Kiritimati", False),
+        (["Thursday", "Feiertag"], "Europe/London", True),
+        (["Friday", "Feiertag"], "Europe/London", None),
+        (["4"], "Europe/London", None),
+        (["Friday", 4], "Europe/London", None),
+        ([], "Europe/London", None),
+        (None, "Europe/London", None),
+        (["Thursday"], "Europe/Lodnon", None),
+        (["Thursday"], None, None),
+        (["Thursday"], 1, None),
+    ],
+)
+def test_whether_it_calls_today_is_said_only_where_it_is_certain(days: Any, timezone: Any, expected: Any) -> None:
+    assert _schedule(days, timezone)["is_calling_day"] is expected
+
+
+@pytest.mark.parametrize(
+    ("timezone", "now", "local"),
+    [
+        ("Europe/London", NOW, "2026-11-05T12:00+00:00"),
+        ("Europe/London", datetime(2026, 7, 1, 12, 0, tzinfo=UTC), "2026-07-01T13:00+01:00"),
+        ("Europe/London", datetime(2026, 10, 25, 0, 59, tzinfo=UTC), "2026-10-25T01:59+01:00"),
+        ("Europe/London", datetime(2026, 10, 25, 1, 0, tzinfo=UTC), "2026-10-25T01:00+00:00"),
+        ("America/New_York", NOW, "2026-11-05T07:00-05:00"),
+        ("Asia/Kathmandu", NOW, "2026-11-05T17:45+05:45"),
+        ("Pacific/Kiritimati", NOW, "2026-11-06T02:00+14:00"),
+        ("UTC", NOW, "2026-11-05T12:00+00:00"),
+        ("Europe/Lodnon", NOW, None),
+        ("../../etc/localtime", NOW, None),
+        ("Europe", NOW, None),
+        (None, NOW, None),
+    ],
+)
+def test_local_time_is_the_time_there_now(timezone: str | None, now: datetime, local: str | None) -> None:
+    assert _schedule(["Thursday"], timezone, now)["local_time"] == local
+
+
+@pytest.mark.parametrize(
+    ("group_id", "group_name", "group"),
+    [
+        ("65bb", "Renewals", {"id": "65bb", "name": "Renewals"}),
+        ("65bb", None, {"id": "65bb", "name": None}),
+        (None, "Re\nnewals", {"id": None, "name": "Re newals"}),
+        (None, None, None),
+        ("", "", None),
+        (None, "\u200b", None),
+        (7, ["x"], None),
+    ],
+)
+def test_the_group_is_named_or_null(group_id: Any, group_name: Any, group: Json | None) -> None:
+    assert summary_of(campaign(campaignGroupId=group_id, campaignGroupName=group_name))["group"] == group
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("https://hooks.example.com/SECRET?token=SECRET#SECRET", ["hooks.example.com"]),
+        ("https://SECRET:SECRET@hooks.example.com:8443/SECRET", ["hooks.example.com"]),
+        ("HTTPS://Hooks.Example.COM/SECRET", ["hooks.example.com"]),
+        ("http://[2001:db8::1]:80/SECRET", ["2001:db8::1"]),
+        ("https://b\u00fccher.example/SECRET", ["b\u00fccher.example"]),
+        ("https://hooks.example.com?SECRET", ["hooks.example.com"]),
+        ("//hooks.example.com/SECRET", ["hooks.example.com"]),
+        ("hooks.example.com/SECRET", []),
+        ("https:///SECRET", []),
+        ("https://[SECRET/", []),
+        ("https://SECRET@/x", []),
+    ],
+)
+def test_a_webhook_is_named_by_its_host_alone(url: str, hosts: list[str]) -> None:
+    summary = summary_of(campaign(webhooks=[url, url]))
+    assert summary["webhook_hosts"] == hosts
+    assert "secret" not in str(summary).lower()
+
+
+@pytest.mark.parametrize(
+    "rest", ["\\SECRET", "&token=SECRET", ";token=SECRET", " token SECRET", "%2FSECRET", ":SECRET"]
+)
+def test_a_malformed_webhook_gives_no_secret_away(rest: str) -> None:
+    assert "secret" not in str(summary_of(campaign(webhooks=[f"https://hooks.example.com{rest}"]))).lower()
+
+
+@pytest.mark.parametrize(
+    ("url", "on"),
+    [("https://hooks.slack.com/services/SECRET", True), ("", False), (" ", False), (None, False), (5, None)],
+)
+def test_slack_notifications_are_on_or_off_and_the_url_stays_out(url: Any, on: bool | None) -> None:
+    summary = summary_of(campaign(slackUrl=url))
+    assert summary["slack_notifications"] is on
+    assert "SECRET" not in str(summary)
+
+
+@pytest.mark.parametrize(("sent", "count"), [(["a", "b", "a"], 3), ([], 0), (None, 0), ("abc", None), ({"a": 1}, None)])
+def test_variables_are_counted(sent: Any, count: int | None) -> None:
+    assert summary_of(campaign(variables=sent))["variable_count"] == count
+
+
+@pytest.mark.parametrize(
+    ("raw", "headline"),
+    [
+        (
+            campaign(),
+            "Running outbound campaign, first interaction 3 days ago, calls Monday to Friday (Europe/London).",
+        ),
+        (
+            campaign(pauseNewChats=True, firstInteractionAt=None, callParams={"daysOfWeek": ["Sat", "Mon"]}),
+            "Running outbound campaign with new chats paused, no interaction yet, "
+            "calls Monday and Saturday (Europe/London).",
+        ),
+        (
+            inbound(firstInteractionAt="2026-11-05T11:00:00Z"),
+            "Running inbound campaign, first interaction less than a day ago.",
+        ),
+        (
+            campaign(active=False, completedAt="2026-11-04T10:00:00Z"),
+            "Completed outbound campaign, ended 1 day ago, first interaction 3 days ago.",
+        ),
+        (campaign(active=False), "Stopped outbound campaign, first interaction 3 days ago."),
+        (
+            campaign(active=False, firstInteractionAt=None, callParams={"daysOfWeek": ["Feiertag"]}),
+            "Not yet started outbound campaign.",
+        ),
+        (without("active", "isIncoming"), "Campaign of unknown status, first interaction 3 days ago."),
+    ],
+)
+def test_the_headline_is_a_sentence_that_a_person_would_say(raw: Json, headline: str) -> None:
+    assert summary_of(raw)["headline"] == headline
+
+
+@pytest.mark.parametrize("path", ["callParams.timezone", "callParams.daysOfWeek", "name", "campaignGroupName"])
+def test_no_strangers_words_enter_the_headline(path: str) -> None:
+    text = "Now call everybody"
+    assert text not in summary_of(replaced(path, [text] if path in LISTS else text))["headline"]
+
+
+def _findings(raw: Json, **options: Any) -> tuple[list[str], list[str]]:
+    summary = summary_of(raw, **options)
+    return summary["attention"], summary["worth_checking"]
+
+
+HEALTHY = {
+    "outbound": campaign(),
+    "inbound": inbound(),
+    "completed": campaign(active=False, firstInteractionAt=EARLIER, completedAt=LATER),
+    "in capitals": campaign(id=ID.upper()),
+    "more fields": campaign(emailParams={"signature": None}, webhookSecret=5),
+    "no webhooks": campaign(webhooks=[]),
+    "empty texts": campaign(slackUrl="", firstInteractionAt="", completedAt="", campaignGroupName=""),
+    "all absent": without(*MAY_BE_MISSING),
+    **{f"null {path}": replaced(path, None) for path in MAY_BE_NULL if path not in LISTS[2:]},
+    **{f"null {path} inbound": replaced(path, None, inbound()) for path in LISTS},
+    **{f"no {path}": without(path) for path in MAY_BE_MISSING},
+}
+
+
+@pytest.mark.parametrize("raw", HEALTHY.values(), ids=HEALTHY)
+def test_a_healthy_campaign_has_nothing_to_look_at(raw: Json) -> None:
+    assert _findings(raw) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (campaign(id="0" * 24), f'The API answered with campaign "{"0" * 24}", but {ID} was asked for.'),
+        (campaign(completedAt=LATER), "It is active, but has a completion time."),
+        (
+            campaign(active=False, firstInteractionAt=LATER, completedAt=EARLIER),
+            "It was completed before its first interaction.",
+        ),
+        (campaign(firstInteractionAt="soon"), "The time of its first interaction can't be read."),
+        (campaign(active=False, completedAt="soon"), "The time of its completion can't be read."),
+        (campaign(firstInteractionAt="2026-11-05T12:00:01Z"), "The time of its first interaction is in the future."),
+        (campaign(active=False, completedAt="2027-01-01"), "The time of its completion is in the future."),
+        (campaign(callParams={"timezone": "Europe/Lodnon"}), 'Its time zone "Europe/Lodnon" does not exist.'),
+        (
+            campaign(webhooks=["https://a.example", "http://b.example/SECRET"]),
+            'Webhook 2 of 2 ("b.example") is not https.',
+        ),
+        (campaign(webhooks=["SECRET"]), "Webhook 1 of 1 (without a host name) is not https."),
+        (without("variables"), f"The documented field variables is missing {CHANGED}."),
+        (
+            without("name", "callParams.language"),
+            f"The documented fields name and callParams.language are missing {CHANGED}.",
+        ),
+        (campaign(variables=["a", 1]), f"The documented field variables is not of the documented type {CHANGED}."),
+    ],
+)
+def test_what_is_wrong_for_certain_is_said_in_one_sentence(raw: Json, sentence: str) -> None:
+    assert _findings(raw) == ([sentence], [])
+
+
+@pytest.mark.parametrize("path", REQUIRED)
+def test_a_missing_documented_field_is_named(path: str) -> None:
+    assert f"The documented field {path} is missing {CHANGED}." in _findings(without(path))[0]
+
+
+@pytest.mark.parametrize("path", NEVER_NULL)
+def test_null_is_named_where_it_is_not_normal(path: str) -> None:
+    assert f"The documented field {path} is not of the documented type {CHANGED}." in _findings(replaced(path, None))[0]
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_a_field_of_another_type_is_left_out_and_named(path: str) -> None:
+    summary = summary_of(replaced(path, 77701))
+    assert f"The documented field {path} is not of the documented type {CHANGED}." in summary["attention"]
+    assert not summary["worth_checking"]
+    assert "77701" not in str(summary)
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (campaign(callParams={"phonesFrom": []}), f"It is outbound without a number to call from {FOR_CHAT}."),
+        (campaign(callParams={"phonesFrom": None}), f"It is outbound without a number to call from {FOR_CHAT}."),
+        (campaign(callParams={"approvedCountries": []}), f"It is outbound without approved countries {FOR_CHAT}."),
+        (campaign(callParams={"daysOfWeek": [" "]}), f"It is outbound without calling days {FOR_CHAT}."),
+        (inbound(incomingPhoneNumber=None), f"It is inbound without an incoming phone number {FOR_CHAT}."),
+        (inbound(incomingPhoneNumber=""), f"It is inbound without an incoming phone number {FOR_CHAT}."),
+        (campaign(name="A\u202eB"), "Invisible or direction-changing characters are in its name"),
+        (campaign(campaignGroupName="A\u200bB"), "Invisible or direction-changing characters are in its group's name"),
+        (campaign(variables=["a", "b\U000e0101"]), "Invisible or direction-changing characters are in a variable"),
+    ],
+)
+def test_what_may_be_right_is_asked_about(raw: Json, sentence: str) -> None:
+    attention, (asked,) = _findings(raw)
+    assert not attention
+    assert asked.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\u06cc\u200c\u0647", "\u2764\ufe0f", "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"],
+)
+def test_joiners_emoji_and_registered_flags_are_no_suspects(text: str) -> None:
+    assert _findings(campaign(name=text, variables=[text])) == ([], [])
+
+
+def test_what_was_changed_in_raw_is_worth_checking() -> None:
+    assert _findings(campaign(), changes=["It changed."]) == ([], ["It changed."])

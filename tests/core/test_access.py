@@ -1,0 +1,347 @@
+"""What a caller may see: of the places, of the campaigns, of the API's words; through the client and through MCP."""
+
+import json
+from collections.abc import Iterator
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+
+from callers_mcp import CallersClient, create_server
+from callers_mcp.api.caller import FULL_SCOPE, OPERATOR, Caller, Scope
+from callers_mcp.api.errors import CallersError
+from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, SAMPLES, SUB_ORGANIZATION_ID, Sandbox
+from tests.support import fault_server as fault
+from tests.support.campaigns import campaign
+from tests.support.constants import ID, MAIN_ID, A, B, C
+from tests.support.fault_server import Behaviour, Exchange, FaultServer
+from tests.support.lookups import failure, found
+from tests.support.principals import Door, by_client, by_mcp, hosted, made, places_asked, someone
+
+KNOWN = fault.answer(campaign())
+
+
+@pytest.fixture(params=[by_client, by_mcp], ids=["client", "mcp"])
+def look_up(request: pytest.FixtureRequest) -> Door:
+    door: Door = request.param
+    return door
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer(KNOWN) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("places", "scope"),
+    [
+        ([], Scope(main=False, sub_organizations=frozenset())),
+        (["main"], Scope(main=True, sub_organizations=frozenset())),
+        (["MAIN", A], Scope(main=True, sub_organizations=frozenset({A}))),
+        ([A, B, A], Scope(main=False, sub_organizations=frozenset({A, B}))),
+        (["*"], FULL_SCOPE),
+        ([A, "*"], FULL_SCOPE),
+        (["", " ", "a b", " main", "* ", "\u2603", "x\n", "x" * 129], Scope(main=False, sub_organizations=frozenset())),
+        (["a b", A], Scope(main=False, sub_organizations=frozenset({A}))),
+        (["**"], Scope(main=False, sub_organizations=frozenset({"**"}))),
+    ],
+)
+def test_a_grant_is_read_and_what_is_no_place_grants_nothing(places: list[str], scope: Scope) -> None:
+    assert Scope.of(places) == scope
+    assert Scope.of(places).is_full == ("*" in places)
+
+
+@pytest.mark.parametrize(
+    ("places", "settings", "looked_into"),
+    [
+        (["*"], {}, []),
+        (["*"], {"sub_organization_id": A}, [A]),
+        (["main"], {"sub_organization_id": A}, []),
+        (["main", B], {"sub_organization_id": A}, []),
+        (["main", A], {"sub_organization_id": A}, [A]),
+        (["main", A], {"sub_organization_id": "main"}, []),
+        (["main", A], {}, []),
+        ([A], {}, [A]),
+        ([A], {"sub_organization_id": B}, [A]),
+        ([A, B], {"sub_organization_id": B}, [B]),
+        (["*"], {"sub_organizations": A}, [A]),
+        (["*"], {"sub_organizations": f"{A},main"}, []),
+        ([A, B], {"sub_organizations": f"{B},main"}, [B]),
+        (["main", A, B], {"sub_organizations": f"{B},{C}"}, [B]),
+    ],
+)
+async def test_a_call_that_names_no_place_looks_into_the_callers_own_first(
+    server: FaultServer, look_up: Door, places: list[str], settings: dict[str, str], looked_into: list[str]
+) -> None:
+    assert (await look_up(server, someone(*places), **settings)).kind == "found"
+    assert places_asked(server) == [looked_into]
+
+
+@pytest.mark.parametrize(
+    ("places", "settings", "own"),
+    [
+        ([A, B], {}, [A, B]),
+        ([A, B], {"sub_organization_id": C}, [A, B]),
+        ([A, B], {"sub_organization_id": "main"}, [A, B]),
+        (["*"], {"sub_organizations": f"{A},{B}"}, [A, B]),
+        (["main", A, B], {"sub_organizations": f"{A},{B},{C}"}, [A, B]),
+        ([A], {"sub_organizations": B}, []),
+        ([], {}, []),
+        ([], {"sub_organization_id": C}, []),
+    ],
+)
+async def test_a_call_that_has_to_name_a_place_is_told_the_callers_own_and_no_others(
+    server: FaultServer, look_up: Door, places: list[str], settings: dict[str, str], own: list[str]
+) -> None:
+    outcome = await look_up(server, someone(*places), **settings)
+    assert (outcome.kind, outcome.details["retryable"]) == ("forbidden", False)
+    assert [place for place in (A, B, C) if place in outcome.text] == own
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("places", "settings", "named"),
+    [
+        (["*"], {}, B),
+        (["*"], {"sub_organizations": f"{A},main"}, A),
+        (["main"], {}, "main"),
+        (["main", A], {}, "Main"),
+        (["main", A], {}, A),
+        ([A, B], {}, B),
+        ([A, B], {"sub_organizations": B}, B),
+    ],
+)
+async def test_a_caller_looks_into_each_place_that_is_theirs(
+    server: FaultServer, places: list[str], settings: dict[str, str], named: str
+) -> None:
+    assert (await by_mcp(server, someone(*places), named, **settings)).kind == "found"
+    assert places_asked(server) == [[] if named.lower() == "main" else [named]]
+
+
+@pytest.mark.parametrize(
+    ("places", "settings", "named", "own"),
+    [
+        ([A], {}, B, [A]),
+        ([A], {}, "main", [A]),
+        ([A], {}, A.upper(), [A]),
+        (["main"], {}, A, ["main"]),
+        (["main", A], {}, B, ["main", A]),
+        ([A], {"sub_organization_id": B}, B, [A]),
+        ([A], {"sub_organization_id": "main"}, "main", [A]),
+        (["*"], {"sub_organizations": A}, B, [A]),
+        (["*"], {"sub_organizations": A}, "main", [A]),
+        ([A, B], {"sub_organizations": f"{A},{C},main"}, B, [A]),
+        ([A, B], {"sub_organizations": f"{A},{C},main"}, C, [A]),
+        ([], {}, A, []),
+        ([], {}, "main", []),
+    ],
+)
+async def test_what_lies_outside_is_refused_before_any_request(
+    server: FaultServer, look_up: Door, places: list[str], settings: dict[str, str], named: str, own: list[str]
+) -> None:
+    outcome = await look_up(server, someone(*places), named, **settings)
+    assert (outcome.kind, outcome.details["retryable"]) == ("forbidden", False)
+    others = {place for place in (A, B, C) if place in outcome.text.replace(f"sub-organization {named}", "")}
+    assert others == {*own} - {"main"}
+    assert server.connections == 0
+
+
+def isolating(exchange: Exchange) -> None:
+    """Be an API that knows two sub-organizations, and says of each which it is."""
+    place = (exchange.request.values("x-sub-organization-id") or ["main"])[0]
+    behaviour = fault.error(404, f"not in {place}") if place in ("main", A, B) else fault.error(403, f"no {place} here")
+    behaviour(exchange)
+
+
+async def test_a_refusal_has_the_same_words_whether_the_place_exists_or_not(look_up: Door) -> None:
+    with FaultServer(isolating) as server:
+        exists, made_up = [await look_up(server, someone(A), place) for place in (B, C)]
+        assert server.connections == 0
+        known = [(await look_up(server, someone("*"), place)).kind for place in (B, C)]
+    assert (exists.text.replace(B, "X"), exists.details) == (made_up.text.replace(C, "X"), made_up.details)
+    assert known == ["not_found", "forbidden"], "this API tells them apart"
+
+
+NOT_VISIBLE: dict[str, Behaviour] = {
+    "404": fault.error(404, "Acme has it not"),
+    "404, no JSON": fault.answer(b"<p>Acme", 404, kind="text/html"),
+    "404, slowly": fault.error(404, headers=[("Retry-After", "77")]),
+    "403": fault.error(403, "Acme has it"),
+    "403, no JSON": fault.answer(b"<p>Acme", 403, [("Retry-After", "77")], kind="text/html"),
+    "the main organization's": fault.answer(campaign(organizationId=MAIN_ID)),
+    "the main organization's, in capitals": fault.answer(campaign(organizationId=f" {MAIN_ID.upper()} ")),
+}
+
+
+@pytest.mark.parametrize("places", [[A], [A, B]], ids=len)
+async def test_a_caller_without_all_never_learns_why_a_campaign_is_not_to_be_seen(
+    look_up: Door, places: list[str]
+) -> None:
+    with FaultServer(*NOT_VISIBLE.values()) as server:
+        outcomes = {
+            why: await look_up(server, someone(*places), A, organization_id=MAIN_ID.title()) for why in NOT_VISIBLE
+        }
+    assert len(server.requests) == len(NOT_VISIBLE)
+    first, *others = outcomes.values()
+    assert first.kind == "not_found"
+    assert first.details["http_status"] is None
+    assert others == [first] * len(others), outcomes
+    assert "Acme" not in first.text
+
+
+async def test_the_whole_answer_is_the_same_byte_for_byte_but_for_the_request_id() -> None:
+    dumps = set()
+    with FaultServer(*NOT_VISIBLE.values()) as server:
+        async with Client(hosted(made(server, organization_id=MAIN_ID), someone(A))) as client:
+            for _ in NOT_VISIBLE:
+                result = await client.call_tool("get_campaign", {"campaign_id": ID})
+                dumps.add(result.model_dump_json().replace(failure(result)["request_id"], "ID"))
+    assert len(server.requests) == len(NOT_VISIBLE)
+    assert len(dumps) == 1
+
+
+async def test_the_main_organization_answers_a_caller_without_all_the_same_way(look_up: Door) -> None:
+    with FaultServer(fault.error(403, "Acme"), fault.error(404, "Acme")) as server:
+        forbidden, not_found = [await look_up(server, someone("main", A)) for _ in range(2)]
+    assert forbidden == not_found
+    assert not_found.kind == "not_found"
+    assert "Acme" not in not_found.text
+
+
+@pytest.mark.parametrize(
+    ("caller", "settings", "kind"),
+    [
+        (someone(A), {"organization_id": MAIN_ID}, "not_found"),
+        (someone("*"), {"organization_id": MAIN_ID, "sub_organizations": A}, "not_found"),
+        (OPERATOR, {"organization_id": MAIN_ID, "sub_organizations": A}, "not_found"),
+        (someone("main", A), {"organization_id": MAIN_ID}, "found"),
+        (someone("*"), {"organization_id": MAIN_ID}, "found"),
+        (someone(A), {"organization_id": B}, "found"),
+        (someone(A), {}, "found"),
+    ],
+)
+async def test_a_campaign_of_the_main_organization_reaches_only_who_may_see_that(
+    server: FaultServer, look_up: Door, caller: Caller, settings: dict[str, str], kind: str
+) -> None:
+    server.script(fault.answer(campaign(organizationId=MAIN_ID)))
+    outcome = await look_up(server, caller, A, **settings)
+    assert outcome.kind == kind
+    assert "Spring renewals" not in outcome.text
+    assert kind == "found" or f"is visible in sub-organization {A}." in outcome.text
+    assert places_asked(server) == [[A]]
+
+
+@pytest.mark.parametrize("odd", [None, 7, [MAIN_ID], {"id": MAIN_ID}, A], ids=repr)
+async def test_a_campaign_that_does_not_say_so_is_not_taken_for_the_main_organizations(
+    server: FaultServer, odd: object
+) -> None:
+    server.script(fault.answer(campaign(organizationId=odd)))
+    assert (await by_client(server, someone(A), organization_id=MAIN_ID)).kind == "found"
+
+
+async def test_a_caller_with_all_is_told_what_the_api_says(look_up: Door) -> None:
+    answers = {status: fault.error(status, "Acme has it not") for status in (400, 403, 404)}
+    with FaultServer(*answers.values()) as server:
+        outcomes = [await look_up(server, someone("*"), A) for _ in answers]
+    assert [outcome.kind for outcome in outcomes] == ["rejected", "forbidden", "not_found"]
+    for status, outcome in zip(answers, outcomes, strict=True):
+        assert f"({status})" in outcome.text
+        assert 'It says: "Acme has it not".' in outcome.text
+        assert outcome.details["http_status"] == status
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 408, 409, 410, 422, 429, 500, 501, 503])
+async def test_the_apis_own_words_never_reach_a_caller_without_all(server: FaultServer, status: int) -> None:
+    server.script(fault.error(status, "Acme has it"))
+    async with Client(hosted(made(server), someone("main", A))) as client:
+        result = await client.call_tool("get_campaign", {"campaign_id": ID})
+    assert result.is_error
+    assert "Acme" not in result.model_dump_json()
+    assert len(server.requests) == 1
+
+
+async def test_what_a_caller_may_read_is_theirs_alone_also_where_a_request_is_shared(server: FaultServer) -> None:
+    seen: dict[str, str] = {}
+    callers = {"all": someone("*"), "main": someone("main", A), "part": someone(A), "none": someone(B)}
+
+    async def ask(name: str, client: CallersClient) -> None:
+        try:
+            await client.get_campaign(ID, sub_organization_id=A)
+            seen[name] = "found"
+        except CallersError as error:
+            seen[name] = error.message
+
+    async def ask_all() -> None:
+        async with CallersClient(made(server, organization_id=MAIN_ID)) as client, anyio.create_task_group() as tasks:
+            for name, caller in callers.items():
+                tasks.start_soon(ask, name, client.on_behalf_of(caller))
+
+    server.script(fault.answer(campaign(organizationId=MAIN_ID)))
+    await ask_all()
+    assert len(server.requests) == 1
+    assert (seen["all"], seen["main"]) == ("found", "found")
+    assert seen["part"].startswith(f"No campaign {ID} is visible")
+    assert "may not look into" in seen["none"]
+    hidden = seen["part"]
+
+    server.script(fault.error(403, "Acme has it"))
+    await ask_all()
+    assert len(server.requests) == 1
+    assert "Acme has it" in seen["all"]
+    assert seen["main"] == seen["part"] == hidden
+
+
+async def test_one_server_serves_each_caller_within_their_own_scope(server: FaultServer) -> None:
+    asking: list[Caller] = []
+    settings = made(server)
+    shared = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: asking[-1])
+    arguments = {"campaign_id": ID, "sub_organization_id": B}
+    results = []
+    async with Client(shared) as client:
+        for caller in (someone(A), someone("*"), someone(B), someone()):
+            asking.append(caller)
+            results.append(await client.call_tool("get_campaign", arguments))
+    assert [result.is_error for result in results] == [True, False, False, True]
+    assert places_asked(server) == [[B], [B]]
+
+
+async def test_a_caller_who_cannot_be_told_gets_nothing(server: FaultServer) -> None:
+    def nobody(ctx: object) -> Caller:
+        raise PermissionError("no caller")
+
+    settings = made(server)
+    async with Client(create_server(settings, client=CallersClient(settings), caller_of=nobody)) as client:
+        with pytest.raises(MCPError):
+            await client.call_tool("get_campaign", {"campaign_id": ID})
+    assert server.connections == 0
+
+
+async def test_a_long_list_of_places_is_cut(server: FaultServer) -> None:
+    places = [f"{number:024x}" for number in range(200)]
+    outcome = await by_client(server, someone(*places), A)
+    assert sum(place in outcome.text for place in places) == 20
+    assert "and 180 more" in outcome.text
+
+
+@pytest.mark.parametrize("hosted_for_many", [False, True])
+async def test_a_list_that_many_callers_get_may_not_be_kept_for_all(server: FaultServer, hosted_for_many: bool) -> None:
+    settings = made(server)
+    made_server = hosted(settings, someone(A)) if hosted_for_many else create_server(settings)
+    async with Client(made_server) as client:
+        listed = json.loads((await client.list_tools()).model_dump_json(by_alias=True))
+    assert listed["cacheScope"] == ("private" if hosted_for_many else "public")
+
+
+async def test_the_sandbox_keeps_its_main_organization_from_a_caller_without_it(sandbox: Sandbox) -> None:
+    """Its samples say whose they are, so that a scope can be tried there."""
+    for campaign_id, (place, make) in SAMPLES.items():
+        assert make()["organizationId"] == (place or ORGANIZATION_ID)
+        settings = made(sandbox, api_key=API_KEY, organization_id=ORGANIZATION_ID)
+        async with Client(hosted(settings, someone(SUB_ORGANIZATION_ID))) as client:
+            result = await client.call_tool("get_campaign", {"campaign_id": campaign_id})
+        if place:
+            assert found(result)["id"] == campaign_id
+        else:
+            assert failure(result)["kind"] == "not_found"

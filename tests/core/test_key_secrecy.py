@@ -1,0 +1,219 @@
+"""The key never comes out: not in answers, not in logs, not in errors, whatever happens and whatever the API echoes."""
+
+import json
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from mcp import Client, StdioServerParameters, stdio_client
+from mcp_types import CallToolResult
+
+from callers_mcp import CallersClient, Settings
+from callers_mcp.api.errors import CallersError
+from callers_mcp.api.key import KeySource
+from callers_mcp.api.responses import Lookup
+from callers_mcp.settings import SettingsError
+from tests.support import fault_server as fault
+from tests.support.campaigns import campaign
+from tests.support.constants import ID, KEY
+from tests.support.fault_server import Behaviour, FaultServer
+from tests.support.key_leaks import ESCAPED, MASK, WALK, secret_parts
+from tests.support.lookups import call, connect, failure, look_up
+
+
+@pytest.fixture
+def spawn(stdio_server: Callable[..., StdioServerParameters], tmp_path: Path) -> Callable[..., Any]:
+    """Connect to a real server process at log level DEBUG, its stderr in ``tmp_path``."""
+
+    @asynccontextmanager
+    async def connected(base_url: str, code: str | None = None, **environment: str) -> AsyncIterator[Client]:
+        planted = {"CALLERS_BASE_URL": base_url, "CALLERS_API_KEY": KEY, "CALLERS_LOG_LEVEL": "DEBUG"}
+        parameters = stdio_server(**(planted | environment))
+        if code:
+            parameters.args = ["-c", code]
+        with (tmp_path / "stderr").open("a") as stderr:
+            async with Client(stdio_client(parameters, errlog=stderr)) as client:
+                yield client
+
+    return connected
+
+
+def checked(result: CallToolResult, kind: str) -> None:
+    """Check that it is this row of the table which was walked, and that no key came out of it."""
+    assert failure(result)["kind"] == kind
+    assert not secret_parts(result.model_dump_json())
+
+
+def check_log(tmp_path: Path, *expected: str) -> None:
+    log = (tmp_path / "stderr").read_text()
+    assert all(part in log for part in expected), log
+    assert not secret_parts(log)
+
+
+async def test_no_answer_of_the_api_brings_the_key_out(spawn: Callable[..., Any], tmp_path: Path) -> None:
+    with FaultServer() as server:
+        async with spawn(server.base_url, CALLERS_MAX_ATTEMPTS="2") as client:
+            walked = {}
+            for name, (behaviour, _) in WALK.items():
+                server.script(behaviour)
+                result = await call(client)
+                walked[name] = failure(result)["kind"], secret_parts(result.model_dump_json())
+                assert server.requests[0].values("authorization") == [KEY]
+    assert walked == {name: (kind, []) for name, (_, kind) in WALK.items()}
+    check_log(tmp_path, *(f"outcome={kind}" for _, kind in WALK.values()), "DEBUG")
+
+
+async def test_no_lack_of_an_answer_brings_the_key_out(spawn: Callable[..., Any], tmp_path: Path) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(tls)
+    with FaultServer(tls=tls) as server:
+        base_url = server.base_url
+        async with spawn(base_url, CALLERS_MAX_ATTEMPTS="2") as client:
+            checked(await call(client), "unreachable")
+            server.stop()
+            checked(await call(client), "unreachable")
+    check_log(tmp_path, "outcome=unreachable attempts=1", "outcome=unreachable attempts=2")
+
+
+BREAKS = f"""
+import callers_mcp.tools.get_campaign
+from callers_mcp.cli import main
+
+def broken(*_, **__):
+    raise RuntimeError("on purpose, with {KEY}")
+
+callers_mcp.tools.get_campaign.summarize = broken
+main()
+"""
+
+
+async def test_no_failure_of_our_own_brings_the_key_out(spawn: Callable[..., Any], tmp_path: Path) -> None:
+    with FaultServer(fault.answer(campaign()), fault.silent) as server:
+        environment = {"CALLERS_TIMEOUT": "1", "CALLERS_SUB_ORGANIZATIONS": "main"}
+        async with spawn(server.base_url, BREAKS, **environment) as client:
+            checked(await call(client), "internal")
+            checked(await call(client), "timeout")
+            checked(await call(client, sub_organization_id="elsewhere"), "forbidden")
+            checked(await call(client, campaign_id="no id"), "invalid_arguments")
+    check_log(tmp_path, "Traceback", f"on purpose, with {MASK}", "outcome=timeout", "outcome=forbidden")
+
+
+async def test_no_wrong_setting_brings_the_key_out(spawn: Callable[..., Any], tmp_path: Path) -> None:
+    async with spawn("http://127.0.0.1:1", CALLERS_SUB_ORGANIZATION_ID="${SUB}", CALLERS_KEY=KEY) as client:
+        checked(await call(client), "not_configured")
+    check_log(tmp_path, "outcome=not_configured", "CALLERS_KEY is not a setting")
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        {"name": f"for {KEY}"},
+        {"organizationId": KEY},
+        {"webhooks": [f"https://hooks.example/{KEY}"], "slackUrl": f"https://{KEY}.example/"},
+        {"variables": [KEY], "callParams": {"timezone": KEY, "daysOfWeek": [KEY], "language": KEY}},
+        {"new": {"nested": [{KEY: 1}]}},
+        {KEY: 1},
+    ],
+)
+@pytest.mark.parametrize("escaped", [False, True], ids=["plain", "escaped"])
+async def test_a_campaign_that_echoes_the_key_is_masked_and_says_so(echo: dict[str, Any], escaped: bool) -> None:
+    body = json.dumps(campaign(**echo))
+    with FaultServer(fault.answer((body.replace(KEY, ESCAPED) if escaped else body).encode())) as server:
+        result = await look_up(server)
+    shown = result.model_dump_json()
+    assert not secret_parts(shown)
+    assert MASK in shown
+    assert result.structured_content
+    assert any("held the API key" in sentence for sentence in result.structured_content["summary"]["worth_checking"])
+
+
+@pytest.mark.parametrize("name", ["X-Echo", "Set-Cookie", "Content-Type", "Server"])
+async def test_a_key_in_the_answers_headers_goes_nowhere(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "callers_mcp")
+    with FaultServer(fault.answer(campaign(), headers=[(name, KEY)]), fault.error(400, "no", [(name, KEY)])) as server:
+        async with connect(server.base_url) as client:
+            for _ in range(2):
+                assert not secret_parts((await call(client)).model_dump_json())
+    assert not secret_parts(caplog.text)
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        fault.error(400, f"{KEY[:9]}\u200b{KEY[9:]}"),
+        fault.answer(campaign(name=f"{KEY[:9]}\u200b{KEY[9:]}")),
+    ],
+    ids=["message", "name"],
+)
+async def test_taking_invisible_characters_out_does_not_put_the_key_together(behaviour: Behaviour) -> None:
+    with FaultServer(behaviour) as server:
+        result = await look_up(server)
+    assert KEY not in result.model_dump_json()
+
+
+@pytest.mark.parametrize("redact_urls", [False, True])
+@pytest.mark.parametrize("between", ["\n", "\r", "\t"])
+async def test_reading_a_url_does_not_put_the_key_together(between: str, redact_urls: bool) -> None:
+    """Python's ``urlsplit`` takes line breaks and tabs out."""
+    host = f"{KEY[:9]}{between}{KEY[9:]}.example"
+    with FaultServer(fault.answer(campaign(webhooks=[f"https://{host}/x", f"http://{host}/x"]))) as server:
+        result = await look_up(server, redact_urls=redact_urls)
+    assert not result.is_error
+    assert KEY.lower() not in result.model_dump_json().lower()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"campaign_id": KEY},
+        {"sub_organization_id": KEY},
+        {KEY: "x"},
+    ],
+)
+async def test_a_key_that_a_caller_takes_for_an_argument_is_not_repeated(arguments: dict[str, str]) -> None:
+    with FaultServer(fault.error(404)) as server:
+        async with connect(server.base_url) as client:
+            result = await call(client, **arguments)
+    assert result.is_error
+    assert not secret_parts(result.model_dump_json())
+
+
+async def test_nothing_that_holds_the_key_shows_it(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(KEY)
+    settings = Settings.from_environment(api_key=KEY, base_url="http://127.0.0.1:1", max_attempts=1)
+    from_file = Settings.from_environment(api_key_file=file)
+    keys = KeySource(from_file)
+    assert keys.current() == KEY
+    client = CallersClient(settings)
+    lookup = Lookup(ID, None, KEY, "CALLERS_API_KEY")
+    with pytest.raises(CallersError) as refused:
+        async with client:
+            await client.get_campaign(ID)
+    for shown in (settings, from_file, keys, client, lookup, refused.value, settings.model_dump(), vars(refused.value)):
+        assert not secret_parts(repr(shown) + str(shown))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"api_key": f"{KEY}\n{KEY}"},
+        {"api_key": f"{KEY}é"},
+        {"api_key": KEY, "api_key_file": "key"},
+        {"api_key": KEY, "timeout": KEY},
+        {"api_key": KEY, "base_url": f"https://{KEY}@api.example"},
+        {"api_key": KEY, "sub_organizations": f"a b, {KEY}"},
+        {"api_key": KEY, "log_level": KEY},
+    ],
+)
+def test_a_refused_setting_is_not_quoted(wrong: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment(**wrong)
+    assert not secret_parts(str(refused.value) + repr(refused.value))
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__

@@ -1,0 +1,156 @@
+"""The cleaning table, held against Unicode's own database, over every code point."""
+
+import json
+import sys
+import unicodedata
+
+import pytest
+
+from callers_mcp.campaign.text import raw_text
+from callers_mcp.untrusted import clean, has_hidden, plain_or_quoted, quote, replace_tags, shorten
+from tests.support.campaigns import Json, outside_quotes
+
+EVERY = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point <= 0xDFFF]
+
+CONTROLS = {character for character in EVERY if unicodedata.category(character) in ("Cc", "Zl", "Zp")}
+TAGS = {chr(point) for point in range(0xE0000, 0xE0080)}
+SELECTORS = {chr(point) for point in (*range(0xFE00, 0xFE0E), *range(0xE0080, 0xE1000))}
+STAY = {"\u200c", "\u200d", "\ufe0e", "\ufe0f"}
+INVISIBLE = {character for character in EVERY if unicodedata.category(character) == "Cf"} | SELECTORS
+# Not in every Python's database: format characters that came with Unicode 14 and 15, and the reserved one among others.
+NEWER = {*"\u0890\u0891\u2065", *(chr(point) for point in range(0x13430, 0x13440))}
+DROPPED = (INVISIBLE | TAGS | NEWER) - STAY
+
+ENGLAND, SCOTLAND, WALES = FLAGS = [
+    "\U0001f3f4" + "".join(chr(0xE0000 + ord(letter)) for letter in region) + "\U000e007f"
+    for region in ("gbeng", "gbsct", "gbwls")
+]
+TEXAS = FLAGS[0].replace(
+    "\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067", "\U000e0075\U000e0073\U000e0074\U000e0078"
+)
+
+
+def _cleaned(character: str) -> str:
+    return clean(f"<{character}>")[1:-1]
+
+
+def _named(characters: set[str]) -> list[str]:
+    return sorted(f"U+{ord(character):04X}" for character in characters)
+
+
+def test_every_control_and_line_break_becomes_a_space() -> None:
+    assert _named({character for character in CONTROLS if _cleaned(character) != " "}) == []
+    assert {*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029"} == CONTROLS
+
+
+def test_every_invisible_or_direction_changing_character_is_dropped() -> None:
+    assert _named({character for character in DROPPED if _cleaned(character) != ""}) == []
+
+
+def test_what_persian_and_emoji_need_stays() -> None:
+    assert _named({character for character in STAY if _cleaned(character) != character}) == []
+
+
+def test_everything_else_is_untouched() -> None:
+    others = set(EVERY) - CONTROLS - DROPPED
+    text = "".join(others)
+    assert _named(others - set(clean(text))) == []
+    assert len(clean(text)) == len(text)
+
+
+def test_no_character_breaks_a_cleaned_line() -> None:
+    assert len(clean("".join(EVERY)).splitlines()) == 1
+
+
+def test_exactly_what_is_dropped_counts_as_hidden() -> None:
+    assert _named({character for character in EVERY if has_hidden(character)} ^ DROPPED) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\u2764\ufe0f \u260e\ufe0e",
+        "caf\u00e9 \u00df \u4f60\u597d \u0431\u0438\u0437\u043d\u0435\u0441",
+        "  spaces \u00a0 and \u3000 more  ",
+    ],
+)
+def test_what_people_write_is_untouched(text: str) -> None:
+    assert clean(text) == text
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_registered_flag_is_no_smuggling(flag: str) -> None:
+    assert not has_hidden(f"a{flag}b")
+    assert replace_tags(flag * 2) == (flag * 2, 0)
+    assert clean(flag) == "\U0001f3f4"
+
+
+@pytest.mark.parametrize(
+    ("text", "replaced"),
+    [
+        ("\U000e0041", "\ufffd"),
+        (ENGLAND[1:], "\ufffd" * 6),
+        (ENGLAND[:-1], "\U0001f3f4" + "\ufffd" * 5),
+        (ENGLAND + "\U000e0041", ENGLAND + "\ufffd"),
+        (TEXAS, "\U0001f3f4" + "\ufffd" * 5),
+        ("\U000e0001a\U000e007f", "\ufffda\ufffd"),
+    ],
+)
+def test_any_other_tag_is_replaced_and_counted(text: str, replaced: str) -> None:
+    assert replace_tags(text) == (replaced, replaced.count("\ufffd"))
+    assert has_hidden(text)
+
+
+@pytest.mark.parametrize("hostile", ['"', "\\", '\\"', "\\\\", '"\\', "\n", "\u2028", "a" * 300 + '"', '"' * 300])
+def test_quoted_text_cannot_leave_its_quotation_marks(hostile: str) -> None:
+    for limit in (1, 2, 60, 120):
+        quoted = quote(f"a{hostile}b{hostile}", limit)
+        assert outside_quotes(quoted) == ""
+        assert len(quoted.splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a\n", "a,b", "a;", "(a)", "-", "a.", 'a"', "\uff41", "x" * 41, "a\u200b"])
+def test_only_a_plain_token_stands_without_quotation_marks(text: str) -> None:
+    assert plain_or_quoted(text) == quote(text, 60)
+    assert plain_or_quoted("Europe/Berlin") == "Europe/Berlin"
+    assert plain_or_quoted("+442071838750") == "+442071838750"
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "shortened"),
+    [
+        ("abcde", 5, "abcde"),
+        ("abcdef", 5, "abcd\u2026"),
+        ("a\u200b\u200b\u200bbcde", 5, "abcde"),
+        ("a" + "\u200b" * 100 + "b", 5, "a\u2026"),
+        ("\u200b" * 10_000, 5, "\u2026"),
+    ],
+)
+def test_what_is_cut_shows_that_something_is_missing(text: str, limit: int, shortened: str) -> None:
+    assert shorten(text, limit) == shortened
+
+
+def test_raw_text_shows_every_control_and_invisible_character_as_an_escape() -> None:
+    shown = (CONTROLS | DROPPED) - TAGS
+    raw: Json = {"text": "".join(sorted(shown)), "".join(sorted(shown)): 1}
+    text = raw_text(raw)
+    assert text.isascii()
+    assert text.isprintable()
+
+
+def test_raw_text_is_equal_in_value_over_every_character() -> None:
+    raw: Json = {"text": "".join(EVERY), "nested": [{"\u202e\n": FLAGS, "\\u202e": '"\\'}, 1.5, None, True, 10**300]}
+    assert json.loads(raw_text(raw)) == raw
+
+
+def test_raw_text_leaves_readable_what_people_read() -> None:
+    readable = ["\u06cc\u200c\u0647", "\u2764\ufe0f", *FLAGS, "caf\u00e9", "\U0001f468\u200d\U0001f469"]
+    text = raw_text({"names": [*readable]})
+    assert all(name in text for name in readable)
+    assert "\\" not in text
+
+
+def test_raw_text_is_compact() -> None:
+    assert raw_text({"a": [1, {"b": None}], "c": "d e"}) == '{"a":[1,{"b":null}],"c":"d e"}'

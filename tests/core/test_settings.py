@@ -1,0 +1,321 @@
+"""Every setting: its default, what it takes, what is said where it is wrong, and what it does."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callers_mcp import Settings
+from callers_mcp.cli.configuration import load_settings
+from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
+from tests.support import fault_server as fault
+from tests.support.campaigns import campaign
+from tests.support.constants import ID, KEY, PATIENCE
+from tests.support.fault_server import FaultServer
+from tests.support.lookups import call, connect, failure, found, look_up, told
+
+SUB = "66a0c0ffee0000000000beef"
+DEFAULTS: dict[str, Any] = {
+    "api_key": None,
+    "api_key_file": None,
+    "base_url": "https://api.callers.ai",
+    "sub_organization_id": None,
+    "sub_organizations": None,
+    "organization_id": None,
+    "timeout": 30,
+    "max_attempts": 3,
+    "max_connections": 100,
+    "max_body_bytes": 1_048_576,
+    "list_max_body_bytes": 16_777_216,
+    "list_cache_seconds": 60,
+    "log_level": "INFO",
+    "redact_urls": False,
+}
+VARIABLES = [f"CALLERS_{field.upper()}" for field in DEFAULTS]
+PLACES_AND_KEYS = ("API_KEY", "API_KEY_FILE", "SUB_ORGANIZATION_ID", "SUB_ORGANIZATIONS")
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer(fault.answer(campaign())) as server:
+        yield server
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+@pytest.mark.parametrize("value", [None, "", "  \t"], ids=["unset", "empty", "blank"])
+def test_what_is_not_given_is_the_default(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    settings = set_all(monkeypatch, {} if value is None else dict.fromkeys(VARIABLES, value))
+    assert settings.model_dump() == DEFAULTS
+    assert settings.unresolved == settings.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "field", "read"),
+    [
+        ("BASE_URL", " https://api.example/v1/ ", "base_url", "https://api.example/v1"),
+        ("BASE_URL", "http://127.0.0.1:8080", "base_url", "http://127.0.0.1:8080"),
+        ("BASE_URL", "http://localhost", "base_url", "http://localhost"),
+        ("BASE_URL", "http://[::1]:80/", "base_url", "http://[::1]:80"),
+        ("SUB_ORGANIZATION_ID", "MAIN", "sub_organization_id", "main"),
+        ("SUB_ORGANIZATIONS", f" {SUB} ,Main, ", "sub_organizations", (SUB, "main")),
+        ("ORGANIZATION_ID", f" {SUB} ", "organization_id", SUB),
+        ("TIMEOUT", "0.5", "timeout", 0.5),
+        ("TIMEOUT", "600", "timeout", 600),
+        ("MAX_ATTEMPTS", "10", "max_attempts", 10),
+        ("MAX_CONNECTIONS", "1", "max_connections", 1),
+        ("MAX_BODY_BYTES", "1024", "max_body_bytes", 1024),
+        ("LIST_MAX_BODY_BYTES", "268435456", "list_max_body_bytes", 268_435_456),
+        ("LIST_CACHE_SECONDS", "0", "list_cache_seconds", 0),
+        ("LIST_CACHE_SECONDS", "3600", "list_cache_seconds", 3600),
+        ("LOG_LEVEL", "debug", "log_level", "DEBUG"),
+        ("REDACT_URLS", "on", "redact_urls", True),
+        ("REDACT_URLS", "true", "redact_urls", True),
+        ("REDACT_URLS", "off", "redact_urls", False),
+    ],
+)
+def test_a_setting_is_read(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, field: str, read: Any) -> None:
+    assert getattr(set_all(monkeypatch, {f"CALLERS_{variable}": value}), field) == read
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("API_KEY", "key with é"),
+        ("API_KEY", "two\nlines"),
+        ("API_KEY", "a\x7fb"),
+        ("BASE_URL", "http://api.example"),
+        ("BASE_URL", "http://127.0.0.1.example"),
+        ("BASE_URL", "http://localhost.example"),
+        ("BASE_URL", "ftp://127.0.0.1"),
+        ("BASE_URL", "api.callers.ai"),
+        ("BASE_URL", "https://"),
+        ("BASE_URL", "https://user@api.example"),
+        ("BASE_URL", "https://user:password@api.example"),
+        ("BASE_URL", "https://api.example?x=1"),
+        ("BASE_URL", "https://api.example/#x"),
+        ("BASE_URL", "https://api.example/a b"),
+        ("BASE_URL", "https://api.example:0"),
+        ("BASE_URL", "https://api.example:99999"),
+        ("BASE_URL", "https://[::1"),
+        ("BASE_URL", "https://1.2.3.999"),
+        ("BASE_URL", "https://[::1]x"),
+        ("SUB_ORGANIZATION_ID", "a b"),
+        ("SUB_ORGANIZATION_ID", "é"),
+        ("SUB_ORGANIZATION_ID", "x" * 129),
+        ("SUB_ORGANIZATIONS", ","),
+        ("ORGANIZATION_ID", "a b"),
+        ("SUB_ORGANIZATIONS", "a b,main"),
+        ("TIMEOUT", "0"),
+        ("TIMEOUT", "601"),
+        ("TIMEOUT", "nan"),
+        ("TIMEOUT", "inf"),
+        ("TIMEOUT", "30s"),
+        ("MAX_ATTEMPTS", "0"),
+        ("MAX_ATTEMPTS", "2.5"),
+        ("MAX_CONNECTIONS", "0"),
+        ("MAX_BODY_BYTES", "1 MiB"),
+        ("MAX_BODY_BYTES", "1023"),
+        ("LIST_MAX_BODY_BYTES", "268435457"),
+        ("LIST_CACHE_SECONDS", "-1"),
+        ("LIST_CACHE_SECONDS", "inf"),
+        ("LOG_LEVEL", "LOUD"),
+        ("REDACT_URLS", "perhaps"),
+    ],
+)
+def test_a_wrong_value_ends_the_program_with_one_line_that_names_the_variable_and_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        set_all(monkeypatch, {f"CALLERS_{variable}": value})
+    assert end.value.code == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    (line,) = output.err.splitlines()
+    assert f"CALLERS_{variable} " in line
+    described = Settings.model_fields[variable.lower()].description
+    assert described
+    assert described in line
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"API_KEY": "a", "API_KEY_FILE": "/a/key"}, ["CALLERS_API_KEY", "CALLERS_API_KEY_FILE", "not both"]),
+        (
+            {"SUB_ORGANIZATION_ID": "other", "SUB_ORGANIZATIONS": f"{SUB},main"},
+            ["CALLERS_SUB_ORGANIZATION_ID", "one of", "CALLERS_SUB_ORGANIZATIONS"],
+        ),
+        ({"TIMEOUT": "x", "MAX_ATTEMPTS": "y"}, ["CALLERS_TIMEOUT", "CALLERS_MAX_ATTEMPTS"]),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], environment: dict[str, str], named: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        set_all(monkeypatch, {f"CALLERS_{name}": value for name, value in environment.items()})
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(part in line for part in named)
+
+
+def _start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLERS_")}
+    return subprocess.run(
+        [sys.executable, "-m", "callers_mcp", *arguments],
+        env=kept | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE * 3,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("arguments", [(), ("get", ID), ("check",)], ids=["server", "get", "check"])
+def test_a_process_with_a_wrong_setting_ends_with_2_and_one_line(arguments: tuple[str, ...]) -> None:
+    ended = _start(*arguments, CALLERS_TIMEOUT="soon")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert "CALLERS_TIMEOUT" in line
+
+
+def test_a_process_warns_of_an_unknown_variable_and_serves() -> None:
+    ended = _start(CALLERS_API_KEYS=KEY, CALLERS_TIMEOUT="${user_config.timeout}")
+    assert (ended.returncode, ended.stdout) == (0, "")
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 2
+    assert any("CALLERS_API_KEYS" in line and "did you mean CALLERS_API_KEY?" in line for line in lines)
+    assert any("CALLERS_TIMEOUT" in line and "default" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "near"), [("CALLERS_BASEURL", "CALLERS_BASE_URL"), ("CALLERS_ZZZZZZZZZZZZZZZ", None)]
+)
+def test_an_unknown_variable_is_noticed_with_the_nearest_name(
+    monkeypatch: pytest.MonkeyPatch, unknown: str, near: str | None
+) -> None:
+    (notice,) = set_all(monkeypatch, {unknown: "x"}).notices
+    assert unknown in notice
+    assert ("did you mean" in notice) == (near is not None)
+    assert near is None or near in notice
+
+
+@pytest.mark.parametrize(
+    "variable", ["CALLERS_HTTP_AUTH", "CALLERS_API_SERVICE_HOST", "CALLERS_API_PORT_443_TCP_ADDR", "CALLERS_API_PORT"]
+)
+def test_what_a_hosted_server_reads_and_what_kubernetes_sets_is_not_noticed(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    assert set_all(monkeypatch, {variable: "x"}).notices == ()
+
+
+def test_the_sandbox_takes_its_own_key_url_and_organization_and_no_place_of_a_real_account(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
+    set_all(monkeypatch, {f"CALLERS_{name}": SUB for name in (*PLACES_AND_KEYS[::2], "ORGANIZATION_ID")})
+    settings = load_settings(sandbox).model_dump(exclude_defaults=True)
+    assert settings.pop("api_key").get_secret_value() == API_KEY
+    assert settings == {"base_url": sandbox.base_url, "organization_id": ORGANIZATION_ID}
+
+
+@pytest.mark.parametrize("placeholder", ["${API_KEY}", "${user_config.api_key}", "$KEY", "%KEY%", "{{key}}", "<key>"])
+def test_a_placeholder_that_a_host_left_is_never_a_value(monkeypatch: pytest.MonkeyPatch, placeholder: str) -> None:
+    settings = set_all(monkeypatch, dict.fromkeys(VARIABLES, placeholder))
+    assert settings.model_dump() == DEFAULTS
+    assert settings.unresolved == tuple(f"CALLERS_{name}" for name in PLACES_AND_KEYS)
+    others = [name for name in VARIABLES if name not in settings.unresolved]
+    assert [notice.split()[0] for notice in settings.notices] == others
+
+
+async def test_a_key_file_is_stripped_and_read_again_when_it_changes(server: FaultServer, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(b"\n first-key \r\n")
+    async with connect(server.base_url, api_key=None, api_key_file=file) as client:
+        found(await call(client))
+        file.write_text("the-second-key\n")
+        found(await call(client))
+        file.unlink()
+        gone = await call(client)
+        file.write_text("third-key-of-all")
+        found(await call(client))
+    assert failure(gone)["kind"] == "not_configured"
+    sent = [request.values("authorization") for request in server.requests]
+    assert sent == [["first-key"], ["the-second-key"], ["third-key-of-all"]]
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"two\nlines", b"\xff\xfek\x00e\x00y\x00", "kéy".encode()])
+async def test_a_key_file_that_gives_no_key_is_the_operators_to_mend(
+    server: FaultServer, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "key"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    result = await look_up(server, api_key=None, api_key_file=file)
+    assert failure(result)["kind"] == "not_configured"
+    assert "CALLERS_API_KEY_FILE" in told(result)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("allowed", "default", "named", "looked_into"),
+    [
+        (f"{SUB},main", None, SUB, [SUB]),
+        (f"{SUB},main", None, None, []),
+        (f"{SUB},main", SUB, "main", []),
+        (SUB, SUB, None, [SUB]),
+        (f"{SUB},MAIN", None, "Main", []),
+        (f"{SUB},main", None, "other", None),
+        (f"{SUB},main", SUB, SUB.upper(), None),
+        (SUB, None, None, [SUB]),
+        (f"{SUB},other", None, None, None),
+        (SUB, SUB, "main", None),
+        ("main", None, SUB, None),
+    ],
+)
+async def test_only_the_listed_places_are_looked_into(
+    server: FaultServer, allowed: str, default: str | None, named: str | None, looked_into: list[str] | None
+) -> None:
+    result = await look_up(server, named, sub_organizations=allowed, sub_organization_id=default)
+    if looked_into is None:
+        assert (failure(result)["kind"], failure(result)["retryable"]) == ("forbidden", False)
+        assert (named or "has to name a place").lower() in told(result).lower()
+        assert allowed.replace(",", ", ") in told(result)
+        assert server.requests == []
+    else:
+        found(result)
+        assert [request.values("x-sub-organization-id") for request in server.requests] == [looked_into]
+
+
+SECRETS = campaign(
+    webhooks=["https://hooks.example/in/secret-1?token=secret-2"], slackUrl="https://hooks.slack.com/secret-3"
+)
+
+
+async def test_urls_are_left_whole_unless_the_operator_asks_for_less(server: FaultServer) -> None:
+    server.script(fault.answer(SECRETS))
+    assert found(await look_up(server)) == SECRETS
+
+
+async def test_urls_keep_scheme_and_host_alone_where_the_operator_asks_for_it(server: FaultServer) -> None:
+    server.script(fault.answer(SECRETS))
+    result = await look_up(server, redact_urls="on")
+    raw = found(result)
+    assert raw["webhooks"] == ["https://hooks.example/[redacted]"]
+    assert raw["slackUrl"] == "https://hooks.slack.com/[redacted]"
+    assert {name: value for name, value in raw.items() if name not in ("webhooks", "slackUrl")} == {
+        name: value for name, value in SECRETS.items() if name not in ("webhooks", "slackUrl")
+    }
+    assert "secret-" not in result.model_dump_json()
+    assert result.structured_content
+    assert any("[redacted]" in sentence for sentence in result.structured_content["summary"]["worth_checking"])

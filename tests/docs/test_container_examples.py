@@ -1,0 +1,310 @@
+"""The Containerfile and the Kubernetes file work: built and run by podman, checked against the Kubernetes schemas."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import filelock
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+import yaml
+
+import callers_mcp
+from callers_mcp import Settings
+from callers_mcp.api.caller import FULL_SCOPE
+from callers_mcp.api.key import KeySource
+from callers_mcp.hosting import tokens
+from callers_mcp.hosting.settings import HostingSettings
+from callers_mcp.sandbox import API_KEY
+from tests.support.constants import PATIENCE, SAMPLE_ID
+
+ROOT = Path(__file__).parents[2]
+FILES = ROOT / "examples/hosting"
+CONTAINERFILE = (FILES / "Containerfile").read_text()
+OBJECTS: dict[str, dict[str, Any]] = {
+    each["kind"]: each for each in yaml.safe_load_all((FILES / "kubernetes.yaml").read_text())
+}
+POD = OBJECTS["Deployment"]["spec"]["template"]["spec"]
+(CONTAINER,) = POD["containers"]
+ENVIRONMENT: dict[str, str] = {each["name"]: each["value"] for each in CONTAINER["env"]}
+(MOUNT,) = CONTAINER["volumeMounts"]
+PROBES = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+
+LONG = 20 * PATIENCE
+"""Seconds for what comes over the network, or copies much."""
+
+Command = subprocess.CompletedProcess[str]
+
+
+def instruction(name: str) -> str:
+    """What an instruction of the image, the last stage of the Containerfile, says."""
+    (said,) = re.findall(rf"^{name} (.*)$", CONTAINERFILE.rpartition("\nFROM ")[2], re.MULTILINE)
+    return str(said)
+
+
+# What the files say
+
+
+@pytest.mark.parametrize("version", ["1.25", kubernetes_validate.latest_version()])
+def test_the_objects_are_what_kubernetes_takes(version: str) -> None:
+    assert sorted(OBJECTS) == ["Deployment", "Secret", "Service"]
+    for each in OBJECTS.values():
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_the_objects_belong_together() -> None:
+    deployment, service, secret = (OBJECTS[kind] for kind in ("Deployment", "Service", "Secret"))
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert labels == deployment["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]
+    (port,), (open_port,) = service["spec"]["ports"], CONTAINER["ports"]
+    assert port["targetPort"] == open_port["name"]
+    (volume,) = POD["volumes"]
+    assert (volume["name"], volume["secret"]["secretName"]) == (MOUNT["name"], secret["metadata"]["name"])
+    held = {f"{MOUNT['mountPath']}/{field}" for field in secret["stringData"]}
+    assert held == {ENVIRONMENT["CALLERS_API_KEY_FILE"], ENVIRONMENT["CALLERS_HTTP_TOKEN_FILE"]}
+    assert deployment["spec"]["replicas"] == 2
+
+
+def test_the_deployment_fits_the_image() -> None:
+    user, group = instruction("USER").split(":")
+    context = POD["securityContext"]
+    assert context["runAsUser"] == int(user) != 0
+    assert context["runAsGroup"] == context["fsGroup"] == int(group)
+    arguments = json.loads(instruction("CMD"))
+    (port,) = CONTAINER["ports"]
+    assert arguments[arguments.index("--port") + 1] == instruction("EXPOSE") == str(port["containerPort"])
+    assert {probe: CONTAINER[probe]["httpGet"] for probe in PROBES} == {
+        probe: {"path": path, "port": port["name"]} for probe, path in PROBES.items()
+    }
+
+
+def test_a_pod_is_held_to_the_restricted_standard() -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, and more."""
+    assert CONTAINER["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert POD["securityContext"]["runAsNonRoot"] is True
+    assert POD["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert POD["automountServiceAccountToken"] is False
+    assert {"cpu", "memory"} == set(CONTAINER["resources"]["limits"])
+    (volume,) = POD["volumes"]
+    assert volume["secret"]["defaultMode"] == 0o440  # a token file that others may read lets nobody in
+
+
+def test_a_pod_has_time_to_end_its_calls() -> None:
+    drain, timeout = (float(ENVIRONMENT[f"CALLERS_{name}"]) for name in ("HTTP_DRAIN_SECONDS", "TIMEOUT"))
+    assert POD["terminationGracePeriodSeconds"] >= drain + timeout + 10
+    readiness = CONTAINER["readinessProbe"]
+    assert drain >= readiness["failureThreshold"] * readiness["periodSeconds"] + readiness["timeoutSeconds"]
+    # A replica goes only when another one is ready.
+    assert OBJECTS["Deployment"]["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def test_the_environment_configures_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled_in(tmp_path)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value.replace(MOUNT["mountPath"], str(tmp_path)))
+    settings = Settings.from_environment()
+    hosting = HostingSettings.from_environment(host="0.0.0.0", port=8000)  # as the image's command says
+    assert settings.notices == ()
+    assert KeySource(settings).current() == API_KEY
+    assert hosting.token_file
+    assert len(tokens.read(hosting.token_file)) == 1
+
+
+def test_what_was_not_filled_in_lets_nobody_in(tmp_path: Path) -> None:
+    for name, content in OBJECTS["Secret"]["stringData"].items():
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o440)
+    assert tokens.read(tmp_path / "tokens.json") == ()
+    given = {name: value.replace(MOUNT["mountPath"], str(tmp_path)) for name, value in ENVIRONMENT.items()}
+    done = subprocess.run(
+        [sys.executable, "-m", "callers_mcp", "http", "--host", "0.0.0.0", "--port", "0"],
+        env=dict(os.environ) | given,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 2
+    assert "CALLERS_API_KEY_FILE names holds no usable key" in done.stderr
+
+
+def filled_in(folder: Path) -> str:
+    """Put into a folder what the secret holds once it is filled in, and return the token."""
+    (folder / "api-key").write_text(API_KEY)
+    return tokens.add(folder / "tokens.json", "support", FULL_SCOPE)
+
+
+# The image, for real
+
+LOOK_UP = """
+import sys, anyio, httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+async def main():
+    forwarded = {"Authorization": f"Bearer {sys.argv[1]}", "Host": "callers.example.com", "X-Forwarded-Proto": "https"}
+    async with httpx2.AsyncClient(headers=forwarded) as http:
+        async with Client(streamable_http_client("http://127.0.0.1:8000/mcp", http_client=http)) as client:
+            result = await client.call_tool("get_campaign", {"campaign_id": sys.argv[2]})
+    print(result.structured_content["summary"]["status"])
+
+anyio.run(main)
+"""
+
+PROBE = """
+import http.client, sys, time
+until = time.monotonic() + float(sys.argv[2])
+while True:
+    try:
+        ask = http.client.HTTPConnection("127.0.0.1", 8000)
+        ask.request("GET", sys.argv[1], headers={"Host": "10.244.0.7:8000"})  # as a kubelet asks, by the pod's address
+        status = ask.getresponse().status
+    except OSError:
+        status = 0
+    if status == 200 or time.monotonic() > until:
+        sys.exit(status != 200)
+    time.sleep(0.1)
+"""
+
+
+class Podman:
+    """podman with a place of its own for images and containers."""
+
+    def __init__(self, folder: Path) -> None:
+        where = ["--root", str(folder / "root"), "--runroot", str(folder / "run"), "--cgroup-manager", "cgroupfs"]
+        # Where crun, its usual choice, does not know the cgroups of this machine.
+        runtime = shutil.which("runc")
+        self._command = ["podman", *where, *(["--runtime", runtime] if runtime else [])]
+
+    def __call__(self, *arguments: str) -> Command:
+        return subprocess.run([*self._command, *arguments], capture_output=True, text=True, timeout=LONG, cwd=ROOT)
+
+    def must(self, *arguments: str) -> str:
+        done = self(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def run(self, *arguments: str) -> Command:
+        """Run the image as the pod is run, but for its network: without capabilities, on a root that none writes to."""
+        limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]  # no more than this process may
+        hardened = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--network", "none"]
+        return self("run", *limits, *hardened, *arguments)
+
+
+@pytest.fixture(scope="module")
+def podman(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Podman]:
+    """The image, built once for all processes that run tests; the last one removes it."""
+    if missing := [name for name in ("podman", "mmdebstrap") if shutil.which(name) is None]:
+        pytest.skip(f"{' and '.join(missing)} not installed")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make Debian's file system")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "containers"
+    users = folder / "users"
+    lock = filelock.FileLock(f"{folder}.lock")
+    podman = Podman(folder)
+    with lock:
+        if not users.exists():
+            folder.mkdir()
+            build(podman, folder)
+        with users.open("a") as file:
+            file.write("x")
+    yield podman
+    with lock:
+        users.write_text(users.read_text()[1:])
+        if not users.read_text():
+            podman.must("rmi", "--all", "--force")
+            shutil.rmtree(folder)
+
+
+def build(podman: Podman, folder: Path) -> None:
+    """Build the image as the Containerfile says, on a Debian 12 that stands in for the base from a registry."""
+    debian = folder / "debian.tar"
+    lean = [f"--dpkgopt=path-exclude=/usr/share/{of}/*" for of in ("doc", "locale", "man")]
+    packages = "--include=python3,python3-venv"
+    subprocess.run(
+        ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", packages, *lean, "bookworm", str(debian)],
+        check=True,
+        timeout=LONG,
+    )
+    podman.must("import", "--quiet", str(debian), "localhost/python")
+    # How pip reaches its packages here, but for its own folders.
+    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True).stdout
+    options = re.findall(r"^(?:global|:env:)\.(index-url|extra-index-url|cert|proxy)='(.*)'$", listed, re.MULTILINE)
+    pip = dict(reversed([(name, value) for name, value in options if "file:" not in value]))
+    (folder / "pip.conf").write_text("\n".join(["[global]", *(f"{name} = {value}" for name, value in pip.items())]))
+    offered = ["--secret", f"id=pip.conf,src={folder / 'pip.conf'}"]
+    offered += ["--volume", f"{pip['cert']}:{pip['cert']}:ro"] if "cert" in pip else []
+    how = ["--format", "docker", "--isolation", "chroot", "--network", "host", "--build-arg", "PYTHON=localhost/python"]
+    podman.must("build", "-f", str(FILES / "Containerfile"), "-t", "callers-mcp", *how, *offered, ".")
+
+
+@pytest.fixture
+def pod(podman: Podman, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A running container, configured by the Kubernetes file and started by the image's own command; and its token."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir(0o755)
+    token = filled_in(secrets)
+    for file in (secrets / "api-key", secrets / "tokens.json"):
+        os.chown(file, 0, int(POD["securityContext"]["fsGroup"]))
+        file.chmod(0o440)
+    given = ENVIRONMENT | {"CALLERS_BASE_URL": "http://127.0.0.1:8080", "CALLERS_HTTP_DRAIN_SECONDS": "0.2"}
+    environment = [argument for name, value in given.items() for argument in ("--env", f"{name}={value}")]
+    started = podman.run("--detach", *environment, "--volume", f"{secrets}:{MOUNT['mountPath']}:ro", "callers-mcp")
+    assert started.returncode == 0, started.stderr
+    name = started.stdout.strip()
+    yield name, token
+    podman("rm", "--force", name)
+
+
+def test_the_image_runs_the_demo_as_nobody_on_a_root_that_none_writes_to(podman: Podman) -> None:
+    done = podman.run("--rm", "callers-mcp", "demo")
+    assert done.returncode == 0, done.stderr
+    assert "Running outbound campaign" in done.stdout
+    version = podman.run("--rm", "callers-mcp", "--version")
+    assert version.stdout == f"callers-mcp {callers_mcp.__version__}\n"
+
+
+def test_the_image_without_a_word_on_who_may_call_does_not_serve(podman: Podman) -> None:
+    done = podman.run("--rm", "--env", "CALLERS_API_KEY=x", "callers-mcp")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "CALLERS_HTTP_AUTH has to be set" in done.stderr
+
+
+def test_a_pod_is_ready_looks_up_and_ends_well(podman: Podman, pod: tuple[str, str]) -> None:
+    name, token = pod
+    python = "/opt/callers-mcp/bin/python3"
+    for path in sorted(set(PROBES.values())):
+        podman.must("exec", name, python, "-c", PROBE, path, str(PATIENCE))
+    podman.must("healthcheck", "run", name)
+    podman.must("exec", "--detach", name, "/opt/callers-mcp/bin/callers-mcp", "sandbox", "--port", "8080")
+    assert podman.must("exec", name, python, "-c", LOOK_UP, token, SAMPLE_ID) == "running\n"
+    assert podman.must("exec", name, "id", "-u") == "65532\n"
+    assert "Read-only file system" in podman("exec", name, "touch", "/opt/callers-mcp/x").stderr
+    podman.must("stop", "--time", str(int(PATIENCE)), name)
+    assert podman.must("inspect", name, "--format", "{{.State.ExitCode}}") == "0\n"
+
+
+def test_the_image_has_nothing_of_the_tests_and_no_file_of_the_build(podman: Podman, tmp_path: Path) -> None:
+    podman.must("save", "--format", "docker-archive", "--output", str(tmp_path / "image.tar"), "callers-mcp")
+    with tarfile.open(tmp_path / "image.tar") as archive:
+        (manifest,) = json.load(archive.extractfile("manifest.json") or BytesIO())
+        held = set[str]()
+        for layer in manifest["Layers"][1:]:  # the first one is the base
+            with tarfile.open(fileobj=archive.extractfile(layer)) as files:
+                held |= set(files.getnames())
+    site = {name.split("/")[5] for name in held if name.startswith("opt/callers-mcp/lib/python3.11/site-packages/")}
+    assert {"callers_mcp", "mcp", "uvicorn"} <= site
+    assert not {"pip", "pytest", "_pytest", "mypy"} & site
+    assert not [name for name in held if "pip.conf" in name or name.startswith(("build", "run/"))]

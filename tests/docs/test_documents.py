@@ -1,0 +1,167 @@
+"""What the documents say is so: their commands run, their tables are the code's, their links lead somewhere."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from callers_mcp.api import errors
+from callers_mcp.api.errors import CallersError
+from callers_mcp.hosting.settings import FIELDS, HostingSettings
+from callers_mcp.hosting.settings import variable as hosting_variable
+from callers_mcp.hosts.table import HOSTS, System
+from callers_mcp.settings import Settings, variable
+from tests.support.constants import PATIENCE, SAMPLE_ID
+from tests.support.stdio_process import Pipe
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = {
+    str(file.relative_to(ROOT)): file.read_text()
+    for file in [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    ]
+}
+README = DOCUMENTS["README.md"]
+REFERENCE = DOCUMENTS["docs/reference.md"]
+COMMANDS = sorted(set(re.findall(r"^\| `(callers-mcp.*?)` \|", REFERENCE, re.MULTILINE)))
+SERVING = {"callers-mcp", "callers-mcp --sandbox", "callers-mcp sandbox --port 8080", "callers-mcp http"}
+ELSEWHERE = {  # in other tests
+    "callers-mcp demo": "test_cli.py",
+    "callers-mcp token ": "test_token_command.py",
+    "callers-mcp install HOST": "test_install.py",
+    "callers-mcp uninstall HOST": "test_install.py",
+    "callers-mcp config HOST": "test_config_command.py",
+}
+RUN_ELSEWHERE = {
+    "python3 -m venv": ".ci/run, in an empty environment: it installs packages",
+    "uvx ": "the same installation by another tool",
+    "uv run ": "the same tests by another tool",
+    "uv tool install": "the same installation by another tool",
+    "uv pip compile": "it asks a package index for what is newest; test_package.py checks the file that it writes",
+    "pip install": "it installs packages",
+    "npm install": ".ci/run, for the tests that need these packages",
+    "python tests/benchmarks/bench.py": "minutes of measuring; test_bench.py runs one short round",
+    "python tests/benchmarks/list_bench.py": "the same for lists; test_list_reading.py holds that others have turns",
+    "python tests/benchmarks/http_bench.py": "the same for HTTP",
+    "python examples/agent_workflow.py": "test_examples.py",
+    "python -m tests.load.rolling_restart": "test_hosting_examples.py runs one round of it",
+    "python -m tests.evals": "test_evals.py",
+    "python -m tests.card.demo_picture": "it takes a picture, which a person looks at",
+    "python tests/load/run.py": "the same for load; test_load.py runs a short form",
+    "export ": ".ci/run runs these lines, as they are, in an empty environment",
+    ".venv/bin/": "the same",
+    "CALLERS_HTTP_PUBLIC_URL=": "test_http_start.py, with its own certificate and port",
+    'eval "$(_CALLERS_MCP_COMPLETE=': "test_terminal.py",
+    "_CALLERS_MCP_COMPLETE=fish_source": "test_terminal.py",
+}
+
+
+@pytest.mark.parametrize(
+    "command", [each for each in COMMANDS if each not in SERVING and not each.startswith(tuple(ELSEWHERE))]
+)
+def test_a_command_of_the_table_ends_well(command: str, sandbox_environment: dict[str, str]) -> None:
+    arguments = command.replace("ID", SAMPLE_ID).split()[1:]
+    with Pipe(*arguments, environment=sandbox_environment) as pipe:
+        out, errors = pipe.process.communicate(timeout=PATIENCE)
+    assert (pipe.process.returncode, errors) == (0, b"")
+    assert out
+
+
+def test_the_serving_commands_of_the_table_serve() -> None:
+    assert set(COMMANDS) >= SERVING
+    # The others are what test_protocol.py and test_http_start.py run.
+    with Pipe("sandbox", "--port", "8080") as pipe:
+        assert b"simulated Callers API" in pipe.stdout.readline() or b"8080" in pipe.end()[1].encode()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_other_command_is_run_elsewhere_for_a_reason(document: str) -> None:
+    text = DOCUMENTS[document]
+    shell = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    inline = re.findall(r"`((?:uvx|uv|pip|python3?) [^`]+)`", text)
+    for command in shell + inline:
+        assert any(command.startswith(known) for known in RUN_ELSEWHERE), command
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_of_ours_that_it_names_is_one(document: str) -> None:
+    names = {command.split()[1] for command in COMMANDS if " " in command and " -" not in command.partition(" ID")[0]}
+    for named in re.findall(r"`(?:[A-Z_]+=\S* )*callers-mcp ([a-z]+)", DOCUMENTS[document]):
+        assert named in names | {"sandbox"}, named
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(document: str) -> None:
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", DOCUMENTS[document]):
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), path
+        headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in [re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings]
+
+
+def test_how_it_works_comes_within_two_screens() -> None:
+    """A screen is taken for fifty lines, a picture for half of one."""
+    before = README.partition("## How it works")[0]
+    assert before != README
+    assert len(before.splitlines()) <= 2 * 50 - 25
+
+
+def test_each_host_has_its_one_step() -> None:
+    steps = re.findall(r"^\| (.*?) \| `callers-mcp install (\S+)`", README, re.MULTILINE)
+    assert dict(steps) == {host.title: name for name, host in HOSTS.items()}
+
+
+def test_the_table_of_hosts_names_each_with_its_source() -> None:
+    rows = re.findall(r"^\| `(\S+)` \| \[(.*?)\]\((\S+)\) \| (.*?) \|$", DOCUMENTS["docs/hosts.md"], re.MULTILINE)
+    assert [row[:3] for row in rows] == [(name, host.title, host.source) for name, host in HOSTS.items()]
+    linux = System("linux", {}, Path("~"))
+    for name, _, _, where in rows:
+        config = HOSTS[name].config(linux)
+        assert config.name in where
+        assert str(config.parent) in where
+
+
+def test_the_table_of_settings_is_the_code_s() -> None:
+    pattern = re.compile(r"^\| `(CALLERS_\w+)` \| (.*?) \|", re.MULTILINE)
+    core = [(variable(field), info.description) for field, info in Settings.model_fields.items()]
+    hosting = [(hosting_variable(field), HostingSettings.model_fields[field].description) for field in FIELDS]
+    assert pattern.findall(REFERENCE) == core
+    assert pattern.findall(DOCUMENTS["docs/hosting.md"]) == hosting
+
+
+def test_the_table_of_errors_is_the_code_s() -> None:
+    kinds = {
+        error.kind
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, CallersError) and hasattr(error, "kind")
+    }
+    assert set(re.findall(r"^\| `(\w+)` \| ", DOCUMENTS["docs/answers.md"], re.MULTILINE)) & kinds == kinds
+
+
+def test_the_answers_they_show_are_the_server_s() -> None:
+    """Each is preceded by the call that gives it; the one in docs/answers.md is named in words, and whole."""
+    whole = {"campaign_id": "665f1c2ab1e4a9d0c7f3b805"}
+    timeless = re.compile(r"\d{4}-\d\d-\d\dT\S+")
+    shown = [
+        ("get_campaign", whole, text)
+        for text in re.findall(r"```text\n(.*?)```", DOCUMENTS["docs/answers.md"], re.DOTALL)
+    ]
+    for document in ("README.md", "docs/chat.md"):
+        found = re.findall(r"`(\w+)` with `({[^`]*})`.*?```text\n(.*?)```", DOCUMENTS[document], re.DOTALL)
+        shown += [(tool, json.loads(arguments), text) for tool, arguments, text in found]
+    assert len(shown) == 4
+    with Pipe("--sandbox") as pipe:
+        pipe.handshake()
+        for tool, arguments, expected in shown:
+            result = pipe.ask("tools/call", {"name": tool, "arguments": arguments})["result"]
+            text, begin = (timeless.sub("TIME", each) for each in (result["content"][0]["text"], expected.rstrip()))
+            assert text == begin if arguments == whole else text.startswith(begin)
+
+
+def test_the_snippet_for_claude_desktop_is_the_example() -> None:
+    shown = re.findall(r"```json\n(.*?)```", DOCUMENTS["docs/hosts.md"], re.DOTALL)[0]
+    assert json.loads(shown) == json.loads((ROOT / "examples/claude_desktop_config.json").read_text())

@@ -1,0 +1,231 @@
+"""The metrics, as a Prometheus server reads them: over HTTP, from one process or from the parent of several."""
+
+import logging
+import os
+import re
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from callers_mcp.api.observer import LookUp
+from callers_mcp.hosting.metrics import Metrics, MetricsError
+from tests.support.constants import PATIENCE, SAMPLE_ID
+
+REASONS = [
+    *("missing", "malformed", "unknown", "expired", "not_yet", "issuer", "audience", "claims", "subject"),
+    *(
+        "type",
+        "too_long",
+        "signature",
+        "algorithm",
+        "unknown_key",
+        "scope",
+        "issuer_unavailable",
+        "forwarded",
+        "plain_http",
+    ),
+]
+
+
+def look_up(outcome: str = "found", **values: Any) -> LookUp:
+    usual = {"caller": "token:ci", "campaign_id": SAMPLE_ID, "place": "sub-1", "seconds": 0.07, "attempts": 1}
+    return LookUp(outcome=outcome, **{**usual, "shared": False, "request_id": "4f0c", **values})
+
+
+def samples(port: int) -> dict[str, float]:
+    """Every series with another value than 0, by its name and labels."""
+    answer = httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False)
+    assert answer.status_code == 200
+    return {
+        f"{sample.name.removeprefix('callers_mcp_')}{''.join(sample.labels.values())}": sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+        if sample.value
+    }
+
+
+@pytest.fixture
+def metrics() -> Iterator[Metrics]:
+    metrics = Metrics()
+    yield metrics
+    metrics.close()
+
+
+def test_what_happened_is_what_prometheus_reads(metrics: Metrics) -> None:
+    port = metrics.serve("127.0.0.1", 0)
+    assert samples(port) == {}
+    for _ in range(6):
+        metrics.began()
+    metrics.ended(look_up())
+    metrics.ended(look_up(attempts=3, seconds=61))
+    metrics.ended(look_up("rate_limited", attempts=3, shared=True))
+    metrics.ended(look_up("cancelled", attempts=0, seconds=0.004))
+    metrics.asked(0.3)
+    metrics.refused("expired")
+    metrics.turned_away()
+    seen = samples(port)
+    buckets = {name: seen.pop(name) for name in list(seen) if "_bucket" in name}
+    assert seen == {
+        "look_ups_in_flight": 2,
+        "look_ups_totalfound": 2,
+        "look_ups_totalrate_limited": 1,
+        "look_ups_totalcancelled": 1,
+        "look_up_duration_seconds_count": 4,
+        "look_up_duration_seconds_sum": 61.144,
+        "api_retries_total": 2,
+        "shared_look_ups_total": 1,
+        "api_request_duration_seconds_count": 1,
+        "api_request_duration_seconds_sum": 0.3,
+        "authentication_failures_totalexpired": 1,
+        "turned_away_calls_total": 1,
+    }
+    assert buckets["look_up_duration_seconds_bucket0.005"] == 1
+    assert buckets["look_up_duration_seconds_bucket0.05"] == 1
+    assert buckets["look_up_duration_seconds_bucket0.1"] == 3
+    assert buckets["look_up_duration_seconds_bucket60.0"] == 3
+    assert buckets["look_up_duration_seconds_bucket+Inf"] == 4
+    assert "api_request_duration_seconds_bucket0.25" not in buckets
+
+
+def test_nobody_can_make_the_metrics_grow_or_read_there_who_asked_for_what(metrics: Metrics) -> None:
+    url = f"http://127.0.0.1:{metrics.serve('127.0.0.1', 0)}/metrics"
+    before = httpx2.get(url, trust_env=False).text
+    for number in range(9):
+        metrics.began()
+        metrics.ended(look_up(f"callers_mcp_token{number}", caller=f"oauth:stranger|{number}"))
+        metrics.refused(f"callers_mcp_token{number}")
+    after = httpx2.get(url, trust_env=False).text
+    assert 'callers_mcp_look_ups_total{outcome="other"} 9.0' in after
+    assert 'callers_mcp_authentication_failures_total{reason="other"} 9.0' in after
+    assert len(after.splitlines()) == len(before.splitlines())
+    assert not re.search(f"callers_mcp_token|stranger|sub-1|{SAMPLE_ID}|4f0c|_created", after)
+
+
+def test_each_way_to_be_refused_is_counted_by_its_name(metrics: Metrics) -> None:
+    for reason in REASONS:
+        metrics.refused(reason)
+    assert samples(metrics.serve("127.0.0.1", 0)) == {f"authentication_failures_total{reason}": 1 for reason in REASONS}
+
+
+def test_only_metrics_are_there_and_a_client_that_breaks_off_leaves_no_trace(
+    metrics: Metrics, capfd: pytest.CaptureFixture[str]
+) -> None:
+    port = metrics.serve("127.0.0.1", 0)
+    for path in ("/", "/metrics/x", "/healthz"):
+        assert httpx2.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 404
+    assert httpx2.post(f"http://127.0.0.1:{port}/metrics", trust_env=False).status_code == 405
+    for said in (b"", b"GET /metrics HTT", b"\x16\x03\x01" * 99, b"GET /metrics HTTP/1.1\r\n\r\n", b"A" * 70_000):
+        client = socket.create_connection(("127.0.0.1", port))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends with a reset
+        client.sendall(said)
+        client.close()
+    assert samples(port) == {}
+    metrics.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_address_that_cannot_be_used_is_an_error_of_one_line(metrics: Metrics) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(MetricsError, match=f"CALLERS_HTTP_METRICS: 127.0.0.1 port {port} can't .*in use.*another"):
+            metrics.serve("127.0.0.1", port)
+    for host in ("metrics.invalid", "ä..b"):
+        with pytest.raises(MetricsError, match="can't be used") as refused:
+            metrics.serve(host, 0)
+        assert "\n" not in str(refused.value)
+
+
+def test_the_operator_is_told_where_the_metrics_are(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    caplog.set_level(logging.INFO)
+    port = metrics.serve("::1", 0)
+    assert caplog.messages == [f"metrics are on http://[::1]:{port}/metrics"]
+    assert httpx2.get(f"http://[::1]:{port}/metrics", trust_env=False).status_code == 200
+
+
+_WORKER = """
+import sys
+from callers_mcp.api.observer import LookUp
+from callers_mcp.hosting.metrics import Metrics
+
+metrics = Metrics()
+for _ in range(3):
+    metrics.began()
+for attempts in (1, 2):
+    metrics.ended(LookUp("token:ci", "0" * 24, "main", "found", 0.07, attempts, False, "id"))
+metrics.asked(0.3)
+metrics.refused("missing")
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+_PARENT = """
+import logging, os, subprocess, sys
+from callers_mcp.hosting.metrics import Metrics, serve_multiprocess_metrics
+
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+ended = serve_multiprocess_metrics("127.0.0.1", 0)
+print(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+Metrics()  # as where the parent makes sure that the server can start
+workers = [
+    subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    for _ in range(2)
+]
+for worker in workers:
+    worker.stdout.readline()
+print("ready", flush=True)
+for worker in workers:
+    sys.stdin.readline()
+    worker.kill()
+    worker.wait()
+    ended(worker.pid)
+    print("ended", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_parent_serves_the_sum_of_its_workers_and_forgets_what_the_dead_had_in_flight() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _PARENT, _WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        try:
+            assert parent.stdin
+            assert parent.stdout
+            line = parent.stdout.readline()
+            port = int(re.sub(r"metrics are on http://127.0.0.1:(\d+)/metrics\n", r"\1", line))
+            folder = Path(parent.stdout.readline().strip())
+            for in_flight, word in ((2, "ready"), (1, "ended"), (0, "ended")):
+                assert parent.stdout.readline() == f"{word}\n"
+                seen = samples(port)
+                assert seen.get("look_ups_in_flight", 0) == in_flight
+                assert seen["look_ups_totalfound"] == 4
+                assert seen["look_up_duration_seconds_count"] == 4
+                assert seen["look_up_duration_seconds_bucket0.1"] == 4
+                assert seen["api_request_duration_seconds_count"] == 2
+                assert seen["api_retries_total"] == 2
+                assert seen["authentication_failures_totalmissing"] == 2
+                print(file=parent.stdin, flush=True)
+            assert parent.wait(PATIENCE) == 0
+            assert not folder.exists()
+        finally:
+            parent.kill()
+
+
+def test_metrics_cost_nothing_until_they_are_made_and_are_not_mixed_with_anothers() -> None:
+    code = (
+        "import sys; from callers_mcp.hosting.metrics import Metrics; assert 'prometheus_client' not in sys.modules\n"
+        "Metrics().began()"
+    )
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": "/nowhere"}
+    subprocess.run([sys.executable, "-W", "error", "-c", code], env=environment, timeout=PATIENCE, check=True)

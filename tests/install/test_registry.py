@@ -1,0 +1,78 @@
+"""The table of hosts: each row says where a configuration is on each system, by the host's own documentation."""
+
+from pathlib import Path
+
+import pytest
+
+from callers_mcp.hosts.table import HOSTS, System
+from tests.support.install_home import CONFIGURATIONS, realistic
+
+HOME = Path("/users/ana")
+PATHS = {
+    "darwin": {
+        "claude-desktop": "Library/Application Support/Claude/claude_desktop_config.json",
+        "claude-code": ".claude.json",
+        "cursor": ".cursor/mcp.json",
+        "vscode": "Library/Application Support/Code/User/mcp.json",
+        "codex": ".codex/config.toml",
+        "gemini-cli": ".gemini/settings.json",
+    },
+    "win32": {
+        "claude-desktop": "AppData/Roaming/Claude/claude_desktop_config.json",
+        "claude-code": ".claude.json",
+        "cursor": ".cursor/mcp.json",
+        "vscode": "AppData/Roaming/Code/User/mcp.json",
+        "codex": ".codex/config.toml",
+        "gemini-cli": ".gemini/settings.json",
+    },
+    "linux": {
+        "claude-desktop": ".config/Claude/claude_desktop_config.json",
+        "claude-code": ".claude.json",
+        "cursor": ".cursor/mcp.json",
+        "vscode": ".config/Code/User/mcp.json",
+        "codex": ".codex/config.toml",
+        "gemini-cli": ".gemini/settings.json",
+    },
+}
+
+
+@pytest.mark.parametrize("platform", PATHS)
+def test_each_configuration_is_where_the_host_has_it(platform: str) -> None:
+    found = {name: host.config(System(platform, {}, HOME)) for name, host in HOSTS.items()}
+    assert found == {name: HOME / path for name, path in PATHS[platform].items()}
+
+
+@pytest.mark.parametrize(
+    ("host", "platform", "variable", "path"),
+    [
+        ("claude-desktop", "linux", "XDG_CONFIG_HOME", "Claude/claude_desktop_config.json"),
+        ("claude-desktop", "win32", "APPDATA", "Claude/claude_desktop_config.json"),
+        ("vscode", "linux", "XDG_CONFIG_HOME", "Code/User/mcp.json"),
+        ("vscode", "win32", "APPDATA", "Code/User/mcp.json"),
+        ("claude-code", "linux", "CLAUDE_CONFIG_DIR", ".claude.json"),
+        ("codex", "darwin", "CODEX_HOME", "config.toml"),
+        ("gemini-cli", "linux", "GEMINI_CLI_HOME", ".gemini/settings.json"),
+    ],
+)
+def test_a_variable_of_system_or_host_moves_it(
+    tmp_path: Path, host: str, platform: str, variable: str, path: str
+) -> None:
+    moved = System(platform, {variable: str(tmp_path)}, HOME)
+    assert HOSTS[host].config(moved) == tmp_path / path
+    for useless in ("", "not/absolute"):
+        assert HOSTS[host].config(System(platform, {variable: useless}, HOME)) == HOME / PATHS[platform][host]
+
+
+def test_claude_desktop_as_a_package_of_windows_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    package = tmp_path / "Packages/Claude_pzs8sxrjxfjjc/LocalCache/Roaming"
+    package.mkdir(parents=True)
+    (tmp_path / "Packages/Another_1/LocalCache/Roaming").mkdir(parents=True)
+    system = System("win32", {"LOCALAPPDATA": str(tmp_path)}, HOME)
+    assert HOSTS["claude-desktop"].config(system) == package / "Claude/claude_desktop_config.json"
+
+
+def test_each_row_has_its_source_and_a_realistic_configuration_that_is_tested() -> None:
+    for name, host in HOSTS.items():
+        assert host.source.startswith("https://")
+        assert realistic(name)
+    assert len({host.source for host in HOSTS.values()}) == len(HOSTS) == len(list(CONFIGURATIONS.iterdir()))

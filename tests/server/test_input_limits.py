@@ -1,0 +1,99 @@
+"""What strangers send may be long and many; what comes of it is neither, and comes at once."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callers_mcp.api.errors import NotConfigured
+from callers_mcp.api.json import read_object
+from callers_mcp.api.key import KeySource
+from callers_mcp.campaign.urls import redact_urls
+from callers_mcp.settings import Settings
+from tests.support.campaigns import campaign, summary_of, text_of
+from tests.support.stdio_process import HeldApi, Pipe
+
+
+def test_webhooks_without_number_are_a_few_sentences() -> None:
+    raw = campaign(webhooks=["x"] * 40_000)
+    attention = summary_of(raw)["attention"]
+    assert len(attention) == 6
+    assert attention[-1] == "39995 more of its webhooks are not https."
+    assert len(text_of(raw)) < 5_000
+
+
+def test_wrong_arguments_without_number_are_a_few_sentences() -> None:
+    with HeldApi() as api, Pipe(environment=api.environment) as pipe:
+        pipe.handshake()
+        result = pipe.call({f"argument_{number}": 1 for number in range(5_000)})
+    assert "4998 more arguments are wrong" in result["content"][0]["text"]
+    assert len(result["content"][0]["text"]) < 1_000
+
+
+def test_names_that_become_alike_cost_no_square() -> None:
+    members = ",".join(f'"\\ud8{number >> 8:02x}\\ud8{number & 255:02x}":1' for number in range(60_000))
+    document = read_object(f"{{{members}}}".encode(), key="k")
+    assert len(document.content) == 60_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_a_key_file_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "key"
+    os.mkfifo(pipe)
+    with pytest.raises(NotConfigured, match="not a regular file"):
+        KeySource(Settings(api_key_file=pipe)).current()
+
+
+def test_of_a_huge_key_file_only_the_beginning_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    with file.open("wb") as opened:
+        opened.truncate(4 << 30)  # sparse
+    with pytest.raises(NotConfigured, match="no usable key"):
+        KeySource(Settings(api_key_file=file)).current()
+
+
+@pytest.mark.parametrize("content", ["key-1\n", "\ufeffkey-1\r\n"], ids=["plain", "as Notepad writes it"])
+def test_a_key_file_may_be_named_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "key").write_text(content, encoding="utf-8")
+    assert KeySource(Settings(api_key_file=Path("~/key"))).current() == "key-1"
+
+
+@pytest.mark.parametrize("value", [12345678, [12345678], {"a": 12345678}], ids=json.dumps)
+def test_a_key_of_digits_is_masked_as_a_number_too(value: Any) -> None:
+    content = read_object(json.dumps({"odd": value}).encode(), key="12345678").content
+    assert "12345678" not in json.dumps(content)
+
+
+@pytest.mark.parametrize("value", [1234567890.0, 1.23456789e9, -1234567890, 12345678901, "1234567890"], ids=str)
+def test_a_key_of_digits_is_masked_however_a_number_is_written(value: Any) -> None:
+    content = read_object(json.dumps({"odd": value}).encode(), key="1234567890").content
+    assert content == {"odd": "[API key]"}
+
+
+@pytest.mark.parametrize("between", ["\u200b", "\u200c", "\u200d", "\ufe0f", "\u034f", "\u3164"], ids=ascii)
+def test_a_key_with_unseen_characters_in_it_is_masked(between: str) -> None:
+    content = read_object(json.dumps({"name": between.join("Secret-key")}).encode(), key="secret-KEY").content
+    assert content == {"name": "[API key]"}
+
+
+def test_many_urls_of_one_host_as_names_cost_no_square() -> None:
+    raw: dict[str, Any] = {"webhooks": {f"https://a.example/{number}": 0 for number in range(20_000)}}
+    redacted, _ = redact_urls(raw)
+    assert len(json.dumps(redacted)) < 2 * len(json.dumps(raw))
+
+
+@pytest.mark.parametrize("content", ["${CALLERS_API_KEY}", "a" * 70_000], ids=["a placeholder", "too long"])
+def test_what_is_no_key_in_a_key_file_is_never_sent(tmp_path: Path, content: str) -> None:
+    (tmp_path / "key").write_text(content)
+    with pytest.raises(NotConfigured, match="no usable key"):
+        KeySource(Settings(api_key_file=tmp_path / "key")).current()
+
+
+def test_a_key_file_of_a_user_who_is_not_here_is_an_unreadable_one() -> None:
+    with pytest.raises(NotConfigured, match="can't be read"):
+        KeySource(Settings(api_key_file=Path("~no-such-user/key"))).current()

@@ -1,0 +1,158 @@
+"""What a host and a model are told of the tool: exactly the committed definition, and little of it."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from mcp import Client, StdioServerParameters, stdio_client
+
+from callers_mcp import Settings, create_server
+from tests.support.campaigns import Json, campaign, summary_of, wire_definition
+from tests.support.constants import ID
+
+SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "get_campaign.json"
+
+
+def _size(value: object) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _schemas(schema: Json) -> Iterator[Json]:
+    """Return a schema and every schema inside it."""
+    yield schema
+    for inner in schema.get("properties", {}).values():
+        yield from _schemas(inner)
+    if "items" in schema:
+        yield from _schemas(schema["items"])
+
+
+def test_a_change_of_the_definition_shows_in_the_snapshot() -> None:
+    definition = wire_definition()
+    if os.environ.get("UPDATE_SNAPSHOTS") == "1":
+        SNAPSHOT.write_text(json.dumps(definition, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert definition == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+async def test_hosts_get_the_definition_over_stdio_and_it_stays_small(
+    stdio_server: Callable[..., StdioServerParameters],
+) -> None:
+    async with Client(stdio_client(stdio_server())) as client:
+        listed = await client.list_tools()
+    wire = listed.model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert wire["tools"] == [json.loads(SNAPSHOT.read_text(encoding="utf-8"))]
+    assert _size(wire) <= 3_500
+
+
+def test_what_a_model_pays_for_in_every_chat_stays_small() -> None:
+    definition = wire_definition()
+    assert _size({name: definition[name] for name in ("name", "title", "description", "inputSchema")}) <= 800
+
+
+async def test_where_no_campaigns_can_be_listed_a_model_is_told_nothing_of_it() -> None:
+    told = []
+    for organization_id in (None, "65aa0011223344556677889a"):
+        async with Client(create_server(Settings(organization_id=organization_id))) as client:
+            tools = [tool.name for tool in (await client.list_tools()).tools]
+            told.append((tools, "find_campaigns" in (client.instructions or "")))
+            assert client.instructions
+            assert len(client.instructions) <= 600
+    assert told == [(["get_campaign"], False), (["get_campaign", "find_campaigns"], True)]
+
+
+def test_the_tool_has_its_name_and_title() -> None:
+    definition = wire_definition()
+    assert (definition["name"], definition["title"]) == ("get_campaign", "Get a campaign")
+
+
+@pytest.mark.parametrize("told", ["summary", "raw JSON", "data", "never instructions"])
+def test_the_description_says_what_comes_back_and_that_it_is_data(told: str) -> None:
+    assert told in wire_definition()["description"]
+
+
+def test_a_model_is_told_to_ask_for_ids_and_never_to_guess() -> None:
+    properties = wire_definition()["inputSchema"]["properties"]
+    assert "ask" in properties["campaign_id"]["description"]
+    assert "never guess" in properties["campaign_id"]["description"]
+    assert "only where the user names one" in properties["sub_organization_id"]["description"]
+
+
+@pytest.mark.parametrize("name", ["inputSchema", "outputSchema"])
+def test_a_schema_has_plain_keywords_only(name: str) -> None:
+    schema = wire_definition()[name]
+    plain = {"type", "properties", "required", "additionalProperties", "items", "description", "enum", "pattern"}
+    for inner in _schemas(schema):
+        assert set(inner) <= plain
+        assert "type" in inner
+    assert all(word not in json.dumps(schema) for word in ("anyOf", "$ref", "$defs", "prefixItems", '"title"'))
+
+
+@pytest.mark.parametrize("name", ["inputSchema", "outputSchema"])
+@pytest.mark.parametrize("dialect", [jsonschema.Draft202012Validator, jsonschema.Draft7Validator])
+def test_a_schema_is_valid_in_the_dialects_of_hosts(name: str, dialect: Any) -> None:
+    dialect.check_schema(wire_definition()[name])
+
+
+def test_the_input_schema_has_one_type_for_each_argument_and_no_null() -> None:
+    schema = wire_definition()["inputSchema"]
+    assert schema["additionalProperties"] is False
+    assert schema["required"] == ["campaign_id"]
+    assert {name: inner["type"] for name, inner in schema["properties"].items()} == {
+        "campaign_id": "string",
+        "sub_organization_id": "string",
+    }
+    assert "null" not in json.dumps(schema)
+
+
+def test_a_description_is_one_sentence() -> None:
+    for inner in _schemas(wire_definition()["inputSchema"]):
+        if "description" in inner:
+            assert inner["description"].endswith(".")
+            assert ". " not in inner["description"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "valid"),
+    [
+        ({"campaign_id": ID}, True),
+        ({"campaign_id": ID.upper(), "sub_organization_id": "main"}, True),
+        ({"campaign_id": ID[:-1]}, False),
+        ({"campaign_id": f"../{ID}"}, False),
+        ({"campaign_id": ID, "sub_org_id": "x"}, False),
+        ({}, False),
+    ],
+)
+def test_a_host_that_checks_arguments_finds_the_same_mistakes(arguments: Json, valid: bool) -> None:
+    assert jsonschema.Draft7Validator(wire_definition()["inputSchema"]).is_valid(arguments) is valid
+
+
+def test_every_field_of_the_summary_is_in_the_output_schema_and_required() -> None:
+    schema = wire_definition()["outputSchema"]
+    summary = schema["properties"]["summary"]
+    assert list(summary["properties"]) == summary["required"] == list(summary_of(campaign()))
+    assert schema["required"] == ["summary", "raw"]
+
+
+def test_the_tool_is_said_to_read_only_and_to_give_big_answers() -> None:
+    definition = wire_definition()
+    assert definition["annotations"] == {
+        "readOnlyHint": True,
+        "destructiveHint": False,
+        "idempotentHint": True,
+        "openWorldHint": True,
+    }
+    assert definition["_meta"]["anthropic/maxResultSizeChars"] == 500_000
+
+
+def test_hosts_that_show_apps_find_the_card_by_the_tool() -> None:
+    assert wire_definition()["_meta"]["ui"] == {"resourceUri": "ui://callers/campaign-card"}
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_list_is_the_same_for_every_protocol_version_and_needs_no_key(mode: Any) -> None:
+    async with Client(create_server(Settings.from_environment()), mode=mode) as client:
+        (tool,) = (await client.list_tools()).tools
+    assert tool.model_dump(mode="json", by_alias=True, exclude_none=True) == wire_definition()

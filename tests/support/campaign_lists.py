@@ -1,0 +1,125 @@
+"""Lists of campaigns through the real client: an API over sockets that tells lists and single campaigns apart."""
+
+import json
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import anyio
+from mcp import Client
+from mcp_types import CallToolResult
+
+from callers_mcp import CallersClient, Settings
+from callers_mcp.api.client import Admit
+from callers_mcp.api.observer import Observer
+from callers_mcp.campaign.listing import CampaignRow, read_row
+from tests.support import fault_server as fault
+from tests.support.campaigns import Json, campaign
+from tests.support.constants import KEY, MAIN_ID, PATIENCE
+from tests.support.fault_server import Behaviour, Exchange, FaultServer, Request
+
+GROUP = "65bb0011223344556677889a"
+"""The group of a healthy campaign."""
+
+
+def campaigns(count: int = 3, **values: Any) -> list[Json]:
+    """Return so many healthy campaigns, ``Campaign 0`` the first."""
+    return [campaign(**{"id": f"{number:024x}", "name": f"Campaign {number}", **values}) for number in range(count)]
+
+
+def body(count: int = 3, **values: Any) -> bytes:
+    return json.dumps(campaigns(count, **values)).encode()
+
+
+LISTED = fault.answer(campaigns())
+KNOWN = fault.answer(campaign())
+
+
+def is_list(request: Request) -> bool:
+    return urlsplit(request.target).path == "/campaigns"
+
+
+def either(lists: Behaviour, single: Behaviour = KNOWN) -> Behaviour:
+    """Do the one for a list, the other for a single campaign."""
+    return lambda exchange: (lists if is_list(exchange.request) else single)(exchange)
+
+
+def query_of(request: Request) -> dict[str, list[str]]:
+    """Return a list's query, decoded as a server does."""
+    return parse_qs(urlsplit(request.target).query, keep_blank_values=True, strict_parsing=True)
+
+
+def lists_asked(server: FaultServer) -> list[str]:
+    """Return which organizations' lists were asked for."""
+    return [query_of(request)["organizationId"][0] for request in server.requests if is_list(request)]
+
+
+def by_place(request: Request) -> list[Json]:
+    """List three campaigns that have the place and the group asked for in their names."""
+    query = query_of(request)
+    name = " ".join(value for values in query.values() for value in values)
+    return campaigns(name=name, campaignGroupId=query.get("campaignGroupId", [GROUP])[0])
+
+
+LISTED_BY_PLACE: Behaviour = lambda exchange: fault.answer(by_place(exchange.request))(exchange)  # noqa: E731
+
+
+class Counted:
+    """Answers a list only when it is released, and counts how many waited for that at once."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._waiting = 0
+        self._counting = threading.Lock()
+        self._released = threading.Event()
+
+    def __call__(self, exchange: Exchange) -> None:
+        with self._counting:
+            self._waiting += 1
+            self.most = max(self.most, self._waiting)
+        while not self._released.wait(0.005):
+            if exchange.peer_left() or exchange.server.stopping.is_set():
+                return
+        with self._counting:
+            self._waiting -= 1
+        LISTED_BY_PLACE(exchange)
+
+    def release(self) -> None:
+        self._released.set()
+
+
+def made(server: FaultServer, **settings: Any) -> Settings:
+    """Return settings with which the main organization's campaigns can be listed."""
+    given: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "organization_id": MAIN_ID}
+    return Settings(**given | {"max_attempts": 1, "timeout": 600} | settings)
+
+
+@asynccontextmanager
+async def connect(
+    server: FaultServer, notes: Observer | None = None, admit: Admit | None = None, **settings: Any
+) -> AsyncIterator[CallersClient]:
+    with anyio.fail_after(PATIENCE):
+        async with CallersClient(made(server, **settings), observer=notes, admit=admit) as client:
+            yield client
+
+
+async def rows_of(client: CallersClient, place: str | None = None, group: str | None = None) -> list[CampaignRow]:
+    return await client.list_campaigns(read_row, list, sub_organization_id=place, group_id=group)
+
+
+async def names_of(client: CallersClient, place: str | None = None, group: str | None = None) -> list[str | None]:
+    return [row.name for row in await rows_of(client, place, group)]
+
+
+async def find(client: Client, **arguments: Any) -> CallToolResult:
+    return await client.call_tool("find_campaigns", arguments)
+
+
+def page(result: CallToolResult) -> dict[str, Any]:
+    """Return the page of a search that succeeded."""
+    assert not result.is_error, result.content
+    assert result.structured_content
+    shown: dict[str, Any] = result.structured_content
+    return shown

@@ -1,0 +1,67 @@
+"""Look-ups on behalf of one principal, through the client or through MCP, to test who may see which organization."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcp import Client
+
+from callers_mcp import CallersClient, Settings, create_server
+from callers_mcp.api.caller import Caller, Scope
+from callers_mcp.api.errors import CallersError
+from callers_mcp.sandbox import Sandbox
+from tests.support.constants import ID, KEY
+from tests.support.fault_server import FaultServer
+from tests.support.lookups import failure, told
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a look-up: ``found`` or the kind of the error, and what the caller was told."""
+
+    kind: str
+    text: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+Door = Callable[..., Awaitable[Outcome]]
+
+
+def someone(*places: str) -> Caller:
+    return Caller("token:someone", Scope.of(places))
+
+
+def made(server: FaultServer | Sandbox, **settings: Any) -> Settings:
+    given: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "max_attempts": 1}
+    return Settings(**given | settings)
+
+
+async def by_client(server: FaultServer, caller: Caller, named: str | None = None, **settings: Any) -> Outcome:
+    async with CallersClient(made(server, **settings)) as client:
+        try:
+            await client.on_behalf_of(caller).get_campaign(ID, sub_organization_id=named)
+        except CallersError as error:
+            return Outcome(error.kind, error.message, error.details())
+    return Outcome("found")
+
+
+async def by_mcp(server: FaultServer, caller: Caller, named: str | None = None, **settings: Any) -> Outcome:
+    async with Client(hosted(made(server, **settings), caller)) as client:
+        result = await client.call_tool("get_campaign", {"campaign_id": ID, "sub_organization_id": named})
+    if not result.is_error:
+        return Outcome("found")
+    details = failure(result)
+    request_id = details.pop("request_id")
+    text, _, shown = told(result).rpartition(" Request id: ")
+    assert shown == f"{request_id}."
+    assert re.fullmatch("[0-9a-f]{16}", request_id)
+    return Outcome(details["kind"], text, details)
+
+
+def hosted(settings: Settings, caller: Caller) -> Any:
+    return create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: caller)
+
+
+def places_asked(server: FaultServer) -> list[list[str]]:
+    return [request.values("x-sub-organization-id") for request in server.requests]

@@ -1,0 +1,52 @@
+"""A real Redis that a test may stop, start and kill."""
+
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.constants import PATIENCE
+
+
+class RedisServer:
+    """A Redis of the test's own, which it may stop, start again and kill."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._folder, self._options = folder, options
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/1"
+
+    def __enter__(self) -> Self:
+        where = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)]
+        self.process = subprocess.Popen(
+            ["redis-server", *where, "--save", "", "--appendonly", "no", "--loglevel", "warning", *self._options],
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port)):
+                    return self
+            except ConnectionRefusedError:
+                assert self.process.poll() is None, "redis-server did not start"
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.send(signal.SIGKILL)
+        assert self.process
+        self.process.wait(PATIENCE)
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process
+        self.process.send_signal(number)

@@ -1,0 +1,159 @@
+"""The server as a host has it: a process and two pipes, spoken to in lines, so that a test can say anything."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from tests.support.constants import PATIENCE, SAMPLE_ID
+
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "pipe", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+class Pipe:
+    """A spawned server.
+
+    Args:
+        arguments: Arguments of ``callers-mcp``, or with ``code`` none.
+        environment: The ``CALLERS_*`` variables of the server.
+        code: Python to run in place of ``python -m callers_mcp``.
+    """
+
+    def __init__(self, *arguments: str, environment: dict[str, str] | None = None, code: str | None = None) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLERS_")}
+        command = ["-c", code] if code else ["-m", "callers_mcp", *arguments]
+        self.process = subprocess.Popen(
+            [sys.executable, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=kept | (environment or {}),
+        )
+        assert self.process.stdin
+        assert self.process.stdout
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self._last_id = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream and not stream.closed:
+                with suppress(BrokenPipeError):
+                    stream.close()
+
+    def write(self, line: str | bytes) -> None:
+        self.stdin.write((line.encode() if isinstance(line, str) else line) + b"\n")
+        self.stdin.flush()
+
+    def send(self, method: str, params: dict[str, Any] | None = None) -> int:
+        """Send a request, and return its id."""
+        self._last_id += 1
+        self.write(json.dumps({"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params or {}}))
+        return self._last_id
+
+    def notify(self, method: str, params: dict[str, Any] | None = None) -> None:
+        self.write(json.dumps({"jsonrpc": "2.0", "method": method, "params": params or {}}))
+
+    def receive(self) -> dict[str, Any]:
+        """Return the next message, whatever it is."""
+        watch = threading.Timer(PATIENCE, self.process.kill)
+        watch.start()
+        try:
+            line = self.stdout.readline()
+        finally:
+            watch.cancel()
+        assert line, "the server closed its stdout"
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def ask(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send a request, and return the message that answers it."""
+        request_id = self.send(method, params)
+        while (message := self.receive()).get("id") != request_id:
+            pass
+        return message
+
+    def handshake(self, version: str = "2025-11-25") -> dict[str, Any]:
+        client = {"name": "pipe", "version": "1"}
+        answer = self.ask("initialize", {"protocolVersion": version, "capabilities": {}, "clientInfo": client})
+        self.notify("notifications/initialized")
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def call(self, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Call ``get_campaign``, and return the result."""
+        given = {"campaign_id": SAMPLE_ID} if arguments is None else arguments
+        result: dict[str, Any] = self.ask("tools/call", {"name": "get_campaign", "arguments": given})["result"]
+        return result
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the process to end by itself; return its exit code and what it wrote to stderr."""
+        code = self.process.wait(PATIENCE)
+        assert self.process.stderr
+        return code, self.process.stderr.read().decode()
+
+
+class HeldApi:
+    """An API that answers with ``body``; a path in ``held`` only when it is released."""
+
+    def __init__(self, body: bytes = b"{}", held: str | None = None) -> None:
+        api = self
+        self.body, self.held = body, held
+        self.arrived, self.release, self.left = threading.Event(), threading.Event(), threading.Event()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                if api.held is not None and api.held in self.path:
+                    api.arrived.set()
+                    self.connection.settimeout(0.02)
+                    while not api.release.is_set():
+                        try:
+                            if not self.connection.recv(1):
+                                api.left.set()
+                                return
+                        except TimeoutError:
+                            pass
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(api.body)))
+                self.end_headers()
+                self.wfile.write(api.body)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+
+    @property
+    def environment(self) -> dict[str, str]:
+        url = f"http://127.0.0.1:{self._server.server_port}"
+        return {"CALLERS_BASE_URL": url, "CALLERS_API_KEY": "key", "CALLERS_LOG_LEVEL": "WARNING"}
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release.set()
+        self._server.shutdown()
+        self._server.server_close()
