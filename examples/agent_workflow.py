@@ -1,11 +1,11 @@
-"""An automated workflow: look many campaigns up through the MCP server, and say which need attention.
+"""An automated workflow: look up many campaigns through the MCP server, and report which need attention.
 
     python examples/agent_workflow.py --sandbox
     CALLERS_API_KEY=... python examples/agent_workflow.py 665f1c2ab1e4a9d0c7f3b812 665f1c2ab1e4a9d0c7f3b813
     CALLERS_API_KEY=... python examples/agent_workflow.py --file ids.txt
 
-A line of the file is a campaign's id, and its sub-organization's id where it has one. Prints a table. Exit code: 0
-where nothing needs attention, 1 where something does or a look-up failed, 2 where the usage is wrong.
+Each line of the file is a campaign's id, followed by its sub-organization's id if it has one. The output is a table.
+Exit code: 0 if nothing needs attention, 1 if something does or a look-up failed, 2 if the usage is wrong.
 """
 
 import argparse
@@ -25,7 +25,7 @@ Row = tuple[str, str, list[str], list[str]]  # campaign, status, attention, wort
 
 
 async def look_up(client: Client, line: str) -> Row:
-    """Look one campaign up; a look-up that fails is a row that needs attention."""
+    """Look up one campaign. A failed look-up is a row that needs attention."""
     campaign_id, *place = line.split()
     arguments = {"campaign_id": campaign_id} | ({"sub_organization_id": place[0]} if place else {})
     result = await client.call_tool("get_campaign", arguments)
@@ -37,11 +37,11 @@ async def look_up(client: Client, line: str) -> Row:
 
 
 async def run(lines: list[str], sandbox: bool) -> list[Row]:
-    """Start the server, look all campaigns up concurrently, and return a row for each, in the order given."""
+    """Start the server, look up all campaigns concurrently, and return a row for each, in the given order."""
     arguments = ["-m", "callers_mcp", *(["--sandbox"] if sandbox else [])]
     server = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
     rows: dict[int, Row] = {}
-    limiter = anyio.CapacityLimiter(8)  # kind to the API's rate limit
+    limiter = anyio.CapacityLimiter(8)  # out of respect for the API's rate limit
 
     async def one(client: Client, number: int) -> None:
         async with limiter:
@@ -54,7 +54,7 @@ async def run(lines: list[str], sandbox: bool) -> list[Row]:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Return the rows as aligned text, with a line for each thing to look at."""
+    """Return the rows as aligned text, with a line for each problem and each hint."""
     lines = []
     for campaign, status, attention, worth_checking in rows:
         lines += [f"{status:<17} {len(attention)} attention, {len(worth_checking)} to check   {campaign}"]
@@ -65,7 +65,7 @@ def table(rows: Iterable[Row]) -> str:
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("ids", nargs="*", help="campaign ids")
-parser.add_argument("--file", type=Path, help="a file with a campaign id a line")
+parser.add_argument("--file", type=Path, help="a file with one campaign id per line")
 parser.add_argument("--sandbox", action="store_true", help="use the sample campaigns")
 options = parser.parse_args()
 try:

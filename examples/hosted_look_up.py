@@ -1,4 +1,4 @@
-"""Look one campaign up on a hosted server.
+"""Look up one campaign on a hosted server.
 
 TOKEN=... python examples/hosted_look_up.py URL CAMPAIGN_ID
 """
@@ -13,12 +13,12 @@ from mcp.client.streamable_http import streamable_http_client
 
 
 async def main() -> None:
-    """Print the summary that a model would get."""
+    """Print the summary that a model would receive."""
     if len(sys.argv) != 3 or "TOKEN" not in os.environ:
         sys.exit(__doc__)
     url, campaign_id = sys.argv[1:]
     headers = {"Authorization": f"Bearer {os.environ['TOKEN']}"}
-    transport = httpx2.AsyncHTTPTransport(retries=5)  # a server that was started just now may take a moment
+    transport = httpx2.AsyncHTTPTransport(retries=5)  # the server may still be starting
     async with (
         httpx2.AsyncClient(headers=headers, transport=transport) as http,
         Client(streamable_http_client(url, http_client=http)) as client,

@@ -1,9 +1,9 @@
-"""For cron: look many campaigns up, and print as Markdown what changed since the last time and what needs attention.
+"""For cron: look up many campaigns; print as Markdown what changed since the last run and what needs attention.
 
     CALLERS_API_KEY_FILE=... python examples/nightly_report.py saved.json < ids.txt | mail -s Campaigns ops@example.com
 
-(or --sandbox). A line of ids.txt is a campaign's id, and its sub-organization's id where it has one. A look-up that
-fails is told, its saved answer stays, the exit code is 1. For a real model: give it what this prints, and the server.
+Or use --sandbox. A line of ids.txt is a campaign's id, and its sub-organization's id if it has one. A failed look-up is
+reported, keeps its saved result, and gives exit code 1. To use a real model, give it this output and the server.
 """
 
 import argparse
@@ -22,10 +22,10 @@ SANDBOX = [f"665f1c2ab1e4a9d0c7f3b80{number}" for number in range(1, 6)]
 
 
 async def look_up(lines: list[str], sandbox: bool) -> dict[str, Any]:
-    """Return the answer for each line; of one that fails, why."""
-    env = {"CALLERS_REDACT_URLS": "on", "CALLERS_LOG_LEVEL": "ERROR"} | os.environ  # webhooks may hold secrets
+    """Return the result for each line, or the reason of a failure."""
+    env = {"CALLERS_REDACT_URLS": "on", "CALLERS_LOG_LEVEL": "ERROR"} | os.environ  # webhook URLs may contain secrets
     answers: dict[str, Any] = {line: {} for line in lines}
-    limiter = anyio.CapacityLimiter(8)  # kind to the API's rate limit
+    limiter = anyio.CapacityLimiter(8)  # out of respect for the API's rate limit
 
     async def one(line: str) -> None:
         campaign = dict(zip(("campaign_id", "sub_organization_id"), line.split(), strict=False))
@@ -44,7 +44,7 @@ async def look_up(lines: list[str], sandbox: bool) -> dict[str, Any]:
 
 
 def code(value: Any) -> str:
-    """Return what strangers wrote as a code span, which it can't leave."""
+    """Return text written by other people as a Markdown code span that it cannot close."""
     text = " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).split())
     return f"`{shorten(text, 300).replace('`', chr(39)) or ' '}`"
 
@@ -65,8 +65,8 @@ def report(answers: dict[str, Any], saved: dict[str, Any]) -> str:
     return "\n\n".join("\n".join([f"## {part}\n", *(lines or ["Nothing."])]) for part, lines in parts.items())
 
 
-parser = argparse.ArgumentParser(description="Report on many campaigns; the top of this file says how.")
-parser.add_argument("saved", type=Path, help="the file with the last answers; it is made where it is missing")
+parser = argparse.ArgumentParser(description="Report on many campaigns; see the top of this file.")
+parser.add_argument("saved", type=Path, help="the file with the last results; created if it is missing")
 parser.add_argument("--sandbox", action="store_true", help="use the sample campaigns")
 options = parser.parse_args()
 ids = SANDBOX if options.sandbox else [line for line in sys.stdin.read().splitlines() if line.strip()]

@@ -1,13 +1,13 @@
-"""A PydanticAI agent with a hosted server over HTTP: asks for a campaign by its name, however misspelt.
+"""A PydanticAI agent with a hosted server over HTTP: finds a campaign by its name, even if it is misspelt.
 
     pip install "pydantic-ai-slim[mcp]"
     TOKEN=... python examples/pydantic_ai_http.py https://callers.example.com/mcp "sprng renewal"
 
-The token is a bearer token for the server: one of ``callers-mcp token add``, or one of your identity provider.
+The token is a bearer token for the server, from ``callers-mcp token add`` or from your identity provider.
 
-A script stands in for the model, so that no account is needed. To put a real one in, install its extra, set its key
-and name it: ``pip install "pydantic-ai-slim[mcp,openai]"``, ``OPENAI_API_KEY=... ... --model openai:gpt-5.2``; the
-names are at https://ai.pydantic.dev/models/.
+By default a script takes the place of the model, so no account is needed. To use a real model, install its extra, set
+its key and name it: ``pip install "pydantic-ai-slim[mcp,openai]"``, ``OPENAI_API_KEY=... ... --model openai:gpt-5.2``.
+The names of the models are at https://ai.pydantic.dev/models/.
 """
 
 import argparse
@@ -24,7 +24,7 @@ INSTRUCTIONS = (
 
 
 def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-    """Do what a model would: find the campaign, look it up, and answer from what the tools returned."""
+    """Do what a model would do: find the campaign, look it up, and answer from the results of the tools."""
     parts = [part for message in messages for part in message.parts]
     match [part.content for part in parts if isinstance(part, (UserPromptPart, ToolReturnPart))]:
         case [str(question)]:
@@ -40,16 +40,16 @@ def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
 
 
 def main() -> None:
-    """Ask, and print the answer."""
+    """Run the agent and print its answer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("url", help="where the server is, such as http://127.0.0.1:8000/mcp")
-    parser.add_argument("name", nargs="?", default="sprng renewal", help="a campaign's name, or nearly")
-    parser.add_argument("--model", help="a model's name; by default a script, which needs no account")
+    parser.add_argument("url", help="the URL of the server, such as http://127.0.0.1:8000/mcp")
+    parser.add_argument("name", nargs="?", default="sprng renewal", help="a campaign's name; it may be misspelt")
+    parser.add_argument("--model", help="the name of a model; the default is a script, which needs no account")
     options = parser.parse_args()
     if "TOKEN" not in os.environ:
         parser.error("set TOKEN to a bearer token for the server")
 
-    # "failed": the model reads why a call failed, and decides, as our errors say whether trying again can help.
+    # "failed": the model reads why a call failed and decides. The errors say whether a retry can help.
     headers = {"Authorization": f"Bearer {os.environ['TOKEN']}"}
     tools = MCPToolset[None](options.url, headers=headers, tool_error_behavior="failed")
     agent = Agent(options.model or FunctionModel(script), instructions=INSTRUCTIONS, toolsets=[tools])

@@ -1,12 +1,12 @@
-"""A PydanticAI agent with the server over stdio: asks for a campaign by its name, however misspelt.
+"""A PydanticAI agent with the server over stdio: finds a campaign by its name, even if it is misspelt.
 
     pip install . "pydantic-ai-slim[mcp]"  # in a checkout of callers-mcp
     python examples/pydantic_ai_stdio.py --sandbox
     CALLERS_API_KEY=... CALLERS_ORGANIZATION_ID=... python examples/pydantic_ai_stdio.py "sprng renewal"
 
-A script stands in for the model, so that no account is needed. To put a real one in, install its extra, set its key
-and name it: ``pip install "pydantic-ai-slim[mcp,openai]"``, ``OPENAI_API_KEY=... ... --model openai:gpt-5.2``; the
-names are at https://ai.pydantic.dev/models/.
+By default a script takes the place of the model, so no account is needed. To use a real model, install its extra, set
+its key and name it: ``pip install "pydantic-ai-slim[mcp,openai]"``, ``OPENAI_API_KEY=... ... --model openai:gpt-5.2``.
+The names of the models are at https://ai.pydantic.dev/models/.
 """
 
 import argparse
@@ -26,14 +26,14 @@ INSTRUCTIONS = (
 
 
 class Answer(BaseModel):
-    """What the agent has to return."""
+    """The result of the agent."""
 
     answer: str = Field(description="One sentence.")
     to_do: list[str] = Field(description="What needs attention, word for word.")
 
 
 def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-    """Do what a model would: find the campaign, look it up, and answer from what the tools returned."""
+    """Do what a model would do: find the campaign, look it up, and answer from the results of the tools."""
     tool = info.output_tools[0].name
     arguments: dict[str, object] = {"answer": "I was not asked.", "to_do": []}
     parts = [part for message in messages for part in message.parts]
@@ -50,17 +50,17 @@ def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
 
 
 def main() -> None:
-    """Ask, and print the answer."""
+    """Run the agent and print its answer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", nargs="?", default="sprng renewal", help="a campaign's name, or nearly")
+    parser.add_argument("name", nargs="?", default="sprng renewal", help="a campaign's name; it may be misspelt")
     parser.add_argument("--sandbox", action="store_true", help="use the sample campaigns")
-    parser.add_argument("--model", help="a model's name; by default a script, which needs no account")
+    parser.add_argument("--model", help="the name of a model; the default is a script, which needs no account")
     options = parser.parse_args()
 
     arguments = ["-m", "callers_mcp", *(["--sandbox"] if options.sandbox else [])]
     environment = {"CALLERS_LOG_LEVEL": "WARNING"} | os.environ
     server = StdioTransport(sys.executable, arguments, environment, keep_alive=False)
-    # "failed": the model reads why a call failed, and decides, as our errors say whether trying again can help.
+    # "failed": the model reads why a call failed and decides. The errors say whether a retry can help.
     tools = MCPToolset[None](server, tool_error_behavior="failed", init_timeout=30)
     agent = Agent(
         options.model or FunctionModel(script), output_type=Answer, instructions=INSTRUCTIONS, toolsets=[tools]
