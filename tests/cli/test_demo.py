@@ -14,6 +14,7 @@ from tests.support.constants import SAMPLE_ID
 from tests.support.stdio_process import Pipe
 
 
+@pytest.mark.measured
 def test_the_demo_shows_each_kind_of_campaign_and_suggests_commands_that_work(tmp_path: Path) -> None:
     code, out, errors = run_process("demo")
     assert (code, errors) == (0, "")

@@ -55,10 +55,16 @@ def test_the_option_sandbox_is_refused_before_a_command() -> None:
 
 @pytest.mark.parametrize(
     ("words", "offered"),
-    [(["ins"], "install"), (["tok"], "token"), (["token", "rev"], "revoke"), (["get", "--ra"], "--raw")],
+    [
+        (["ins"], "install"),
+        (["tok"], "token"),
+        (["token", "rev"], "revoke"),
+        (["get", "--ra"], "--raw"),
+        (["install", "cu"], "cursor"),
+    ],
 )
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_tab_offers_commands_and_options(shell: str, words: list[str], offered: str) -> None:
+def test_tab_offers_commands_options_and_hosts(shell: str, words: list[str], offered: str) -> None:
     environment = {
         "_CALLERS_MCP_COMPLETE": f"{shell}_complete",
         "COMP_WORDS": " ".join(["callers-mcp", *words]),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from callers_mcp.hosts import installation
-from tests.support.constants import KEY
+from tests.support.constants import KEY, PATIENCE
 from tests.support.install_home import Home, mode, refused
 from tests.support.terminal import terminal
 
@@ -113,6 +113,7 @@ def test_a_terminal_prompts_for_the_key_without_showing_it(cursor: Home) -> None
         assert "not shown" in shell.read_until(": ")
         shell.write(KEY + "\r")
         shown = shell.read_until("Next: ")
+        assert shell.process.wait(PATIENCE) == 0
     assert "Restart Cursor" in shown or "has this server now" in shown
     assert KEY not in shown
     assert cursor.key_file.read_text() == KEY + "\n"
@@ -124,5 +125,6 @@ def test_a_terminal_rejects_an_answer_that_cannot_be_a_key(cursor: Home) -> None
         shell.read_until(": ")
         shell.write("k\u00e9y\r")
         assert "no API key" in shell.read_until("ASCII.")
+        assert shell.process.wait(PATIENCE) == 2
     assert not cursor.key_file.exists()
     assert cursor.entry() is None

@@ -52,6 +52,11 @@ def test_another_server_of_the_same_name_is_not_changed(cursor: Home, command: s
     assert "another server" in refused(cursor, command)
 
 
+def test_a_folder_at_the_path_of_the_key_file_is_not_changed(cursor: Home) -> None:
+    cursor.key_file.mkdir(parents=True)
+    assert "no regular file" in refused(cursor)
+
+
 @pytest.mark.parametrize(
     ("variables", "named"),
     [

@@ -81,17 +81,13 @@ class Home:
 
     def run(self, command: str, *options: str, **variables: str) -> tuple[int, str, str]:
         """Run ``callers-mcp COMMAND HOST``; return exit code, stdout and stderr, which hold no secret."""
-        return _checked(
-            run(command, self.host, *options, environment=self.environment(**variables), inherit=False),
-        )
+        return _checked(run(command, self.host, *options, environment=self.environment(**variables), inherit=False))
 
     def run_process(self, command: str, *options: str, umask: int = -1, **variables: str) -> tuple[int, str, str]:
         """Do the same in a process of its own."""
-        return _checked(
-            run_process(
-                command, self.host, *options, environment=self.environment(**variables), inherit=False, umask=umask
-            )
-        )
+        environment = self.environment(**variables)
+        done = run_process(command, self.host, *options, environment=environment, inherit=False, umask=umask)
+        return _checked(done)
 
     def install(self, *options: str, **variables: str) -> str:
         """Install without errors; return stdout."""
