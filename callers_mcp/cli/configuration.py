@@ -65,6 +65,11 @@ def run(command: Callable[[], Awaitable[int]]) -> None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # as it is where a shell closed it
                 stream.flush()
-        os._exit(code)  # without waiting for a thread that is still resolving a name
+        _exit_process(code)
 
     anyio.run(run_and_end)
+
+
+def _exit_process(code: int) -> NoReturn:
+    """End the process at once, without waiting for a thread that is still resolving a name."""
+    os._exit(code)

@@ -1,4 +1,4 @@
-"""A host that alone may write its configuration: its command is asked, or printed where it is not found."""
+"""Claude Code writes its configuration itself: its own command is run, or printed if it is not found."""
 
 import json
 import sys
@@ -9,21 +9,16 @@ import pytest
 from tests.support.constants import KEY
 from tests.support.install_home import NEIGHBOURS_SECRET, Home, realistic, refused
 
-pytestmark = [
-    pytest.mark.measured,
-    pytest.mark.skipif(sys.platform == "win32", reason="the paths and modes are POSIX's here"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX paths and modes")
 
 
 @pytest.fixture
 def claude_code(tmp_path: Path) -> Home:
-    home = Home(tmp_path, "claude-code")
-    home.put(realistic("claude-code"))
-    return home
+    return Home(tmp_path, "claude-code").put_realistic()
 
 
-def test_without_the_host_s_command_the_line_to_run_is_printed(claude_code: Home) -> None:
-    """The key is in its file, so that the line works as it is."""
+def test_if_claude_is_not_found_the_line_to_run_is_printed(claude_code: Home) -> None:
+    """The key is in its file by then, so that the line works as printed."""
     code, out, errors = claude_code.run("install", CALLERS_API_KEY=KEY)
     assert code == 1
     assert "claude" in errors
@@ -34,7 +29,7 @@ def test_without_the_host_s_command_the_line_to_run_is_printed(claude_code: Home
     assert claude_code.config.read_bytes() == realistic("claude-code")
 
 
-def test_without_the_host_s_command_an_uninstallation_leaves_the_key_until_the_entry_is_gone(claude_code: Home) -> None:
+def test_if_claude_is_not_found_uninstall_keeps_the_key_until_the_entry_is_removed(claude_code: Home) -> None:
     entry = {"type": "stdio", "command": "/x/callers-mcp", "args": [], "env": {}}
     claude_code.put(json.dumps({"mcpServers": {"callers": entry}}).encode())
     claude_code.run("install", CALLERS_API_KEY=KEY)
@@ -45,14 +40,14 @@ def test_without_the_host_s_command_an_uninstallation_leaves_the_key_until_the_e
     assert not claude_code.key_file.exists()
 
 
-def test_a_dry_run_shows_the_host_s_command(claude_code: Home) -> None:
+def test_a_dry_run_shows_the_command_that_would_run(claude_code: Home) -> None:
     before = claude_code.files()
     assert claude_code.install("--dry-run", CALLERS_API_KEY="").startswith("claude mcp add --scope user ")
     assert claude_code.files() == before
 
 
-def stand_in(home: Home, script: str) -> Path:
-    """Put a command of the host's name on the path; return the file in which it says how it was called."""
+def fake_claude(home: Home, script: str) -> Path:
+    """Put a program named ``claude`` on the PATH; return the file to which it writes its arguments."""
     program, calls = home.folder / "bin/claude", home.folder.with_name(f"{home.folder.name}-calls")
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\necho "$@" >>{calls}\n{script}\n')
@@ -61,14 +56,14 @@ def stand_in(home: Home, script: str) -> Path:
     return calls
 
 
-def test_what_the_host_s_command_refuses_is_told_and_the_key_goes_again(claude_code: Home) -> None:
-    stand_in(claude_code, "echo 'This organization allows no servers of its own' >&2; exit 3")
+def test_an_error_of_claude_is_reported_and_the_key_is_removed_again(claude_code: Home) -> None:
+    fake_claude(claude_code, "echo 'This organization allows no servers of its own' >&2; exit 3")
     assert "This organization allows no servers" in refused(claude_code)
 
 
 @pytest.mark.parametrize("usual", [{"type": "stdio", "args": []}, {}], ids=["written by the host", "by hand"])
 @pytest.mark.parametrize("comes_back", [True, False])
-def test_an_entry_that_can_t_be_replaced_is_put_back_or_said_to_be_gone(
+def test_an_entry_that_cannot_be_replaced_is_put_back_or_reported_as_removed(
     claude_code: Home, comes_back: bool, usual: dict[str, object]
 ) -> None:
     env = {"HTTPS_PROXY": f"http://u:{NEIGHBOURS_SECRET}@p"}
@@ -76,7 +71,7 @@ def test_an_entry_that_can_t_be_replaced_is_put_back_or_said_to_be_gone(
     claude_code.put(json.dumps({"mcpServers": {"callers": entry}}).encode())
     assert "HTTPS_PROXY=..." in claude_code.install("--dry-run")
     old = "*/x/callers-mcp*) exit 0;;" if comes_back else ""
-    calls = stand_in(claude_code, f'case "$*" in {old} *add*) echo no >&2; exit 3;; esac')
+    calls = fake_claude(claude_code, f'case "$*" in {old} *add*) echo no >&2; exit 3;; esac')
     said = refused(claude_code)
     assert said.startswith("callers-mcp: claude mcp add failed: no")
     assert ("is gone" in said) != comes_back

@@ -1,4 +1,4 @@
-"""An edit of a host's configuration changes one entry: all else keeps its bytes, and removing undoes adding."""
+"""Editing a host's configuration changes one entry: all other bytes stay, and removing undoes adding."""
 
 import json
 import tomllib
@@ -53,7 +53,7 @@ DOCUMENTS = [
 
 
 @pytest.mark.parametrize(("format", "text"), DOCUMENTS)
-def test_an_entry_is_added_and_removed_without_a_trace(format: Format, text: str) -> None:  # noqa: A002
+def test_removing_an_added_entry_restores_the_text(format: Format, text: str) -> None:  # noqa: A002
     assert entry(text, format, PATH) is None
     added = with_entry(text, format, PATH, VALUE)
     assert entry(added, format, PATH) == VALUE
@@ -63,7 +63,7 @@ def test_an_entry_is_added_and_removed_without_a_trace(format: Format, text: str
 
 
 @pytest.mark.parametrize(("format", "text"), DOCUMENTS)
-def test_an_entry_is_replaced_in_its_place(format: Format, text: str) -> None:  # noqa: A002
+def test_a_replaced_entry_keeps_its_place(format: Format, text: str) -> None:  # noqa: A002
     other = {"command": "other"}
     added = with_entry(text, format, PATH, VALUE)
     replaced = with_entry(added, format, PATH, other)
@@ -72,7 +72,7 @@ def test_an_entry_is_replaced_in_its_place(format: Format, text: str) -> None:  
 
 
 @pytest.mark.parametrize("text", JSON_DOCUMENTS.values(), ids=JSON_DOCUMENTS.keys())
-def test_an_entry_is_indented_as_the_file_is(text: str) -> None:
+def test_an_entry_is_indented_like_the_rest_of_the_file(text: str) -> None:
     added = with_entry(text, Format.JSON, PATH, VALUE)
     if "\t" in text:
         assert '\n\t\t"callers": {\n\t\t\t"command"' in added
@@ -108,7 +108,7 @@ def test_an_entry_is_indented_as_the_file_is(text: str) -> None:
         (Format.TOML, "[mcpServers]\ncallers = 1\n"),
     ],
 )
-def test_what_cannot_be_read_is_refused_without_a_word_of_it(format: Format, text: str) -> None:  # noqa: A002
+def test_text_that_cannot_be_read_is_refused_and_not_quoted(format: Format, text: str) -> None:  # noqa: A002
     for edit in (
         lambda: entry(text, format, PATH),
         lambda: with_entry(text, format, PATH, VALUE),
@@ -131,7 +131,7 @@ servers = st.none() | st.dictionaries(names, st.dictionaries(names, values, max_
 
 @settings(deadline=None)
 @given(contents, servers, st.sampled_from([None, 2, 4, "\t"]), st.booleans())
-def test_any_json_keeps_its_meaning_and_its_bytes(
+def test_any_json_keeps_its_meaning_and_bytes(
     content: dict[str, Any], container: dict[str, Any] | None, indent: int | str | None, in_ascii: bool
 ) -> None:
     whole = content if container is None else {**content, "mcpServers": container}
@@ -143,7 +143,7 @@ def test_any_json_keeps_its_meaning_and_its_bytes(
 
 @settings(deadline=None)
 @given(st.text(max_size=60))
-def test_any_text_is_edited_or_refused_never_broken(text: str) -> None:
+def test_any_text_is_either_edited_correctly_or_refused(text: str) -> None:
     for format in Format:  # noqa: A001
         try:
             added = with_entry(text, format, PATH, VALUE)
@@ -153,7 +153,7 @@ def test_any_text_is_edited_or_refused_never_broken(text: str) -> None:
         assert without_entry(added, format, PATH).strip() == text.strip()
 
 
-def test_toml_is_what_another_reader_reads() -> None:
+def test_edited_toml_is_valid_for_another_parser() -> None:
     for text in TOML_DOCUMENTS.values():
         added = tomllib.loads(with_entry(text, Format.TOML, PATH, VALUE))
         assert added.pop("mcpServers").pop("callers") == VALUE

@@ -1,4 +1,4 @@
-"""An entry is known as ours from whichever installation and system it is, and no other is."""
+"""An entry is recognized as ours whichever installation and system it is from, and no other entry is."""
 
 import sys
 from typing import Any
@@ -39,14 +39,14 @@ def test_an_entry_is_ours_by_what_it_starts(entry: dict[str, Any], ours: bool) -
         ("/srv/.cache/checkout/.venv/bin/python", False),
     ],
 )
-def test_what_is_run_once_is_told_from_what_is_installed(
+def test_a_temporary_installation_is_recognized_by_its_path(
     monkeypatch: pytest.MonkeyPatch, python: str, passing: bool
 ) -> None:
     monkeypatch.setattr(sys, "executable", python)
     assert is_passing() is passing
 
 
-def test_a_command_is_quoted_as_the_system_s_shell_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_is_quoted_for_the_shell_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["claude", "--", "C:\\Program Files\\callers-mcp.exe"]
     monkeypatch.setattr(sys, "platform", "linux")
     assert quoted(command) == "claude -- 'C:\\Program Files\\callers-mcp.exe'"

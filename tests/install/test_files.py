@@ -1,4 +1,4 @@
-"""A host's configuration file: never half written, never another's work lost, what was there kept."""
+"""A configuration file is never half written, changes of others are never lost, and a backup is kept."""
 
 import os
 import stat
@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 
 from callers_mcp.hosts.files import MAX_BYTES, ConfigChanged, read, replace
+from tests.support.install_home import mode
 
 NOBODY = 65534
+"""The user id of a user without rights."""
+
 OLD, NEW = b'{"old": 1}', b'{"new": 2}'
 
-posix = pytest.mark.skipif(sys.platform == "win32", reason="modes, pipes and links as POSIX has them")
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
+posix = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX modes, pipes and links")
 
 
 def names(folder: Path) -> set[str]:
@@ -36,7 +35,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def as_user() -> Iterator[Path]:
-    """A folder of a user's, as whom the test runs: root, as which tests may be started, may write into any."""
+    """A folder of a user without root's rights; the test runs as that user, since root may write to any folder."""
     with tempfile.TemporaryDirectory() as name:
         root = os.geteuid() == 0
         if root:
@@ -49,13 +48,13 @@ def as_user() -> Iterator[Path]:
                 os.seteuid(0)
 
 
-def test_a_file_is_read_as_it_is_and_an_absent_one_is_none(config: Path) -> None:
+def test_read_returns_the_bytes_or_none_for_a_missing_file(config: Path) -> None:
     assert read(config) == OLD
     assert read(config.with_name("absent.json")) is None
     assert read(config.parent / "absent" / "absent.json") is None
 
 
-def test_the_largest_configuration_is_read_and_a_larger_one_refused(config: Path) -> None:
+def test_a_file_over_the_size_limit_is_refused(config: Path) -> None:
     config.write_bytes(b" " * MAX_BYTES)
     assert len(read(config) or b"") == MAX_BYTES
     config.write_bytes(b" " * (MAX_BYTES + 1))
@@ -64,7 +63,7 @@ def test_the_largest_configuration_is_read_and_a_larger_one_refused(config: Path
 
 
 @posix
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+def test_anything_but_a_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", Path(os.devnull)):
         with pytest.raises(OSError, match="no regular file"):
@@ -73,14 +72,14 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
             replace(path, None, NEW)
 
 
-def test_a_file_is_replaced_and_what_was_there_kept_beside_it(config: Path) -> None:
+def test_replace_keeps_the_earlier_content_in_a_backup(config: Path) -> None:
     backup = replace(config, OLD, NEW)
     assert backup == config.with_name("config.json.callers-mcp-backup")
     assert (read(config), read(backup)) == (NEW, OLD)
     assert names(config.parent) == {config.name, backup.name}
 
 
-def test_there_is_one_backup_the_last_one(config: Path) -> None:
+def test_only_the_last_backup_is_kept(config: Path) -> None:
     replace(config, OLD, NEW)
     backup = replace(config, NEW, b"{}")
     assert backup is not None
@@ -88,7 +87,7 @@ def test_there_is_one_backup_the_last_one(config: Path) -> None:
     assert names(config.parent) == {config.name, backup.name}
 
 
-def test_nothing_is_written_where_nothing_changes(config: Path) -> None:
+def test_nothing_is_written_if_nothing_changes(config: Path) -> None:
     status = config.stat()
     assert replace(config, OLD, OLD) is None
     assert config.stat() == status
@@ -103,7 +102,7 @@ def test_a_new_file_has_no_backup(tmp_path: Path) -> None:
     assert read(tmp_path / "config.json") == NEW
 
 
-def test_a_file_is_deleted_with_its_backup_kept(config: Path) -> None:
+def test_a_deleted_file_has_a_backup(config: Path) -> None:
     backup = replace(config, OLD, None)
     assert backup is not None
     assert read(config) is None
@@ -112,7 +111,7 @@ def test_a_file_is_deleted_with_its_backup_kept(config: Path) -> None:
 
 @posix
 @pytest.mark.parametrize("umask", [0o022, 0o000, 0o077])
-def test_a_new_file_and_the_folders_made_for_it_are_their_owners_alone(tmp_path: Path, umask: int) -> None:
+def test_a_new_file_and_its_new_folders_are_private_under_any_umask(tmp_path: Path, umask: int) -> None:
     path = tmp_path / "one" / "two" / "config.json"
     earlier = os.umask(umask)
     try:
@@ -124,14 +123,14 @@ def test_a_new_file_and_the_folders_made_for_it_are_their_owners_alone(tmp_path:
 
 
 @posix
-def test_a_new_file_gets_the_mode_that_was_asked_for(tmp_path: Path) -> None:
+def test_a_new_file_gets_the_given_mode(tmp_path: Path) -> None:
     replace(tmp_path / "config.json", None, NEW, mode=0o644)
     assert mode(tmp_path / "config.json") == 0o644
 
 
 @posix
 @pytest.mark.parametrize("kept", [0o644, 0o640, 0o600, 0o400, 0o666])
-def test_a_file_keeps_its_mode_and_its_backup_is_its_owners_alone(config: Path, kept: int) -> None:
+def test_a_file_keeps_its_mode_and_its_backup_is_private(config: Path, kept: int) -> None:
     config.chmod(kept)
     backup = replace(config, OLD, NEW)
     assert backup is not None
@@ -140,7 +139,7 @@ def test_a_file_keeps_its_mode_and_its_backup_is_its_owners_alone(config: Path, 
 
 
 @posix
-def test_an_open_backup_of_old_is_replaced_by_a_closed_one(config: Path) -> None:
+def test_an_earlier_backup_that_others_may_read_is_replaced_by_a_private_one(config: Path) -> None:
     backup = config.with_name("config.json.callers-mcp-backup")
     backup.write_bytes(b"older")
     backup.chmod(0o644)
@@ -159,7 +158,7 @@ def test_a_file_keeps_its_owner(config: Path) -> None:
 
 
 @posix
-def test_a_link_stays_and_what_it_points_at_is_replaced(tmp_path: Path) -> None:
+def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
     dotfiles = tmp_path / "dotfiles"
     dotfiles.mkdir()
     (dotfiles / "claude.json").write_bytes(OLD)
@@ -176,7 +175,7 @@ def test_a_link_stays_and_what_it_points_at_is_replaced(tmp_path: Path) -> None:
 
 
 @posix
-def test_what_a_dangling_link_points_at_is_made(tmp_path: Path) -> None:
+def test_the_missing_target_of_a_link_is_created(tmp_path: Path) -> None:
     link = tmp_path / "config.json"
     link.symlink_to("dotfiles/claude.json")
     assert read(link) is None
@@ -186,7 +185,7 @@ def test_what_a_dangling_link_points_at_is_made(tmp_path: Path) -> None:
 
 
 @posix
-def test_deleting_through_a_link_deletes_what_it_points_at(tmp_path: Path) -> None:
+def test_deleting_through_a_link_deletes_its_target(tmp_path: Path) -> None:
     (tmp_path / "real.json").write_bytes(OLD)
     link = tmp_path / "config.json"
     link.symlink_to("real.json")
@@ -196,7 +195,7 @@ def test_deleting_through_a_link_deletes_what_it_points_at(tmp_path: Path) -> No
 
 
 @posix
-def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
     link = tmp_path / "config.json"
     link.symlink_to("config.json")
     with pytest.raises(OSError, match=r"config\.json"):
@@ -206,7 +205,7 @@ def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", [NEW, None])
 @pytest.mark.parametrize("now", [b'{"theirs": 3}', None])
-def test_what_another_wrote_meanwhile_stays(config: Path, now: bytes | None, after: bytes | None) -> None:
+def test_a_change_since_the_file_was_read_stays(config: Path, now: bytes | None, after: bytes | None) -> None:
     if now is None:
         config.unlink()
     else:
@@ -218,7 +217,7 @@ def test_what_another_wrote_meanwhile_stays(config: Path, now: bytes | None, aft
 
 
 class ReadJustBefore(bytes):
-    """What was read, by somebody who is overtaken right after the first look at the file."""
+    """Content that was read before; the file changes right after the first comparison with it."""
 
     path: Path
 
@@ -231,7 +230,7 @@ class ReadJustBefore(bytes):
 
 
 @pytest.mark.parametrize("after", [NEW, None])
-def test_what_another_wrote_while_the_new_file_was_made_stays(config: Path, after: bytes | None) -> None:
+def test_a_change_while_the_new_file_is_written_stays(config: Path, after: bytes | None) -> None:
     before = ReadJustBefore(OLD)
     before.path = config
     with pytest.raises(ConfigChanged):
@@ -240,13 +239,13 @@ def test_what_another_wrote_while_the_new_file_was_made_stays(config: Path, afte
     assert names(config.parent) == {config.name, "config.json.callers-mcp-backup"}
 
 
-def test_a_file_that_appeared_meanwhile_stays(config: Path) -> None:
+def test_a_file_that_was_created_since_stays(config: Path) -> None:
     with pytest.raises(ConfigChanged):
         replace(config, None, NEW)
     assert read(config) == OLD
 
 
-def test_the_file_stays_where_its_backup_cannot_be_written(config: Path) -> None:
+def test_the_file_stays_if_its_backup_cannot_be_written(config: Path) -> None:
     (config.parent / "config.json.callers-mcp-backup").mkdir()
     with pytest.raises(OSError, match="backup"):
         replace(config, OLD, NEW)
@@ -254,7 +253,7 @@ def test_the_file_stays_where_its_backup_cannot_be_written(config: Path) -> None
     assert names(config.parent) == {config.name, "config.json.callers-mcp-backup"}
 
 
-def test_nothing_is_left_where_a_folder_of_the_path_is_a_file(config: Path) -> None:
+def test_a_path_through_a_file_is_refused_and_leaves_nothing_behind(config: Path) -> None:
     with pytest.raises(OSError, match=r"config\.json"):
         replace(config / "config.json", None, NEW)
     assert names(config.parent) == {config.name}
@@ -262,7 +261,7 @@ def test_nothing_is_left_where_a_folder_of_the_path_is_a_file(config: Path) -> N
 
 
 @posix
-def test_a_folder_that_cannot_be_written_is_said_and_nothing_changed(as_user: Path) -> None:
+def test_a_folder_without_write_permission_is_refused_and_not_changed(as_user: Path) -> None:
     config = as_user / "config.json"
     config.write_bytes(OLD)
     as_user.chmod(0o500)
@@ -273,8 +272,8 @@ def test_a_folder_that_cannot_be_written_is_said_and_nothing_changed(as_user: Pa
 
 
 @posix
-def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(config: Path) -> None:
-    # A limit on the size of files fails a write in the middle of it, as a full disk does.
+def test_a_full_disk_leaves_the_file_unchanged_and_no_part_of_a_new_one(config: Path) -> None:
+    # A limit on the size of files makes a write fail halfway, like a full disk.
     script = (
         "import resource, signal, sys; from pathlib import Path; from callers_mcp.hosts.files import replace;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
@@ -288,7 +287,7 @@ def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(config: Pat
 
 
 @posix
-def test_readers_see_the_old_or_the_new_file_and_never_a_part(tmp_path: Path) -> None:
+def test_a_reader_sees_the_old_or_the_new_file_but_never_a_part(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     contents = [bytes([digit]) * 300_000 for digit in b"01"]
     path.write_bytes(contents[0])

@@ -1,4 +1,4 @@
-"""The table of hosts: each row says where a configuration is on each system, by the host's own documentation."""
+"""The table of hosts says where each configuration is on each system, according to the host's documentation."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize("platform", PATHS)
-def test_each_configuration_is_where_the_host_has_it(platform: str) -> None:
+def test_each_configuration_has_the_path_that_the_host_documents(platform: str) -> None:
     found = {name: host.config(System(platform, {}, HOME)) for name, host in HOSTS.items()}
     assert found == {name: HOME / path for name, path in PATHS[platform].items()}
 
@@ -54,7 +54,7 @@ def test_each_configuration_is_where_the_host_has_it(platform: str) -> None:
         ("gemini-cli", "linux", "GEMINI_CLI_HOME", ".gemini/settings.json"),
     ],
 )
-def test_a_variable_of_system_or_host_moves_it(
+def test_a_variable_of_the_system_or_host_moves_the_configuration(
     tmp_path: Path, host: str, platform: str, variable: str, path: str
 ) -> None:
     moved = System(platform, {variable: str(tmp_path)}, HOME)
@@ -63,7 +63,7 @@ def test_a_variable_of_system_or_host_moves_it(
         assert HOSTS[host].config(System(platform, {variable: useless}, HOME)) == HOME / PATHS[platform][host]
 
 
-def test_claude_desktop_as_a_package_of_windows_has_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_claude_desktop_from_the_microsoft_store_has_its_own_folder(tmp_path: Path) -> None:
     package = tmp_path / "Packages/Claude_pzs8sxrjxfjjc/LocalCache/Roaming"
     package.mkdir(parents=True)
     (tmp_path / "Packages/Another_1/LocalCache/Roaming").mkdir(parents=True)
@@ -71,7 +71,7 @@ def test_claude_desktop_as_a_package_of_windows_has_a_folder_of_its_own(tmp_path
     assert HOSTS["claude-desktop"].config(system) == package / "Claude/claude_desktop_config.json"
 
 
-def test_each_row_has_its_source_and_a_realistic_configuration_that_is_tested() -> None:
+def test_each_host_has_a_source_and_a_realistic_configuration() -> None:
     for name, host in HOSTS.items():
         assert host.source.startswith("https://")
         assert realistic(name)

@@ -1,8 +1,13 @@
-"""The commands that install into a host, run as a person does, in a home of their own."""
+"""A home folder with an MCP host in it, for tests of ``install``, ``uninstall`` and ``config``.
 
+``Home.run`` runs a command inside the test process, ``Home.run_process`` as a process of its own.
+"""
+
+import json
+import re
 import stat
-import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,21 +16,36 @@ from callers_mcp.hosts import documents
 from callers_mcp.hosts.documents import Format
 from callers_mcp.hosts.table import HOSTS, Host, System
 from tests.conftest import inherited
-from tests.support.constants import KEY, PATIENCE
+from tests.support.command_line import run, run_process
+from tests.support.constants import KEY
 
 CONFIGURATIONS = Path(__file__).parents[1] / "data/hosts"
+"""A realistic configuration of each host."""
+
 NEIGHBOURS_SECRET = "neighboursSecret"
+"""A secret of other servers, in each of these configurations."""
+
+WRITABLE = [name for name, host in HOSTS.items() if not host.command]
+"""The hosts whose configuration the command writes itself."""
+
+FORMATS = ["vscode", "codex"]
+"""One host for each format of configuration: JSON with comments, and TOML."""
 
 
 def realistic(host: str) -> bytes:
-    """A configuration as somebody has it who uses the host."""
+    """Return the configuration of somebody who uses the host."""
     suffix = "toml" if HOSTS[host].format is Format.TOML else "json"
     return (CONFIGURATIONS / f"{host}.{suffix}").read_bytes()
 
 
 @dataclass
 class Home:
-    """A user's home with one host in it."""
+    """A user's home folder with one host in it.
+
+    Attributes:
+        path: The PATH of the commands that run in it.
+        settings: Variables of all these commands.
+    """
 
     folder: Path
     host: str
@@ -48,6 +68,11 @@ class Home:
         self.config.parent.mkdir(parents=True, exist_ok=True)
         self.config.write_bytes(content)
 
+    def put_realistic(self) -> "Home":
+        """Put in the host's realistic configuration; return the home."""
+        self.put(realistic(self.host))
+        return self
+
     def entry(self) -> dict[str, Any] | None:
         return documents.entry(self.config.read_bytes().decode(), self.row.format, (*self.row.container, "callers"))
 
@@ -55,33 +80,29 @@ class Home:
         return inherited() | {"HOME": str(self.folder), "PATH": self.path} | self.settings | variables
 
     def run(self, command: str, *options: str, **variables: str) -> tuple[int, str, str]:
-        """Run ``callers-mcp COMMAND HOST``, and return its exit code, and what it wrote."""
-        done = subprocess.run(
-            [sys.executable, "-m", "callers_mcp", command, self.host, *options],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env=self.environment(**variables),
-            timeout=PATIENCE,
-        )
-        assert "Traceback" not in done.stderr
-        assert KEY not in done.stdout + done.stderr
-        assert NEIGHBOURS_SECRET not in done.stdout + done.stderr
-        return done.returncode, done.stdout, done.stderr
+        """Run ``callers-mcp COMMAND HOST``; return exit code, stdout and stderr, which hold no secret."""
+        return _checked(run(command, self.host, *options, environment=self.environment(**variables), inherit=False))
+
+    def run_process(self, command: str, *options: str, umask: int = -1, **variables: str) -> tuple[int, str, str]:
+        """Do the same in a process of its own."""
+        environment = self.environment(**variables)
+        done = run_process(command, self.host, *options, environment=environment, inherit=False, umask=umask)
+        return _checked(done)
 
     def install(self, *options: str, **variables: str) -> str:
-        """Install, and return what is said."""
+        """Install without errors; return stdout."""
         code, out, errors = self.run("install", *options, **{"CALLERS_API_KEY": KEY} | variables)
         assert (code, errors) == (0, "")
         return out
 
     def uninstall(self, *options: str) -> str:
+        """Uninstall without errors; return stdout."""
         code, out, errors = self.run("uninstall", *options)
         assert (code, errors) == (0, "")
         return out
 
     def files(self) -> dict[str, tuple[bytes, int, int]]:
-        """All that is in the home: content, mode and time of each file."""
+        """Return content, mode and modification time of each file in the home."""
         return {
             path.relative_to(self.folder).as_posix(): (path.read_bytes(), mode(path), path.stat().st_mtime_ns)
             for path in self.folder.rglob("*")
@@ -89,8 +110,28 @@ class Home:
         }
 
 
+def _checked(done: tuple[int, str, str]) -> tuple[int, str, str]:
+    """Return what a command returned, after a look for secrets and tracebacks in it."""
+    _, out, errors = done
+    assert "Traceback" not in errors
+    assert KEY not in out + errors
+    assert NEIGHBOURS_SECRET not in out + errors
+    return done
+
+
+def meaning(home: Home, content: bytes | None = None) -> dict[str, Any]:
+    """Return what a configuration says, by default the present one, as a reader other than ours understands it."""
+    text = (home.config.read_bytes() if content is None else content).decode("utf-8-sig")
+    if home.row.format is Format.TOML:
+        return tomllib.loads(text)
+    without_comments = re.sub(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', r"\1", text, flags=re.DOTALL)
+    without_last_commas = re.sub(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', r"\1", without_comments)
+    read: dict[str, Any] = json.loads(without_last_commas)
+    return read
+
+
 def refused(home: Home, command: str = "install", code: int = 1, **variables: str) -> str:
-    """Run what must be refused in one or two sentences, without a change to anything."""
+    """Run a command that must fail with one line on stderr and change no file; return that line."""
     before = {name: file[:2] for name, file in home.files().items()}
     given = {"CALLERS_API_KEY": KEY} if command == "install" else {}
     ended, out, errors = home.run(command, **given | variables)
@@ -102,4 +143,5 @@ def refused(home: Home, command: str = "install", code: int = 1, **variables: st
 
 
 def mode(path: Path) -> int:
+    """Return a file's permission bits."""
     return stat.S_IMODE(path.stat().st_mode)

@@ -1,4 +1,4 @@
-"""The command on a pseudo-terminal, as a person sees it."""
+"""Runs the command on a pseudo-terminal; use it for what differs there: prompts, colours and hints for people."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
 
 
 class Terminal:
-    """A process on a terminal of its own; stdin, stdout and stderr are it, but for what ``streams`` says."""
+    """A process on its own terminal, which is its stdin, stdout and stderr unless ``streams`` replaces one."""
 
     def __init__(self, *arguments: str, environment: dict[str, str] | None = None, **streams: int) -> None:
         self._ours, its = pty.openpty()
@@ -28,21 +28,21 @@ class Terminal:
         os.close(its)
 
     def read_until(self, text: str) -> str:
-        """Return what it shows, up to ``text`` or its end."""
+        """Return the output until it contains ``text`` or the process exits."""
         shown = b""
         watch = threading.Timer(PATIENCE, self.process.kill)
         watch.start()
         try:
             while text.encode() not in shown:
                 shown += os.read(self._ours, 4096)
-        except OSError:  # how Linux says that nobody holds the other end any more
+        except OSError:  # Linux reports the end of the output like this
             assert self.process.wait(PATIENCE) >= 0
         finally:
             watch.cancel()
         return shown.decode()
 
     def write(self, text: str) -> None:
-        """Type it."""
+        """Type text."""
         os.write(self._ours, text.encode())
 
     def close(self) -> None:
@@ -53,6 +53,7 @@ class Terminal:
 
 @contextmanager
 def terminal(*arguments: str, environment: dict[str, str] | None = None, **streams: int) -> Iterator[Terminal]:
+    """Run a command on a terminal until the block ends."""
     started = Terminal(*arguments, environment=environment, **streams)
     try:
         yield started

@@ -1,0 +1,83 @@
+"""What only a process can show: exit codes, streams that are closed, full or of another encoding, and threads."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import inherited
+from tests.support.command_line import run, run_process
+from tests.support.constants import SAMPLE_ID
+from tests.support.stdio_process import Pipe
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["check"], 0), (["config", "cursor"], 0), (["get", "0" * 24], 1), (["token", "list"], 1)],
+    ids=lambda value: value[0] if isinstance(value, list) else str(value),
+)
+def test_a_process_exits_and_prints_the_same_as_a_command_inside_the_test_process(
+    sandbox_environment: dict[str, str], tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    environment = sandbox_environment | {"HOME": str(tmp_path), "CALLERS_HTTP_TOKEN_FILE": str(tmp_path / "absent")}
+    done = run_process(*arguments, environment=environment)
+    assert done[0] == code
+    assert _without_times(done) == _without_times(run(*arguments, environment=environment))
+
+
+def _without_times(done: tuple[int, str, str]) -> list[str]:
+    return [re.sub(r"\[\d+ ms\]", "[TIME]", str(part)) for part in done]
+
+
+@pytest.mark.measured
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize("redirection", ["2>&-", ">&-", "<&-"], ids=["stderr", "stdout", "stdin"])
+def test_get_works_with_a_stream_that_the_shell_closed(sandbox_environment: dict[str, str], redirection: str) -> None:
+    command = f'"{sys.executable}" -m callers_mcp get {SAMPLE_ID} {redirection}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=inherited() | sandbox_environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("Running outbound campaign" in done.stdout) == (redirection != ">&-")
+
+
+@pytest.mark.measured
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_reported_in_one_line(sandbox_environment: dict[str, str]) -> None:
+    command = f'"{sys.executable}" -m callers_mcp get {SAMPLE_ID} >/dev/full'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=inherited() | sandbox_environment)
+    assert (done.returncode, done.stderr) == (1, "callers-mcp: No space left on device\n")
+
+
+def test_get_prints_any_script_whatever_the_encoding_of_its_streams(sandbox_environment: dict[str, str]) -> None:
+    ascii_only = sandbox_environment | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    code, out, errors = run_process("get", SAMPLE_ID, "--sub-organization", "\u2603", environment=ascii_only)
+    assert (code, out) == (2, "")
+    assert "\u2603" in errors
+    assert "Traceback" not in errors
+
+
+def test_get_exits_at_its_deadline_while_a_thread_still_resolves_the_name() -> None:
+    code = """
+import socket, sys, time
+socket.getaddrinfo = lambda *a, **k: time.sleep(600)
+sys.argv = ["callers-mcp", "get", "665f1c2ab1e4a9d0c7f3b801"]
+from callers_mcp.cli import main
+main()
+"""
+    with Pipe(environment={"CALLERS_API_KEY": "key", "CALLERS_TIMEOUT": "0.2"}, code=code) as pipe:
+        exit_code, errors = pipe.end()
+    assert exit_code == 1
+    assert "within 0.2 seconds" in errors
+
+
+def test_a_wrong_setting_stops_the_server_with_one_line() -> None:
+    code, out, errors = run_process(environment={"CALLERS_BASE_URL": "ftp://example.com"})
+    assert (code, out) == (2, "")
+    assert errors.count("\n") == 1
+    assert "CALLERS_BASE_URL" in errors
+
+
+def test_the_server_prints_nothing_for_a_host_that_closes_stdin() -> None:
+    """The hint for people is only for terminals."""
+    assert run_process() == (0, "", "")
