@@ -14,10 +14,11 @@ from mcp import Client
 from callers_mcp import Settings, __version__, create_server
 from callers_mcp.card import CARD_URI
 from callers_mcp.sandbox import API_KEY, SAMPLES, Sandbox
-from tests.card.browser import FOLDER, Browser, FrameLocator, Host, HostSite, expect
 from tests.support.campaigns import Api, Json, campaign
+from tests.support.card_browser import FOLDER, Browser, FrameLocator, Host, HostSite, expect
 from tests.support.constants import NODE_MODULES, PATIENCE
 
+pytestmark = pytest.mark.parts
 SAMPLE_ID, *_ = SAMPLES
 BACKGROUND = "getComputedStyle(document.documentElement).backgroundColor"
 DARK, LIGHT = "rgb(1, 2, 3)", "rgb(250, 251, 252)"
@@ -34,7 +35,7 @@ CONTEXT: Json = {
 
 
 class OfficialHost(Host):
-    """The host page of bridge.js, which is given all that the server answers."""
+    """The host page of ``bridge.js``, which receives the server's answers unchanged."""
 
     async def _call_tool(self, name: str, arguments: Json) -> str:
         self.calls.append(arguments)
