@@ -46,7 +46,9 @@ def test_an_agent_over_http_needs_a_valid_token(hosted: tuple[Hosted, str]) -> N
     server, _ = hosted
     assert run_here("pydantic_ai_http.py", server.url)[0] == 2
     wrong = {"TOKEN": "callers_mcp_" + "0" * 64}
-    assert run_here("pydantic_ai_http.py", server.url, environment=wrong)[0] == 1
+    code, _, errors = run_here("pydantic_ai_http.py", server.url, environment=wrong)
+    assert code == 1
+    assert "Server returned an error response" in errors
 
 
 def test_an_agent_over_stdio_lists_what_needs_attention() -> None:
