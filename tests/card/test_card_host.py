@@ -7,7 +7,7 @@ import pytest
 from callers_mcp import __version__
 from callers_mcp.sandbox import SAMPLES
 from tests.support.campaigns import Json, campaign, summary_of
-from tests.support.card_browser import Host, expect
+from tests.support.card_browser import Host, expect, until_true
 from tests.support.constants import ID
 
 pytestmark = pytest.mark.parts
@@ -38,12 +38,12 @@ async def test_the_card_answers_ping_and_teardown_and_refuses_unknown_methods(ho
 
 async def test_the_frame_becomes_as_high_as_the_card(host: Host) -> None:
     card = await host.look_up(SAMPLE_ID)
-    await host.page.wait_for_function("host.frame.offsetHeight > 500")
+    await until_true(host.page, "host.frame.offsetHeight > 500")
     sizes = await host.received("ui/notifications/size-changed")
     assert sizes[-1]["width"] == 760
     await card.get_by_text("Raw JSON").click()
-    await host.page.wait_for_function("before => host.frame.offsetHeight > before + 200", arg=sizes[-1]["height"])
-    await host.frame.wait_for_function("document.documentElement.scrollHeight <= innerHeight")
+    await until_true(host.page, "before => host.frame.offsetHeight > before + 200", sizes[-1]["height"])
+    await until_true(host.frame, "document.documentElement.scrollHeight <= innerHeight")
 
 
 BACKGROUND = "getComputedStyle(document.documentElement).backgroundColor"
@@ -54,7 +54,7 @@ async def test_the_theme_is_the_host_s_and_changes_live(host: Host) -> None:
     await host.look_up(SAMPLE_ID, context={"theme": "dark"})
     assert await host.frame.evaluate(BACKGROUND) == DARK
     await host.notify("ui/notifications/host-context-changed", {"theme": "light"})
-    await host.frame.wait_for_function(f"{BACKGROUND} === '{LIGHT}'")
+    await until_true(host.frame, f"{BACKGROUND} === '{LIGHT}'")
     await host.notify("ui/notifications/host-context-changed", {"theme": "sepia"})
     assert (await host.ask("ping"))["result"] == {}
     assert await host.frame.evaluate(BACKGROUND) == LIGHT
@@ -83,7 +83,7 @@ async def test_the_host_s_variables_are_used_and_change_live(host: Host) -> None
     assert await host.frame.evaluate(f"[{style}.paddingTop, {style}.paddingLeft]") == ["7px", "0px"]
     changed = {"styles": {"variables": {"--color-background-primary": "rgb(9, 9, 9)"}}}
     await host.notify("ui/notifications/host-context-changed", changed)
-    await host.frame.wait_for_function(f"{BACKGROUND} === 'rgb(9, 9, 9)'")
+    await until_true(host.frame, f"{BACKGROUND} === 'rgb(9, 9, 9)'")
     host.assert_calm()
 
 

@@ -9,7 +9,7 @@ import pytest
 from callers_mcp.untrusted import escape
 from tests.support.campaigns import LISTS, STRING_FIELDS, Api, Json, campaign, replaced, summary_of
 from tests.support.card_browser import Error, Host, expect
-from tests.support.constants import ID
+from tests.support.constants import ID, PATIENCE
 from tests.support.hostile_names import MARKUP
 
 pytestmark = pytest.mark.parts
@@ -123,7 +123,7 @@ async def test_a_megabyte_of_raw_json_does_not_freeze_the_page(host: Host, kind:
     await card.get_by_role("button", name="Previous").click()
     await expect(card.locator(".count")).to_have_text("500 of 500+")
     await card.locator("mark.current").wait_for()
-    assert time.monotonic() - started < 15  # milliseconds where it is right, minutes where all is laid out
+    assert time.monotonic() - started < PATIENCE  # it takes milliseconds, and minutes if all of it is laid out
     host.assert_calm()
 
 

@@ -33,6 +33,9 @@ from playwright.async_api import expect as expect
 
 from callers_mcp.card import card_html
 from tests.support.campaigns import Api, Json
+from tests.support.constants import PATIENCE
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 FOLDER = Path(__file__).parents[1] / "card"
 """The folder with the host pages: ``host.html``, ``host.js``, ``bridge.js``."""
@@ -216,6 +219,16 @@ async def axe_finds(frame: Frame | Page, *rules: str) -> list[str]:
         f"{rule['id']}: {[node['html'] + node['failureSummary'] for node in rule['nodes']]}"
         for rule in found["violations"]
     ]
+
+
+async def until_true(frame: Frame | Page, expression: str, argument: Any = None) -> None:
+    """Wait until a JavaScript expression, or a function of ``argument``, is true in a document.
+
+    Playwright's ``wait_for_function`` calls ``eval`` in the document, which the policy of the host does not allow.
+    """
+    with anyio.fail_after(PATIENCE):
+        while not await frame.evaluate(expression, argument):  # noqa: ASYNC110 - the page sets no event
+            await anyio.sleep(0.02)
 
 
 async def overflow(frame: Frame | Page) -> int:
