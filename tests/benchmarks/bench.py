@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench.py [--rounds 7]
 
-Both servers are spawned in turn, each round, over stdio, by a client that is a bare pipe and favours nobody, in front
-of the same stand-in of the API on loopback. Printed are medians over the rounds, and ours divided by the bare one's.
+Both servers are spawned in turn, each round, over stdio, by a client that is a bare pipe and favours neither, in front
+of the same simulated API on loopback. Printed are medians over the rounds, and ours divided by the bare one's.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/http_bench.py [--rounds 5] [--seconds 2] [--connections 100]
 
-Ours lets only a token in, and audits; the bare server lets everybody in. Each round spawns both, in front of the same
+Ours requires a token, and audits; the bare server accepts any caller. Each round spawns both, in front of the same
 simulated API, and this process calls them in turn over kept connections. Then: how many requests the API sees of
 identical look-ups, and what a second worker brings. Reads ``/proc``, so it takes Linux.
 """
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # for those who start this file as a script
+sys.path.insert(0, str(Path(__file__).parents[2]))  # if this file is started as a script
 
 from tests.load.client import HANDSHAKE, LATEST, Answer, Calls, random_ids, requests
 from tests.load.loop import run
@@ -145,7 +145,7 @@ def scale(options: argparse.Namespace) -> None:
     )
     print(
         "\nCalls a second can double only where each worker has a core to itself. Where it has not, those of the "
-        "busiest\nprocess tell what free cores would do: the calls of all workers by the processor time of the busiest."
+        "busiest\nprocess show what free cores would do: the calls of all workers by the processor time of the busiest."
     )
 
 

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/list_bench.py [--rounds 7]
 
-A stand-in of the API in a process of its own serves the lists. In this process a task that does nothing but take its
-turn stands for the other callers: the longest time between two of its turns is what they wait. Printed are medians over
-the rounds and the maximum, and the processor's part of the stretch, which a busy machine does not lengthen. Exits with
-1 where the median stretch is over 100 ms for 5,000 campaigns.
+A simulated API in its own process serves the lists. In this process a task that only takes its turn represents the
+other callers: the longest time between two of its turns is what they wait. Printed are medians over the rounds and the
+maximum, and the processor time of the wait, which a busy machine does not lengthen. Exits with 1 if the median wait is
+over 100 ms for 5,000 campaigns.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # for those who start this file as a script
+sys.path.insert(0, str(Path(__file__).parents[2]))  # if this file is started as a script
 
 from mcp_types import PromptReference
 
@@ -39,7 +39,7 @@ ASKED_MILLISECONDS = 100
 COUNT = 5_000
 LARGEST = 16 * 1024 * 1024
 LARGE = "large-{}"
-"""A place whose list has as many campaigns as fit into the limit; all others have ``COUNT``."""
+"""An organization whose list has as many campaigns as fit into the limit; all others have ``COUNT``."""
 
 _WORDS = (
     *("spring", "autumn", "renewal", "follow-up", "Zürich", "Kraków", "reminder", "win-back", "survey"),

@@ -1,12 +1,15 @@
-"""The bench runs; what it measures is for its reader, as no test's verdict depends on the machine's speed."""
+"""The benchmark runs. Its figures have no verdict here, since they depend on the speed of the machine."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCH = Path(__file__).with_name("bench.py")
 
 
+@pytest.mark.slow
 def test_the_bench_prints_a_ratio_for_each_figure() -> None:
     done = subprocess.run(
         [sys.executable, str(BENCH), "--rounds", "1", "--calls", "10"], capture_output=True, text=True, check=True

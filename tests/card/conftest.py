@@ -10,7 +10,7 @@ from callers_mcp import Settings, create_server
 from callers_mcp.sandbox import API_KEY, Sandbox
 
 if TYPE_CHECKING:  # as Playwright may be missing
-    from tests.card.browser import Browser, Host, HostSite
+    from tests.support.card_browser import Browser, Host, HostSite
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def browser(anyio_backend: str) -> "AsyncIterator[Browser]":
-    from tests.card.browser import chromium
+    from tests.support.card_browser import chromium
 
     async with chromium() as browser:
         yield browser
@@ -28,7 +28,7 @@ async def browser(anyio_backend: str) -> "AsyncIterator[Browser]":
 
 @pytest.fixture(scope="session")
 def site() -> "Iterator[HostSite]":
-    from tests.card.browser import HostSite
+    from tests.support.card_browser import HostSite
 
     with HostSite() as site:
         yield site
@@ -37,7 +37,7 @@ def site() -> "Iterator[HostSite]":
 @pytest.fixture
 async def host(browser: "Browser", site: "HostSite", sandbox: Sandbox) -> "AsyncIterator[Host]":
     """A host whose calls the server answers from the sandbox."""
-    from tests.card.browser import Host
+    from tests.support.card_browser import Host
 
     settings = Settings(api_key=API_KEY, base_url=sandbox.base_url)  # type: ignore[arg-type]
     async with Client(create_server(settings)) as client:

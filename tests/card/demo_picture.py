@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 
-from tests.card.browser import chromium
+from tests.support.card_browser import chromium
 from tests.support.terminal import terminal
 
 LINES = 27

@@ -1,14 +1,15 @@
-"""The card for everybody: axe-core in every state, the keyboard alone, narrow and wide, any script, any length."""
+"""The card is accessible: axe-core in every state, keyboard only, narrow and wide, any script, any length."""
 
 import json
 
 import pytest
 
 from callers_mcp.sandbox import SAMPLES
-from tests.card.browser import FrameLocator, Host, axe_finds, expect, overflow
 from tests.support.campaigns import Api, campaign
+from tests.support.card_browser import FrameLocator, Host, axe_finds, expect, overflow
 from tests.support.constants import ID
 
+pytestmark = pytest.mark.parts
 SAMPLE_ID, INBOUND, COMPLETED, PAUSED, WITH_PROBLEMS, INSIDE = SAMPLES
 MISSING = "0" * 24
 
@@ -37,7 +38,7 @@ async def test_axe_finds_nothing_in_any_state(host: Host, theme: str, rules: tup
     await card.locator("h1").wait_for()
     found["waiting"] = await axe_finds(host.frame, *rules)
     await host.show(None, "Words.", context={"theme": theme})
-    found["text alone"] = await axe_finds(host.frame, *rules)
+    found["only text"] = await axe_finds(host.frame, *rules)
     assert {state: problems for state, problems in found.items() if problems} == {}
 
 

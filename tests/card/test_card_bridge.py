@@ -14,10 +14,11 @@ from mcp import Client
 from callers_mcp import Settings, __version__, create_server
 from callers_mcp.card import CARD_URI
 from callers_mcp.sandbox import API_KEY, SAMPLES, Sandbox
-from tests.card.browser import FOLDER, Browser, FrameLocator, Host, HostSite, expect
 from tests.support.campaigns import Api, Json, campaign
+from tests.support.card_browser import FOLDER, Browser, FrameLocator, Host, HostSite, expect, until_true
 from tests.support.constants import NODE_MODULES, PATIENCE
 
+pytestmark = pytest.mark.parts
 SAMPLE_ID, *_ = SAMPLES
 BACKGROUND = "getComputedStyle(document.documentElement).backgroundColor"
 DARK, LIGHT = "rgb(1, 2, 3)", "rgb(250, 251, 252)"
@@ -34,7 +35,7 @@ CONTEXT: Json = {
 
 
 class OfficialHost(Host):
-    """The host page of bridge.js, which is given all that the server answers."""
+    """The host page of ``bridge.js``, which receives the server's answers unchanged."""
 
     async def _call_tool(self, name: str, arguments: Json) -> str:
         self.calls.append(arguments)
@@ -132,12 +133,12 @@ async def test_the_official_host_starts_the_card_and_shows_a_campaign(host: Offi
 async def test_the_official_host_gives_the_frame_the_height_of_the_card(host: OfficialHost) -> None:
     card = await host.start_card()
     fits = "document.documentElement.scrollHeight <= innerHeight && innerHeight > 500"
-    await host.frame.wait_for_function(fits)
+    await until_true(host.frame, fits)
     before = (await host.page.evaluate("host.sizes"))[-1]
     assert before["width"] == 760
     await card.get_by_text("Raw JSON", exact=True).click()
-    await host.page.wait_for_function("before => host.sizes.at(-1).height > before + 200", arg=before["height"])
-    await host.frame.wait_for_function(fits)
+    await until_true(host.page, "before => host.sizes.at(-1).height > before + 200", before["height"])
+    await until_true(host.frame, fits)
     assert len(await host.page.evaluate("host.sizes")) < 10
     await host.assert_nothing_amiss()
 
@@ -145,7 +146,7 @@ async def test_the_official_host_gives_the_frame_the_height_of_the_card(host: Of
 async def test_the_official_host_s_change_of_theme_is_taken(host: OfficialHost) -> None:
     await host.start_card()
     await host.page.evaluate("context => host.bridge.setHostContext(context)", CONTEXT | {"theme": "light"})
-    await host.frame.wait_for_function(f"{BACKGROUND} === '{LIGHT}'")
+    await until_true(host.frame, f"{BACKGROUND} === '{LIGHT}'")
     await host.assert_nothing_amiss()
 
 

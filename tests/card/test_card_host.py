@@ -1,30 +1,21 @@
-"""The card and the protocol of MCP Apps: what it says to its host, and what it takes from it, however odd."""
+"""The card and the protocol of MCP Apps: what it sends to its host, and how it handles any message from it."""
 
 from typing import Any
 
 import pytest
 
 from callers_mcp import __version__
-from callers_mcp.card import CARD_MIME_TYPE, CARD_URI, card_html
 from callers_mcp.sandbox import SAMPLES
-from tests.card.browser import Host, expect
 from tests.support.campaigns import Json, campaign, summary_of
+from tests.support.card_browser import Host, expect, until_true
 from tests.support.constants import ID
 
+pytestmark = pytest.mark.parts
 SAMPLE_ID, *_ = SAMPLES
 STRUCTURED: Json = {"summary": summary_of(campaign()), "raw": campaign()}
 
 
-def test_the_card_is_small_and_refers_to_nothing() -> None:
-    html = card_html()
-    assert (CARD_URI, CARD_MIME_TYPE) == ("ui://callers/campaign-card", "text/html;profile=mcp-app")
-    assert len(html.encode()) < 40_000
-    assert "{{" not in html
-    assert html.count("://") == 1  # the name of SVG, which nobody loads
-    assert "unsafe" not in html
-
-
-async def test_it_starts_as_the_protocol_has_it(host: Host) -> None:
+async def test_the_card_starts_as_the_protocol_says(host: Host) -> None:
     await host.look_up(SAMPLE_ID)
     (initialize,) = await host.received("ui/initialize")
     assert initialize["protocolVersion"] == "2026-01-26"
@@ -35,24 +26,24 @@ async def test_it_starts_as_the_protocol_has_it(host: Host) -> None:
     assert await host.page.evaluate("host.received.every(message => message.jsonrpc === '2.0')")
 
 
-async def test_it_answers_ping_and_teardown_and_refuses_what_it_does_not_know(host: Host) -> None:
+async def test_the_card_answers_ping_and_teardown_and_refuses_unknown_methods(host: Host) -> None:
     await host.look_up(SAMPLE_ID)
     for method in ("ping", "ui/resource-teardown"):
         assert (await host.ask(method))["result"] == {}
     for method in ("tools/list", "constructor", "__proto__"):
         assert (await host.ask(method))["error"]["code"] == -32601
-    await host.notify("notifications/nobody-knows", {})
+    await host.notify("notifications/unknown", {})
     host.assert_calm()
 
 
 async def test_the_frame_becomes_as_high_as_the_card(host: Host) -> None:
     card = await host.look_up(SAMPLE_ID)
-    await host.page.wait_for_function("host.frame.offsetHeight > 500")
+    await until_true(host.page, "host.frame.offsetHeight > 500")
     sizes = await host.received("ui/notifications/size-changed")
     assert sizes[-1]["width"] == 760
     await card.get_by_text("Raw JSON").click()
-    await host.page.wait_for_function("before => host.frame.offsetHeight > before + 200", arg=sizes[-1]["height"])
-    await host.frame.wait_for_function("document.documentElement.scrollHeight <= innerHeight")
+    await until_true(host.page, "before => host.frame.offsetHeight > before + 200", sizes[-1]["height"])
+    await until_true(host.frame, "document.documentElement.scrollHeight <= innerHeight")
 
 
 BACKGROUND = "getComputedStyle(document.documentElement).backgroundColor"
@@ -63,14 +54,14 @@ async def test_the_theme_is_the_host_s_and_changes_live(host: Host) -> None:
     await host.look_up(SAMPLE_ID, context={"theme": "dark"})
     assert await host.frame.evaluate(BACKGROUND) == DARK
     await host.notify("ui/notifications/host-context-changed", {"theme": "light"})
-    await host.frame.wait_for_function(f"{BACKGROUND} === '{LIGHT}'")
+    await until_true(host.frame, f"{BACKGROUND} === '{LIGHT}'")
     await host.notify("ui/notifications/host-context-changed", {"theme": "sepia"})
     assert (await host.ask("ping"))["result"] == {}
     assert await host.frame.evaluate(BACKGROUND) == LIGHT
 
 
 @pytest.mark.parametrize(("scheme", "background"), [("dark", DARK), ("light", LIGHT)])
-async def test_without_a_theme_it_is_what_the_user_prefers(host: Host, scheme: Any, background: str) -> None:
+async def test_without_a_theme_the_user_s_preference_decides(host: Host, scheme: Any, background: str) -> None:
     await host.page.emulate_media(color_scheme=scheme)
     await host.look_up(SAMPLE_ID)
     assert await host.frame.evaluate(BACKGROUND) == background
@@ -92,7 +83,7 @@ async def test_the_host_s_variables_are_used_and_change_live(host: Host) -> None
     assert await host.frame.evaluate(f"[{style}.paddingTop, {style}.paddingLeft]") == ["7px", "0px"]
     changed = {"styles": {"variables": {"--color-background-primary": "rgb(9, 9, 9)"}}}
     await host.notify("ui/notifications/host-context-changed", changed)
-    await host.frame.wait_for_function(f"{BACKGROUND} === 'rgb(9, 9, 9)'")
+    await until_true(host.frame, f"{BACKGROUND} === 'rgb(9, 9, 9)'")
     host.assert_calm()
 
 
@@ -102,7 +93,7 @@ async def test_a_host_s_variable_that_names_a_url_loads_nothing(host: Host) -> N
     host.assert_calm()
 
 
-async def test_times_stand_in_the_user_s_zone_and_way(host: Host) -> None:
+async def test_times_are_shown_in_the_time_zone_and_format_of_the_user(host: Host) -> None:
     card = await host.show(STRUCTURED, context={"timeZone": "Asia/Tokyo", "locale": "en-US"})
     await expect(card.locator(".asof")).to_have_text("As of Nov 5, 2026, 09:00 PM GMT+9")
     await host.notify("ui/notifications/host-context-changed", {"timeZone": "Europe/London", "locale": "en-GB"})
@@ -113,7 +104,7 @@ async def test_times_stand_in_the_user_s_zone_and_way(host: Host) -> None:
     host.assert_calm()
 
 
-async def test_motion_is_left_out_where_the_user_asks_for_that(host: Host) -> None:
+async def test_no_motion_if_the_user_prefers_none(host: Host) -> None:
     card = await host.look_up(SAMPLE_ID)
     refresh = card.get_by_role("button", name="Refresh")
     await refresh.evaluate("node => node.classList.add('spinning')")
@@ -123,7 +114,7 @@ async def test_motion_is_left_out_where_the_user_asks_for_that(host: Host) -> No
     assert await refresh.evaluate(name) == "none"
 
 
-async def test_messages_of_others_than_the_host_are_ignored(host: Host) -> None:
+async def test_messages_from_other_windows_than_the_host_are_ignored(host: Host) -> None:
     card = await host.show(STRUCTURED)
     planted = {
         "jsonrpc": "2.0",
@@ -149,7 +140,7 @@ async def test_messages_of_others_than_the_host_are_ignored(host: Host) -> None:
     await expect(card.locator("h1")).to_have_text("Planted")
 
 
-async def test_until_there_is_an_answer_it_says_what_it_waits_for(host: Host) -> None:
+async def test_until_there_is_an_answer_the_card_shows_what_it_waits_for(host: Host) -> None:
     card = await host.open(silent=True)
     await expect(card.locator("h1")).to_have_text("Waiting for the campaign…")
     await host.notify("ui/notifications/tool-input-partial", {"arguments": {"campaign_id": "66"}})
@@ -160,14 +151,14 @@ async def test_until_there_is_an_answer_it_says_what_it_waits_for(host: Host) ->
     await expect(card.locator("article")).to_contain_text("The user <i>stopped</i> it.")
 
 
-async def test_a_host_that_refuses_is_named_and_may_still_show_a_result(host: Host) -> None:
+async def test_a_host_that_refuses_is_reported_and_may_still_show_a_result(host: Host) -> None:
     card = await host.show(STRUCTURED, refuse=True)
     await expect(card.locator("h1")).to_have_text("Spring renewals")
     card = await host.open(silent=True, refuse=True)
     await expect(card.locator(".notice")).to_contain_text("no such protocol")
 
 
-async def test_opened_without_a_host_it_says_how_to_look_at_one(host: Host) -> None:
+async def test_without_a_host_the_card_explains_how_to_show_a_campaign(host: Host) -> None:
     await host.page.goto(f"{host.url}/card.html")
     await expect(host.page.locator("article")).to_contain_text("callers-mcp get ID --html FILE")
 
@@ -181,7 +172,7 @@ async def test_an_error_result_is_shown_and_can_be_tried_again(host: Host) -> No
     await expect(card.locator("h1")).to_have_text("Spring renewals")
 
 
-async def test_where_the_host_passes_on_the_text_alone_that_is_drawn(host: Host) -> None:
+async def test_if_the_host_passes_on_only_the_text_the_text_is_drawn(host: Host) -> None:
     assert host.client
     result = await host.client.call_tool("get_campaign", {"campaign_id": SAMPLE_ID})
     texts = [block.text for block in result.content if block.type == "text"]
@@ -208,7 +199,7 @@ async def test_where_the_host_passes_on_the_text_alone_that_is_drawn(host: Host)
         ({"summary": {"status": "constructor", "name": {"a": 1}}, "raw": 7}, []),
     ],
 )
-async def test_whatever_a_result_lacks_the_card_is_never_blank(host: Host, structured: Any, texts: list[str]) -> None:
+async def test_the_card_is_never_blank_whatever_a_result_lacks(host: Host, structured: Any, texts: list[str]) -> None:
     card = await host.show(structured, *texts)
     assert len(await card.locator("article h1").inner_text()) > 3
     for text in texts:
@@ -219,7 +210,7 @@ async def test_whatever_a_result_lacks_the_card_is_never_blank(host: Host, struc
 ODD: list[Any] = [None, 7, -1.5, True, "", "x", [], [[]], ["a", None, 3, {}], {}, {"a": {"b": []}}, "9" * 40]
 
 
-async def test_odd_types_anywhere_do_not_break_it(host: Host) -> None:
+async def test_unexpected_types_in_any_field_do_not_break_the_card(host: Host) -> None:
     card = await host.show(STRUCTURED)
     await card.get_by_text("Raw JSON").click()
     for number, odd in enumerate(ODD):

@@ -1,4 +1,4 @@
-"""The card and what strangers wrote: nothing of it runs, leaves, hides or freezes the page."""
+"""The card and hostile content: none of it runs, leaves the page, hides anything or freezes the page."""
 
 import json
 import time
@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from callers_mcp.untrusted import escape
-from tests.card.browser import Error, Host, expect
 from tests.support.campaigns import LISTS, STRING_FIELDS, Api, Json, campaign, replaced, summary_of
-from tests.support.constants import ID
+from tests.support.card_browser import Error, Host, expect
+from tests.support.constants import ID, PATIENCE
 from tests.support.hostile_names import MARKUP
+
+pytestmark = pytest.mark.parts
 
 # Elements and attributes that the card itself never makes.
 FOREIGN = (
@@ -63,7 +65,7 @@ async def test_html_in_any_part_of_a_forged_answer_stays_text(host: Host, text: 
     await _assert_harmless(host)
 
 
-async def test_a_script_that_gets_in_all_the_same_is_blocked(host: Host) -> None:
+async def test_a_script_that_still_gets_in_is_blocked(host: Host) -> None:
     await host.show({"summary": {"name": "A"}, "raw": {}})
     await host.frame.evaluate(
         """() => {
@@ -83,7 +85,7 @@ async def test_a_script_that_gets_in_all_the_same_is_blocked(host: Host) -> None
     assert host.requests == []
 
 
-async def test_what_is_invisible_stands_as_an_escape_exactly_as_in_the_text_for_the_model(host: Host) -> None:
+async def test_invisible_characters_are_shown_as_escapes_exactly_as_in_the_text_for_the_model(host: Host) -> None:
     everything = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
     raw = {"everything": everything, "flag": "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "hidden": "a\u202e\u200bb\U000e0041"}
     card = await host.show({"summary": {"name": "A\u202eB\u200b", "attention": ["\U000e0041!"]}, "raw": raw})
@@ -121,7 +123,7 @@ async def test_a_megabyte_of_raw_json_does_not_freeze_the_page(host: Host, kind:
     await card.get_by_role("button", name="Previous").click()
     await expect(card.locator(".count")).to_have_text("500 of 500+")
     await card.locator("mark.current").wait_for()
-    assert time.monotonic() - started < 15  # milliseconds where it is right, minutes where all is laid out
+    assert time.monotonic() - started < PATIENCE  # it takes milliseconds, and minutes if all of it is laid out
     host.assert_calm()
 
 

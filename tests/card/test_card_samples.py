@@ -1,4 +1,4 @@
-"""The card in a host: what it draws of real tool calls, and how it looks again."""
+"""The card in a host: what it draws of real tool calls, and its refresh button."""
 
 import json
 
@@ -6,10 +6,11 @@ import anyio
 import pytest
 
 from callers_mcp.sandbox import SAMPLES, SUB_ORGANIZATION_ID
-from tests.card.browser import FrameLocator, Host, expect
 from tests.support.campaigns import Api, Json, campaign
+from tests.support.card_browser import FrameLocator, Host, expect
 from tests.support.constants import ID
 
+pytestmark = pytest.mark.parts
 SAMPLE_ID, INBOUND, COMPLETED, PAUSED, WITH_PROBLEMS, INSIDE = SAMPLES
 DRAWN: dict[str, tuple[str, str, list[str], list[str]]] = {
     SAMPLE_ID: (
@@ -82,12 +83,12 @@ async def test_attention_comes_before_all_else_and_apart_from_what_is_worth_chec
     assert headings == ["Needs attention (4)", "Worth checking (2)", "Timeline", "Calling days", "Details", "Ids"]
 
 
-async def test_nothing_wrong_needs_no_space(host: Host) -> None:
+async def test_a_campaign_without_problems_shows_no_empty_section(host: Host) -> None:
     card = await host.look_up(SAMPLE_ID)
     await expect(card.locator(".alert")).to_have_count(0)
 
 
-async def test_the_week_says_in_words_and_shapes_when_it_calls(host: Host) -> None:
+async def test_the_week_shows_the_calling_days_in_words_and_in_shapes(host: Host) -> None:
     card = await host.look_up(COMPLETED)
     words = await card.locator(".week .unseen").all_inner_texts()
     assert [word.replace(", today", "") for word in words] == [
@@ -109,7 +110,7 @@ async def _local_time(host: Host) -> str:
     return str(result.structured_content["summary"]["schedule"]["local_time"])[11:16]
 
 
-async def test_a_day_that_is_no_weekday_is_shown_too(host: Host) -> None:
+async def test_a_day_that_is_not_a_weekday_is_shown_too(host: Host) -> None:
     card = await host.look_up(WITH_PROBLEMS)
     await expect(card.locator(".chip.calling")).to_have_text("Feiertag")
     await expect(card.locator(".below")).to_have_text("Time zone Europe/Lodnon (no local time)")
@@ -151,7 +152,7 @@ async def test_refresh_calls_the_tool_again_and_shows_the_new_state(host: Host) 
 
 
 @pytest.mark.parametrize("campaign_id", [SAMPLE_ID, INSIDE])
-async def test_refresh_finds_the_arguments_in_the_answer_where_the_host_gave_none(host: Host, campaign_id: str) -> None:
+async def test_refresh_takes_the_arguments_from_the_answer_if_the_host_gave_none(host: Host, campaign_id: str) -> None:
     place, _ = SAMPLES[campaign_id]
     assert host.client
     arguments = {"campaign_id": campaign_id, "sub_organization_id": place or "main"}
@@ -177,7 +178,7 @@ FAILING: dict[str, tuple[Json, str]] = {
 
 
 @pytest.mark.parametrize("kind", FAILING)
-async def test_a_failing_refresh_says_so_and_keeps_the_card(host: Host, kind: str) -> None:
+async def test_a_refresh_that_fails_is_reported_and_keeps_the_card(host: Host, kind: str) -> None:
     answer, says = FAILING[kind]
     card = await host.look_up(SAMPLE_ID)
     before = await card.locator("article .columns").inner_text()

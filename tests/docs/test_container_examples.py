@@ -24,6 +24,7 @@ from callers_mcp.api.key import KeySource
 from callers_mcp.hosting import tokens
 from callers_mcp.hosting.settings import HostingSettings
 from callers_mcp.sandbox import API_KEY
+from tests.support.command_line import run
 from tests.support.constants import PATIENCE, SAMPLE_ID
 
 ROOT = Path(__file__).parents[2]
@@ -50,11 +51,11 @@ def instruction(name: str) -> str:
     return str(said)
 
 
-# What the files say
+# The files
 
 
 @pytest.mark.parametrize("version", ["1.25", kubernetes_validate.latest_version()])
-def test_the_objects_are_what_kubernetes_takes(version: str) -> None:
+def test_the_objects_are_valid_for_kubernetes(version: str) -> None:
     assert sorted(OBJECTS) == ["Deployment", "Secret", "Service"]
     for each in OBJECTS.values():
         kubernetes_validate.validate(each, version, strict=True)
@@ -86,7 +87,7 @@ def test_the_deployment_fits_the_image() -> None:
     }
 
 
-def test_a_pod_is_held_to_the_restricted_standard() -> None:
+def test_a_pod_meets_the_restricted_standard() -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, and more."""
     assert CONTAINER["securityContext"] == {
         "allowPrivilegeEscalation": False,
@@ -98,10 +99,10 @@ def test_a_pod_is_held_to_the_restricted_standard() -> None:
     assert POD["automountServiceAccountToken"] is False
     assert {"cpu", "memory"} == set(CONTAINER["resources"]["limits"])
     (volume,) = POD["volumes"]
-    assert volume["secret"]["defaultMode"] == 0o440  # a token file that others may read lets nobody in
+    assert volume["secret"]["defaultMode"] == 0o440  # a token file that others may read lets no caller in
 
 
-def test_a_pod_has_time_to_end_its_calls() -> None:
+def test_a_pod_has_time_to_finish_its_calls() -> None:
     drain, timeout = (float(ENVIRONMENT[f"CALLERS_{name}"]) for name in ("HTTP_DRAIN_SECONDS", "TIMEOUT"))
     assert POD["terminationGracePeriodSeconds"] >= drain + timeout + 10
     readiness = CONTAINER["readinessProbe"]
@@ -122,21 +123,15 @@ def test_the_environment_configures_a_server(tmp_path: Path, monkeypatch: pytest
     assert len(tokens.read(hosting.token_file)) == 1
 
 
-def test_what_was_not_filled_in_lets_nobody_in(tmp_path: Path) -> None:
+def test_a_secret_that_was_not_filled_in_lets_no_caller_in(tmp_path: Path) -> None:
     for name, content in OBJECTS["Secret"]["stringData"].items():
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o440)
     assert tokens.read(tmp_path / "tokens.json") == ()
     given = {name: value.replace(MOUNT["mountPath"], str(tmp_path)) for name, value in ENVIRONMENT.items()}
-    done = subprocess.run(
-        [sys.executable, "-m", "callers_mcp", "http", "--host", "0.0.0.0", "--port", "0"],
-        env=dict(os.environ) | given,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 2
-    assert "CALLERS_API_KEY_FILE names holds no usable key" in done.stderr
+    code, _, errors = run("http", "--host", "0.0.0.0", "--port", "0", environment=given)
+    assert code == 2
+    assert "CALLERS_API_KEY_FILE names holds no usable key" in errors
 
 
 def filled_in(folder: Path) -> str:
@@ -145,7 +140,7 @@ def filled_in(folder: Path) -> str:
     return tokens.add(folder / "tokens.json", "support", FULL_SCOPE)
 
 
-# The image, for real
+# The image
 
 LOOK_UP = """
 import sys, anyio, httpx2
@@ -167,9 +162,10 @@ import http.client, sys, time
 until = time.monotonic() + float(sys.argv[2])
 while True:
     try:
-        ask = http.client.HTTPConnection("127.0.0.1", 8000)
-        ask.request("GET", sys.argv[1], headers={"Host": "10.244.0.7:8000"})  # as a kubelet asks, by the pod's address
-        status = ask.getresponse().status
+        connection = http.client.HTTPConnection("127.0.0.1", 8000)
+        # By the pod's address, as a kubelet does.
+        connection.request("GET", sys.argv[1], headers={"Host": "10.244.0.7:8000"})
+        status = connection.getresponse().status
     except OSError:
         status = 0
     if status == 200 or time.monotonic() > until:
@@ -183,7 +179,7 @@ class Podman:
 
     def __init__(self, folder: Path) -> None:
         where = ["--root", str(folder / "root"), "--runroot", str(folder / "run"), "--cgroup-manager", "cgroupfs"]
-        # Where crun, its usual choice, does not know the cgroups of this machine.
+        # Its default, crun, may not know the cgroups of this machine.
         runtime = shutil.which("runc")
         self._command = ["podman", *where, *(["--runtime", runtime] if runtime else [])]
 
@@ -196,7 +192,7 @@ class Podman:
         return done.stdout
 
     def run(self, *arguments: str) -> Command:
-        """Run the image as the pod is run, but for its network: without capabilities, on a root that none writes to."""
+        """Run the image as the pod is run, but for its network: without capabilities, on a read-only root."""
         limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]  # no more than this process may
         hardened = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--network", "none"]
         return self("run", *limits, *hardened, *arguments)
@@ -229,7 +225,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator
 
 
 def build(podman: Podman, folder: Path) -> None:
-    """Build the image as the Containerfile says, on a Debian 12 that stands in for the base from a registry."""
+    """Build the image as the Containerfile says, on a Debian 12 in place of the base image from a registry."""
     debian = folder / "debian.tar"
     lean = [f"--dpkgopt=path-exclude=/usr/share/{of}/*" for of in ("doc", "locale", "man")]
     packages = "--include=python3,python3-venv"
@@ -268,7 +264,8 @@ def pod(podman: Podman, tmp_path: Path) -> Iterator[tuple[str, str]]:
     podman("rm", "--force", name)
 
 
-def test_the_image_runs_the_demo_as_nobody_on_a_root_that_none_writes_to(podman: Podman) -> None:
+@pytest.mark.parts
+def test_the_image_runs_the_demo_without_privileges_on_a_read_only_root(podman: Podman) -> None:
     done = podman.run("--rm", "callers-mcp", "demo")
     assert done.returncode == 0, done.stderr
     assert "Running outbound campaign" in done.stdout
@@ -276,13 +273,15 @@ def test_the_image_runs_the_demo_as_nobody_on_a_root_that_none_writes_to(podman:
     assert version.stdout == f"callers-mcp {callers_mcp.__version__}\n"
 
 
-def test_the_image_without_a_word_on_who_may_call_does_not_serve(podman: Podman) -> None:
+@pytest.mark.parts
+def test_the_image_does_not_serve_without_a_setting_for_authentication(podman: Podman) -> None:
     done = podman.run("--rm", "--env", "CALLERS_API_KEY=x", "callers-mcp")
     assert (done.returncode, done.stdout) == (2, "")
     assert "CALLERS_HTTP_AUTH has to be set" in done.stderr
 
 
-def test_a_pod_is_ready_looks_up_and_ends_well(podman: Podman, pod: tuple[str, str]) -> None:
+@pytest.mark.parts
+def test_a_pod_becomes_ready_looks_a_campaign_up_and_stops_cleanly(podman: Podman, pod: tuple[str, str]) -> None:
     name, token = pod
     python = "/opt/callers-mcp/bin/python3"
     for path in sorted(set(PROBES.values())):
@@ -296,7 +295,8 @@ def test_a_pod_is_ready_looks_up_and_ends_well(podman: Podman, pod: tuple[str, s
     assert podman.must("inspect", name, "--format", "{{.State.ExitCode}}") == "0\n"
 
 
-def test_the_image_has_nothing_of_the_tests_and_no_file_of_the_build(podman: Podman, tmp_path: Path) -> None:
+@pytest.mark.parts
+def test_the_image_holds_no_test_packages_and_no_files_of_the_build(podman: Podman, tmp_path: Path) -> None:
     podman.must("save", "--format", "docker-archive", "--output", str(tmp_path / "image.tar"), "callers-mcp")
     with tarfile.open(tmp_path / "image.tar") as archive:
         (manifest,) = json.load(archive.extractfile("manifest.json") or BytesIO())

@@ -1,18 +1,24 @@
-"""What the documents say is so: their commands run, their tables are the code's, their links lead somewhere."""
+"""The documents are correct: their commands run, their tables match the code, their links lead somewhere."""
 
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mcp import Client
+from mcp_types import TextContent
 
+from callers_mcp import create_server
 from callers_mcp.api import errors
 from callers_mcp.api.errors import CallersError
 from callers_mcp.hosting.settings import FIELDS, HostingSettings
 from callers_mcp.hosting.settings import variable as hosting_variable
 from callers_mcp.hosts.table import HOSTS, System
+from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from callers_mcp.settings import Settings, variable
-from tests.support.constants import PATIENCE, SAMPLE_ID
+from tests.support.command_line import run
+from tests.support.constants import SAMPLE_ID
 from tests.support.stdio_process import Pipe
 
 ROOT = Path(__file__).parents[2]
@@ -41,14 +47,14 @@ RUN_ELSEWHERE = {
     "uvx ": "the same installation by another tool",
     "uv run ": "the same tests by another tool",
     "uv tool install": "the same installation by another tool",
-    "uv pip compile": "it asks a package index for what is newest; test_package.py checks the file that it writes",
+    "uv pip compile": "it needs a package index; test_package.py checks the file that it writes",
     "pip install": "it installs packages",
     "npm install": ".ci/run, for the tests that need these packages",
     "python tests/benchmarks/bench.py": "minutes of measuring; test_bench.py runs one short round",
     "python tests/benchmarks/list_bench.py": "the same for lists; test_list_reading.py holds that others have turns",
     "python tests/benchmarks/http_bench.py": "the same for HTTP",
     "python examples/agent_workflow.py": "test_examples.py",
-    "python -m tests.load.rolling_restart": "test_hosting_examples.py runs one round of it",
+    "python -m tests.load.rolling_restart": "test_nginx_example.py runs one round of it",
     "python -m tests.evals": "test_evals.py",
     "python -m tests.card.demo_picture": "it takes a picture, which a person looks at",
     "python tests/load/run.py": "the same for load; test_load.py runs a short form",
@@ -63,11 +69,10 @@ RUN_ELSEWHERE = {
 @pytest.mark.parametrize(
     "command", [each for each in COMMANDS if each not in SERVING and not each.startswith(tuple(ELSEWHERE))]
 )
-def test_a_command_of_the_table_ends_well(command: str, sandbox_environment: dict[str, str]) -> None:
+def test_a_command_of_the_table_succeeds(command: str, sandbox_environment: dict[str, str]) -> None:
     arguments = command.replace("ID", SAMPLE_ID).split()[1:]
-    with Pipe(*arguments, environment=sandbox_environment) as pipe:
-        out, errors = pipe.process.communicate(timeout=PATIENCE)
-    assert (pipe.process.returncode, errors) == (0, b"")
+    code, out, errors = run(*arguments, environment=sandbox_environment)
+    assert (code, errors) == (0, "")
     assert out
 
 
@@ -88,14 +93,14 @@ def test_every_other_command_is_run_elsewhere_for_a_reason(document: str) -> Non
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_command_of_ours_that_it_names_is_one(document: str) -> None:
+def test_every_command_of_callers_mcp_that_a_document_names_exists(document: str) -> None:
     names = {command.split()[1] for command in COMMANDS if " " in command and " -" not in command.partition(" ID")[0]}
     for named in re.findall(r"`(?:[A-Z_]+=\S* )*callers-mcp ([a-z]+)", DOCUMENTS[document]):
         assert named in names | {"sandbox"}, named
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_link_leads_to_a_file_and_a_heading_that_are_there(document: str) -> None:
+def test_every_link_leads_to_a_file_and_a_heading_that_exist(document: str) -> None:
     for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", DOCUMENTS[document]):
         target = (ROOT / document).parent / path if path else ROOT / document
         assert target.exists(), path
@@ -103,14 +108,14 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(document: str) 
         assert not anchor or anchor in [re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings]
 
 
-def test_how_it_works_comes_within_two_screens() -> None:
+def test_the_section_on_how_it_works_begins_within_two_screens() -> None:
     """A screen is taken for fifty lines, a picture for half of one."""
     before = README.partition("## How it works")[0]
     assert before != README
     assert len(before.splitlines()) <= 2 * 50 - 25
 
 
-def test_each_host_has_its_one_step() -> None:
+def test_the_readme_has_one_step_for_each_host() -> None:
     steps = re.findall(r"^\| (.*?) \| `callers-mcp install (\S+)`", README, re.MULTILINE)
     assert dict(steps) == {host.title: name for name, host in HOSTS.items()}
 
@@ -125,7 +130,7 @@ def test_the_table_of_hosts_names_each_with_its_source() -> None:
         assert str(config.parent) in where
 
 
-def test_the_table_of_settings_is_the_code_s() -> None:
+def test_the_tables_of_settings_match_the_code() -> None:
     pattern = re.compile(r"^\| `(CALLERS_\w+)` \| (.*?) \|", re.MULTILINE)
     core = [(variable(field), info.description) for field, info in Settings.model_fields.items()]
     hosting = [(hosting_variable(field), HostingSettings.model_fields[field].description) for field in FIELDS]
@@ -133,7 +138,7 @@ def test_the_table_of_settings_is_the_code_s() -> None:
     assert pattern.findall(DOCUMENTS["docs/hosting.md"]) == hosting
 
 
-def test_the_table_of_errors_is_the_code_s() -> None:
+def test_the_table_of_errors_matches_the_code() -> None:
     kinds = {
         error.kind
         for error in vars(errors).values()
@@ -142,7 +147,7 @@ def test_the_table_of_errors_is_the_code_s() -> None:
     assert set(re.findall(r"^\| `(\w+)` \| ", DOCUMENTS["docs/answers.md"], re.MULTILINE)) & kinds == kinds
 
 
-def test_the_answers_they_show_are_the_server_s() -> None:
+async def test_the_answers_that_they_show_are_the_server_s(sandbox: Sandbox) -> None:
     """Each is preceded by the call that gives it; the one in docs/answers.md is named in words, and whole."""
     whole = {"campaign_id": "665f1c2ab1e4a9d0c7f3b805"}
     timeless = re.compile(r"\d{4}-\d\d-\d\dT\S+")
@@ -154,11 +159,12 @@ def test_the_answers_they_show_are_the_server_s() -> None:
         found = re.findall(r"`(\w+)` with `({[^`]*})`.*?```text\n(.*?)```", DOCUMENTS[document], re.DOTALL)
         shown += [(tool, json.loads(arguments), text) for tool, arguments, text in found]
     assert len(shown) == 4
-    with Pipe("--sandbox") as pipe:
-        pipe.handshake()
+    settings: dict[str, Any] = {"api_key": API_KEY, "base_url": sandbox.base_url, "organization_id": ORGANIZATION_ID}
+    async with Client(create_server(Settings(**settings))) as client:
         for tool, arguments, expected in shown:
-            result = pipe.ask("tools/call", {"name": tool, "arguments": arguments})["result"]
-            text, begin = (timeless.sub("TIME", each) for each in (result["content"][0]["text"], expected.rstrip()))
+            block, *_ = (await client.call_tool(tool, arguments)).content
+            assert isinstance(block, TextContent)
+            text, begin = (timeless.sub("TIME", each) for each in (block.text, expected.rstrip()))
             assert text == begin if arguments == whole else text.startswith(begin)
 
 

@@ -1,4 +1,4 @@
-"""What an installation brings, and what the server loads."""
+"""What an installation brings along, and which modules the server loads."""
 
 import re
 import subprocess
@@ -49,7 +49,7 @@ def test_the_lock_file_holds_what_the_project_requires(text: str) -> None:
     assert locked[canonicalize_name(requirement.name)] in requirement.specifier
 
 
-def test_the_server_loads_no_more_than_it_needs_to_start() -> None:
+def test_the_server_loads_only_what_it_needs_to_start() -> None:
     code = """
 import sys
 from callers_mcp import Settings, create_server
@@ -66,20 +66,20 @@ print(sorted((unneeded | context) & set(sys.modules)))
     assert done.stdout == "[]\n[]\n"
 
 
-def test_a_look_up_from_the_command_line_does_without_the_sdk() -> None:
+def test_a_look_up_from_the_command_line_does_not_load_the_sdk() -> None:
     code = "import sys, callers_mcp.tools.get_campaign; print(sorted({'mcp', 'mcp_types'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 
-def test_the_package_itself_loads_nothing() -> None:
+def test_importing_the_package_loads_no_other_module() -> None:
     code = "import sys; before = set(sys.modules); import callers_mcp; print(set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "{'callers_mcp'}\n"
 
 
 @pytest.mark.parametrize("name", callers_mcp.__all__)
-def test_the_public_names_are_there(name: str) -> None:
+def test_a_public_name_exists(name: str) -> None:
     assert getattr(callers_mcp, name)
 
 
@@ -88,5 +88,5 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = callers_mcp.nonsense
 
 
-def test_the_changelog_tells_of_this_version() -> None:
+def test_the_changelog_has_a_section_for_this_version() -> None:
     assert f"## {callers_mcp.__version__}" in (ROOT / "CHANGELOG.md").read_text()

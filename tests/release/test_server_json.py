@@ -1,19 +1,16 @@
-"""The registry's entry is valid, and in step with the code."""
+"""The entry for the registry is valid and matches the code."""
 
 import hashlib
 import json
 import re
-import runpy
-from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
 
 import callers_mcp
 from callers_mcp.settings import Settings, variable
+from tests.support.bundle import BUNDLE, MAKER, ROOT
 
-ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "tests/data/server.schema.2025-12-11.json").read_text())
 ENTRY = json.loads((ROOT / "server.json").read_text())
 PYPI, MCPB = ENTRY["packages"]
@@ -31,19 +28,18 @@ def test_the_entry_names_this_version_and_this_package() -> None:
 
 
 def test_the_entry_names_the_bundle_that_this_code_makes() -> None:
-    maker: dict[str, Any] = runpy.run_path(str(ROOT / ".ci/bundle.py"))
-    expected = maker["registry_entry"](hashlib.sha256(maker["bundle"]()).hexdigest())
+    expected = MAKER["registry_entry"](hashlib.sha256(BUNDLE).hexdigest())
     assert (ROOT / "server.json").read_text() == expected, "server.json is behind the code: run .ci/bundle.py"
 
 
-def test_the_registry_takes_the_bundle_s_address() -> None:
+def test_the_address_of_the_bundle_is_valid_for_the_registry() -> None:
     # What the registry checks beside its schema: a release's file on GitHub, a hash, and no version but the address's.
     assert MCPB["registryType"] == "mcpb"
     assert re.fullmatch(r"https://github\.com/[\w-]+/[\w.-]+/releases/download/[^/]+/[^/]*mcp[^/]*", MCPB["identifier"])
     assert set(MCPB) == {"registryType", "identifier", "fileSha256", "transport"}
 
 
-def test_the_icon_is_the_one_that_stands_in_the_repository() -> None:
+def test_the_icon_is_the_one_in_the_repository() -> None:
     (icon,) = ENTRY["icons"]
     assert icon["src"].endswith("/docs/icon.png")
     png = (ROOT / "docs/icon.png").read_bytes()
@@ -52,7 +48,7 @@ def test_the_icon_is_the_one_that_stands_in_the_repository() -> None:
     assert icon["sizes"] == [f"{width}x{height}"] == ["512x512"]
 
 
-def test_the_readme_proves_to_the_registry_that_the_package_is_ours() -> None:
+def test_the_readme_proves_the_ownership_of_the_package_to_the_registry() -> None:
     assert f"mcp-name: {ENTRY['name']}" in (ROOT / "README.md").read_text()
 
 

@@ -1,4 +1,8 @@
-"""The card in a real browser: a host page on loopback, whose tool calls the real server answers."""
+"""The card in a real browser: a host page on loopback, whose tool calls the real server answers.
+
+Use it in a test that needs to see what Chromium makes of the card. Such a test carries the mark ``parts``; one that
+only reads the card's HTML or writes it to a file needs no browser.
+"""
 
 import json
 import shutil
@@ -20,7 +24,7 @@ from mcp_types import TextContent
 pytest.importorskip("playwright.async_api", reason="needs the Python package playwright")
 pytest.importorskip("axe_playwright_python", reason="needs the Python package axe-playwright-python")
 
-# The tests have these from here, so that they are skipped, not broken, where the packages are missing.
+# Tests import these names from here: if a package is missing, they are skipped and do not fail.
 from playwright.async_api import Browser as Browser
 from playwright.async_api import ConsoleMessage, Frame, Page, Request, async_playwright
 from playwright.async_api import Error as Error
@@ -29,8 +33,13 @@ from playwright.async_api import expect as expect
 
 from callers_mcp.card import card_html
 from tests.support.campaigns import Api, Json
+from tests.support.constants import PATIENCE
 
-FOLDER = Path(__file__).parent
+expect.set_options(timeout=PATIENCE * 1000)
+
+FOLDER = Path(__file__).parents[1] / "card"
+"""The folder with the host pages: ``host.html``, ``host.js``, ``bridge.js``."""
+
 # What MCP Apps lets a host apply where a card asks for no domain, in a header that the card's frame inherits.
 HOST_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
@@ -42,7 +51,7 @@ class HostSite:
     """The host page and the card, served on loopback.
 
     Args:
-        script: What stands in for host.js.
+        script: Replaces host.js.
     """
 
     def __init__(self, script: bytes | None = None) -> None:
@@ -81,10 +90,10 @@ class HostSite:
 
 
 class Watched:
-    """A page of which everything odd is kept: what it asked the network for, what it complained of, what ran.
+    """A page that records everything unexpected: requests to the network, messages in the console, dialogs.
 
     Attributes:
-        requests: The URLs of the requests that left, those to the host's own site apart.
+        requests: The URLs of the requests that left, without those to the host's own site.
         complaints: Errors and warnings in the console, violations of a policy among them, and uncaught errors.
     """
 
@@ -115,8 +124,8 @@ class Host(Watched):
     Attributes:
         client: Calls the real server.
         calls: The arguments of each tool call that came from the page.
-        stand_in: Results to answer the next calls with, in place of the server.
-        held: Where there is one, calls are answered only when it is set.
+        stand_in: Results for the next calls, in place of the server.
+        held: If set, calls are answered only after this event.
     """
 
     def __init__(self, page: Page, url: str, client: Client | None) -> None:
@@ -210,6 +219,16 @@ async def axe_finds(frame: Frame | Page, *rules: str) -> list[str]:
         f"{rule['id']}: {[node['html'] + node['failureSummary'] for node in rule['nodes']]}"
         for rule in found["violations"]
     ]
+
+
+async def until_true(frame: Frame | Page, expression: str, argument: Any = None) -> None:
+    """Wait until a JavaScript expression, or a function of ``argument``, is true in a document.
+
+    Playwright's ``wait_for_function`` calls ``eval`` in the document, which the policy of the host does not allow.
+    """
+    with anyio.fail_after(PATIENCE):
+        while not await frame.evaluate(expression, argument):  # noqa: ASYNC110 - the page sets no event
+            await anyio.sleep(0.02)
 
 
 async def overflow(frame: Frame | Page) -> int:
