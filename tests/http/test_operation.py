@@ -79,12 +79,12 @@ def test_every_look_up_is_a_line_of_the_audit_and_who_share_a_request_share_its_
         with server.begin(campaign_id(1), **bearer(ann)) as first:
             until(lambda: len(api.requests) == 1, "the API was asked")
             with server.begin(campaign_id(1), **bearer(bob)) as second:
-                assert server.call(campaign_id(2), "sub-2", **bearer(bob)).result["isError"]
+                assert server.look_up(campaign_id(2), "sub-2", **bearer(bob)).result["isError"]
                 hold.release.set()
-                answers = [door.answer().result["isError"] for door in (first, second)]
+                answers = [connection.answer().result["isError"] for connection in (first, second)]
         asked = list(api.requests)
         api.script(fault.error(404))
-        missing = server.call(campaign_id(3), "sub-1", **bearer(bob)).result
+        missing = server.look_up(campaign_id(3), "sub-1", **bearer(bob)).result
     assert answers == [False, False]
     refused, *shared, gone = team.lines()
     assert [line["outcome"] for line in (refused, *shared, gone)] == ["forbidden", "found", "found", "not_found"]
@@ -101,18 +101,18 @@ def test_an_audit_that_cannot_be_written_turns_readiness_off_until_it_can(team: 
     ann = team.token("ann", "main")
     api.script(echo)
     with Hosted(environment=team.environment) as server:
-        assert server.ask("GET", "/readyz").status == 200
+        assert server.request("GET", "/readyz").status == 200
         team.audit.unlink()
         team.audit.mkdir()  # as a rotation gone wrong may leave it
 
         def is_noticed() -> bool:
-            assert not server.call(campaign_id(1), **bearer(ann)).result["isError"]
-            return server.ask("GET", "/readyz").status == 503
+            assert not server.look_up(campaign_id(1), **bearer(ann)).result["isError"]
+            return server.request("GET", "/readyz").status == 503
 
         until(is_noticed, "readiness is off")
-        assert server.ask("GET", "/readyz").content == {"ready": False, "problems": ["audit"]}
+        assert server.request("GET", "/readyz").content == {"ready": False, "problems": ["audit"]}
         team.audit.rmdir()
-        until(lambda: server.ask("GET", "/readyz").status == 200, "readiness is on again")
+        until(lambda: server.request("GET", "/readyz").status == 200, "readiness is on again")
     assert team.lines()[-1]["outcome"] == "found"
 
 
@@ -121,10 +121,10 @@ def test_the_metrics_tell_of_all_workers_and_of_nobody_in_particular(team: Team,
     ann = team.token("ann", "main")
     api.script(echo)
     with Hosted("--workers", "2", environment=team.environment | METRICS) as server:
-        for number, door in enumerate(server.doors_of_workers(2)):
-            door.close()
-            assert not server.call(campaign_id(number), **bearer(ann)).result["isError"]
-        assert server.ask("POST", "/mcp").status == 401
+        for number, connection in enumerate(connections_to_workers(server, 2)):
+            connection.close()
+            assert not server.look_up(campaign_id(number), **bearer(ann)).result["isError"]
+        assert server.request("POST", "/mcp").status == 401
         text = metrics(server)
     assert 'look_ups_total{outcome="found"} 2.0' in text
     assert 'reason="missing"} 1.0' in text
@@ -141,7 +141,7 @@ def test_two_servers_with_one_redis_hold_a_caller_to_one_limit(team: Team, api: 
             Hosted(environment=team.environment | limit) as one,
             Hosted(environment=team.environment | limit) as two,
         ):
-            results = [server.call(campaign_id(n), **bearer(ann)).result for n in range(5) for server in (one, two)]
+            results = [server.look_up(campaign_id(n), **bearer(ann)).result for n in range(5) for server in (one, two)]
             other = one.call(campaign_id(99), **bearer(bob)).result
             redis.send(signal.SIGKILL)
             without = two.call(campaign_id(98), **bearer(ann)).result
@@ -165,15 +165,17 @@ def test_no_key_no_token_and_no_content_comes_out_of_a_hosted_server(team: Team,
     with Hosted(environment=team.environment | {"CALLERS_MAX_ATTEMPTS": "1"}) as server:
         for behaviour, _ in WALK.values():
             api.script(behaviour)
-            shown.append(server.call(campaign_id(1), **bearer(ann)).body.decode())
+            shown.append(server.look_up(campaign_id(1), **bearer(ann)).body.decode())
         api.script(fault.answer(campaign(name=f"{PLANTED} {KEY}")))
         places = (None, KEY, ann)  # what a confused model may take for an id
-        shown += [server.call(campaign_id(2), place, **bearer(ann)).body.decode() for place in places]
+        shown += [server.look_up(campaign_id(2), place, **bearer(ann)).body.decode() for place in places]
         assert PLANTED in shown[-1] + shown[-3]
-        shown += [server.call(campaign_id(3), **headers).body.decode() for headers in (bearer(ann + "0"), bearer(KEY))]
+        shown += [
+            server.look_up(campaign_id(3), **headers).body.decode() for headers in (bearer(ann + "0"), bearer(KEY))
+        ]
         assert KEY in api.requests[0].values("authorization")
-        _, errors = server.end()
-    kept = "".join((*server.said, errors, team.audit.read_text()))
+        _, errors = server.stop()
+    kept = "".join((*server.printed, errors, team.audit.read_text()))
     assert len(team.lines()) >= len(WALK)
     assert not [secret for secret in (KEY, KEY[:8], ann, ann[12:40], PLANTED) if secret in kept]
     assert not [secret for secret in (KEY, KEY[:8]) if secret in "".join(shown)]
@@ -184,10 +186,10 @@ def test_many_look_ups_of_one_campaign_are_one_request(team: Team, api: FaultSer
     hold = Hold()
     api.script(hold)
     with Hosted(environment=team.environment | METRICS) as server:
-        doors = [server.begin(campaign_id(7), **bearer(ann)) for _ in range(100)]
+        connections = [server.begin(campaign_id(7), **bearer(ann)) for _ in range(100)]
         until(lambda: "callers_mcp_look_ups_in_flight 100.0" in metrics(server), "all of them wait")
         hold.release.set()
-        assert {door.answer().result["isError"] for door in doors} == {False}
-        for door in doors:
-            door.close()
+        assert {connection.answer().result["isError"] for connection in connections} == {False}
+        for connection in connections:
+            connection.close()
     assert len(api.requests) == 1

@@ -1,4 +1,4 @@
-"""Who may call ``callers-mcp http`` with a token, and what they see: through the door, to the API and back."""
+"""Who may call ``callers-mcp http`` with a token, and what they see: through the connection, to the API and back."""
 
 import json
 import re
@@ -56,7 +56,7 @@ class Company:
 
     def call(self, name: str, campaign_id: str, place: str | None = None, **headers: str) -> Answer:
         """Look a campaign up as the holder of the token ``name``."""
-        return self.server.call(campaign_id, place, **{"Authorization": f"Bearer {self.tokens[name]}"} | headers)
+        return self.server.look_up(campaign_id, place, **{"Authorization": f"Bearer {self.tokens[name]}"} | headers)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
         }
         with Hosted(environment=environment) as server:
             yield Company(server, api, file, audit, given)
-            code, errors = server.end()
+            code, errors = server.stop()
     assert code == 0
     assert "Traceback" not in errors
     for secret in (KEY, *given.values()):
@@ -108,7 +108,7 @@ def told(answer: Answer) -> str:
 
 
 def test_the_start_says_that_it_takes_tokens_and_where_a_host_puts_one(company: Company) -> None:
-    serves, who, config = company.server.said
+    serves, who, config = company.server.printed
     assert serves.startswith("callers-mcp serves on https://mcp.example.com/team/callers (listening on 127.0.0.1:")
     assert "holders of a token" in who
     host = json.loads(config.removeprefix("Host config: "))["mcpServers"]["callers"]
@@ -118,10 +118,10 @@ def test_the_start_says_that_it_takes_tokens_and_where_a_host_puts_one(company: 
 
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
 def test_without_a_token_a_host_is_told_that_it_needs_one(company: Company, method: str) -> None:
-    answer = company.server.ask(method, "/team/callers")
+    answer = company.server.request(method, "/team/callers")
     assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert answer.headers["cache-control"] == "no-store"
-    assert company.server.ask("GET", "/.well-known/oauth-protected-resource").status == 404  # there is no sign-in
+    assert company.server.request("GET", "/.well-known/oauth-protected-resource").status == 404  # there is no sign-in
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_without_a_token_a_host_is_told_that_it_needs_one(company: Company, meth
 def test_what_is_not_one_known_token_is_refused_and_not_repeated(company: Company, value: str) -> None:
     token = company.tokens["all"]
     given = value.format(token=token, upper=token.upper())
-    answer = company.server.call(CAMPAIGNS[None], Authorization=given)
+    answer = company.server.look_up(CAMPAIGNS[None], Authorization=given)
     assert answer.status == 401
     assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token", error_description="')
     assert token not in str(answer)
@@ -151,9 +151,11 @@ def test_what_is_not_one_known_token_is_refused_and_not_repeated(company: Compan
 
 
 def test_a_token_counts_in_the_header_alone(company: Company) -> None:
-    with company.server.door() as door:
-        door.send(door.head("POST", f"{door.path}?access_token={company.tokens['all']}", Content_Length="0"))
-        assert door.answer().status == 401
+    with company.server.connect() as connection:
+        connection.send(
+            connection.head("POST", f"{connection.path}?access_token={company.tokens['all']}", Content_Length="0")
+        )
+        assert connection.answer().status == 401
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer  "])
@@ -271,19 +273,19 @@ def test_an_error_carries_the_id_by_which_the_operator_finds_it(
 def test_while_the_token_file_is_away_nobody_is_let_in_and_readiness_is_off(company: Company) -> None:
     away = company.file.rename(company.file.with_suffix(".away"))
     try:
-        until(lambda: company.call("all", CAMPAIGNS[None]).status == 401, "nobody is let in")
-        ready = company.server.ask("GET", "/readyz")
+        until(lambda: company.call("all", CAMPAIGNS[None]).status == 401, "no caller is let in")
+        ready = company.server.request("GET", "/readyz")
         assert (ready.status, ready.content) == (503, {"ready": False, "problems": ["tokens"]})
-        assert company.server.ask("GET", "/healthz").status == 200
+        assert company.server.request("GET", "/healthz").status == 200
         assert f"There is no token file {company.file}" in company.server.errors
     finally:
         away.rename(company.file)
-    until(lambda: company.server.ask("GET", "/readyz").status == 200, "it is ready again")
+    until(lambda: company.server.request("GET", "/readyz").status == 200, "it is ready again")
     assert outcome(company.call("all", CAMPAIGNS[None])) == CAMPAIGNS[None]
 
 
 def test_the_log_says_who_was_refused_and_why_as_the_proxy_has_it(company: Company) -> None:
-    company.server.call(CAMPAIGNS[None], Authorization="Bearer x", X_Forwarded_For="10.9.9.9")
+    company.server.look_up(CAMPAIGNS[None], Authorization="Bearer x", X_Forwarded_For="10.9.9.9")
     assert "status=401 reason=unknown client=127.0.0.1" in company.server.errors  # nobody named this proxy
 
 
@@ -295,7 +297,7 @@ def test_the_log_takes_a_named_proxys_word_for_an_address_and_for_nothing_else(t
     with Hosted("--sandbox", environment=environment) as server:
         for address in ("10.9.9.9", "fe80::1%x forged=this client=10.0.0.1"):
             assert server.post({}, Authorization="Bearer x", X_Forwarded_For=address).status == 401
-        _, errors = server.end()
+        _, errors = server.stop()
     assert "reason=unknown client=10.9.9.9\n" in errors
     assert "reason=unknown client=unknown\n" in errors
     assert "forged" not in errors
@@ -307,21 +309,21 @@ def test_every_worker_learns_of_a_token_within_seconds_and_none_outlives_its_par
     tokens.add(file, "first", Scope.of(["main"]))
     environment = {"CALLERS_HTTP_AUTH": "tokens", "CALLERS_HTTP_TOKEN_FILE": str(file)}
     with Hosted("--sandbox", "--workers", "2", environment=environment) as server:
-        doors = server.doors_of_workers(2)
+        connections = connections_to_workers(server, 2)
 
         def statuses(token: str) -> list[int]:
             content, headers = message("tools/list")
-            for door in doors:
-                door.post(content, Authorization=f"Bearer {token}", **headers)
-            return [door.answer().status for door in doors]
+            for connection in connections:
+                connection.post(content, Authorization=f"Bearer {token}", **headers)
+            return [connection.answer().status for connection in connections]
 
         added = tokens.add(file, "second", Scope.of(["main"]))
         until(lambda: statuses(added) == [200, 200], "the new token is known to both")
         tokens.revoke(file, "second")
         until(lambda: statuses(added) == [401, 401], "the revoked token is known to neither")
-        for door in doors:
-            door.close()
-        workers = server.workers(2)
+        for connection in connections:
+            connection.close()
+        workers = workers(server, 2)
         server.process.kill()
         server.process.wait()
         until(lambda: all(has_ended(worker) for worker in workers), "the workers are gone")
@@ -396,7 +398,7 @@ def test_off_loopback_who_goes_past_the_proxy_is_refused(tmp_path: Path) -> None
         content, headers = message("tools/list")
         statuses = []
         for address in (own, "127.0.0.1"):
-            with server.door(address=address) as door:
-                door.post(content, Authorization=f"Bearer {token}", **headers)
-                statuses.append(door.answer().status)
+            with server.connect(address=address) as connection:
+                connection.post(content, Authorization=f"Bearer {token}", **headers)
+                statuses.append(connection.answer().status)
     assert statuses == [403, 200]

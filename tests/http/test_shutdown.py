@@ -35,7 +35,7 @@ def name(answer: Answer) -> object:
 
 
 def ready(server: Hosted) -> int:
-    return server.ask("GET", "/readyz").status
+    return server.request("GET", "/readyz").status
 
 
 def listens(server: Hosted) -> bool:
@@ -46,28 +46,28 @@ def listens(server: Hosted) -> bool:
 
 @pytest.mark.measured
 def test_while_it_drains_new_calls_are_answered_and_ctrl_c_cuts_the_drain_but_no_call(api: FaultServer) -> None:
-    with Hosted(environment=environment(api, drain="300")) as server, server.door() as kept:
+    with Hosted(environment=environment(api, drain="300")) as server, server.connect() as kept:
         content, headers = look_up(ID)
         kept.post(content, **headers)
         assert "connection" not in kept.answer().headers
         server.process.send_signal(signal.SIGTERM)
         until(lambda: ready(server) == 503, "readiness is off")
-        assert server.ask("GET", "/readyz").content == {"ready": False, "problems": ["draining"]}
-        assert server.ask("GET", "/healthz").status == 200
+        assert server.request("GET", "/readyz").content == {"ready": False, "problems": ["draining"]}
+        assert server.request("GET", "/healthz").status == 200
         kept.post(content, **headers)  # on a connection from before
-        for answer in (kept.answer(), server.call(ID)):
+        for answer in (kept.answer(), server.look_up(ID)):
             assert name(answer) == "Echo"
             assert answer.headers["connection"] == "close"
         assert kept.is_closed()
         hold = Hold()
         api.script(hold)
-        with server.begin(ID) as door:
+        with server.begin(ID) as connection:
             api.wait_for_requests(1)
             server.process.send_signal(signal.SIGINT)
             until(lambda: not listens(server), "no new connection is taken")
             hold.release.set()
-            assert name(door.answer()) == "Echo"
-        code, errors = server.end_by_itself()
+            assert name(connection.answer()) == "Echo"
+        code, errors = server.wait()
     assert code == 130
     assert all(line.startswith("{") for line in errors.splitlines()), errors  # the audit's
 
@@ -76,7 +76,7 @@ def test_while_it_drains_new_calls_are_answered_and_ctrl_c_cuts_the_drain_but_no
 def test_calls_that_outlast_the_drain_are_answered_before_the_end_unless_their_clients_leave(api: FaultServer) -> None:
     hold = Hold()
     api.script(hold)
-    with Hosted(environment=environment(api, drain="1")) as server, server.door() as idle:
+    with Hosted(environment=environment(api, drain="1")) as server, server.connect() as idle:
         idle.send(idle.head("GET", "/healthz"))
         assert idle.answer().status == 200
         with server.begin(campaign_id(1)) as stays, server.begin(campaign_id(2)) as leaves:
@@ -93,7 +93,7 @@ def test_calls_that_outlast_the_drain_are_answered_before_the_end_unless_their_c
             hold.release.set()
             assert name(stays.answer()) == "Echo"
             assert stays.is_closed()
-        code, errors = server.end_by_itself()
+        code, errors = server.wait()
     assert code == 0
     assert all(line.startswith("{") for line in errors.splitlines()), errors
 
@@ -104,20 +104,20 @@ def test_all_workers_end_with_0_and_no_call_fails(api: FaultServer) -> None:
     hold = Hold()
     api.script(hold)
     with Hosted("--workers", "2", environment=environment(api, drain="0")) as server:
-        doors = server.doors_of_workers(2)
-        for number, door in enumerate(doors):
+        connections = connections_to_workers(server, 2)
+        for number, connection in enumerate(connections):
             content, headers = look_up(campaign_id(number))
-            door.post(content, **headers)
+            connection.post(content, **headers)
         api.wait_for_requests(2)
-        workers = server.workers(2)
+        workers = workers(server, 2)
         server.process.send_signal(signal.SIGTERM)
         until(lambda: not listens(server), "no new connection is taken")
         server.process.send_signal(signal.SIGTERM)
         hold.release.set()
-        for door in doors:
-            assert name(door.answer()) == "Echo"
-            door.close()
-        code, errors = server.end_by_itself()
+        for connection in connections:
+            assert name(connection.answer()) == "Echo"
+            connection.close()
+        code, errors = server.wait()
         assert all(has_ended(worker) for worker in workers)
     assert code == 0
     assert "Traceback" not in errors
@@ -128,22 +128,22 @@ def test_a_worker_that_dies_is_replaced_and_ctrl_c_reaches_one_that_just_starts(
     hold = Hold()
     api.script(hold)
     with Hosted("--workers", "2", environment=environment(api, drain="300")) as server:
-        died, stays = server.workers(2)
+        died, stays = workers(server, 2)
         os.kill(died, signal.SIGSTOP)
-        with server.begin(ID) as door:  # at the other one
+        with server.begin(ID) as connection:  # at the other one
             api.wait_for_requests(1)
             os.kill(died, signal.SIGKILL)
-            until(lambda: died not in server.workers(2), "another has taken its place")
-            assert stays in server.workers(2)
-            workers = server.workers(2)
+            until(lambda: died not in workers(server, 2), "another has taken its place")
+            assert stays in workers(server, 2)
+            workers = workers(server, 2)
             (starts,) = (worker for worker in workers if worker != stays)
             loads = Path(f"/proc/{starts}/maps")
             until(lambda: "pydantic_core" in loads.read_text(), "it loads its modules, which goes on for a while")
             os.killpg(server.process.pid, signal.SIGINT)  # as a terminal does; the parent passes it on
             until(lambda: not listens(server), "no new connection is taken")
             hold.release.set()
-            assert name(door.answer()) == "Echo"
-        code, errors = server.end_by_itself()
+            assert name(connection.answer()) == "Echo"
+        code, errors = server.wait()
         assert all(has_ended(worker) for worker in workers)
     assert code == 130
     assert f"worker {died} ended" in errors
@@ -156,15 +156,15 @@ def test_a_worker_that_cannot_be_replaced_now_takes_no_other_along(api: FaultSer
     file.write_text(KEY)
     settings = environment(api, drain="0") | {"CALLERS_API_KEY": "", "CALLERS_API_KEY_FILE": str(file)}
     with Hosted("--workers", "2", environment=settings) as server:
-        for door in server.doors_of_workers(2):  # each has started
-            door.close()
-        died, stays = server.workers(2)
+        for connection in connections_to_workers(server, 2):  # each has started
+            connection.close()
+        died, stays = workers(server, 2)
         file.unlink()
         os.kill(died, signal.SIGKILL)
         until(lambda: "CALLERS_API_KEY_FILE" in server.errors, "another one could not start")
         file.write_text(KEY)
-        until(lambda: died not in server.workers(2), "it is replaced after all")
-        assert stays in server.workers(2)
-        code, errors = server.end()
+        until(lambda: died not in workers(server, 2), "it is replaced after all")
+        assert stays in workers(server, 2)
+        code, errors = server.stop()
     assert code == 0
     assert "Traceback" not in errors

@@ -45,7 +45,7 @@ class Company:
         return self.provider.token(**{"aud": self.server.url} | claims)
 
     def call(self, token: str, place: str | None = None) -> dict[str, Any]:
-        return self.server.call(ID, place, Authorization=f"Bearer {token}").result
+        return self.server.look_up(ID, place, Authorization=f"Bearer {token}").result
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
         }
         with Hosted(environment=environment) as server:
             yield Company(server, api, provider, audit, ci)
-            code, errors = server.end()
+            code, errors = server.stop()
     assert code == 0
     assert "Traceback" not in errors
     assert not re.search(r"eyJ[\w-]+\.", errors + audit.read_text())  # as every JWT begins
@@ -82,12 +82,12 @@ def kind(result: dict[str, Any]) -> str | None:
 
 
 def test_the_start_says_where_one_signs_in(company: Company) -> None:
-    assert f"holders of a token, and who signs in at {company.provider.issuer}" in company.server.said[1]
+    assert f"holders of a token, and who signs in at {company.provider.issuer}" in company.server.printed[1]
 
 
 @pytest.mark.parametrize("path", ["", "/mcp"])
 def test_the_metadata_leads_to_the_issuer(company: Company, path: str) -> None:
-    answer = company.server.ask("GET", METADATA + path)
+    answer = company.server.request("GET", METADATA + path)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.content == {
         "resource": company.server.url,
@@ -96,12 +96,12 @@ def test_the_metadata_leads_to_the_issuer(company: Company, path: str) -> None:
         "bearer_methods_supported": ["header"],
         "resource_name": "Callers campaigns",
     }
-    assert company.server.ask("HEAD", METADATA + path).status == 200
+    assert company.server.request("HEAD", METADATA + path).status == 200
 
 
 def challenge(company: Company, token: str | None) -> tuple[int, dict[str, str]]:
     """Return the status, and what the challenge holds."""
-    answer = company.server.call(ID, **({"Authorization": f"Bearer {token}"} if token else {}))
+    answer = company.server.look_up(ID, **({"Authorization": f"Bearer {token}"} if token else {}))
     scheme, _, values = answer.headers["www-authenticate"].partition(" ")
     assert scheme == "Bearer"
     assert re.fullmatch(r'\w+="[^"]*"(, \w+="[^"]*")*', values)
@@ -112,7 +112,7 @@ def challenge(company: Company, token: str | None) -> tuple[int, dict[str, str]]
 def test_who_has_no_token_is_told_where_the_metadata_is(company: Company) -> None:
     metadata = company.server.url.replace("/mcp", METADATA + "/mcp")
     assert challenge(company, None) == (401, {"resource_metadata": metadata, "scope": SCOPE})
-    assert company.server.ask("GET", urlsplit(metadata).path).status == 200
+    assert company.server.request("GET", urlsplit(metadata).path).status == 200
 
 
 @pytest.mark.parametrize(
@@ -186,15 +186,15 @@ def test_while_the_issuer_is_away_its_tokens_are_to_come_back_later() -> None:
             "CALLERS_HTTP_OAUTH_AUDIENCE": "team",
         }
         with Hosted(environment=environment) as server:
-            answer = server.call(ID, Authorization=f"Bearer {provider.token(aud='team')}")
+            answer = server.look_up(ID, Authorization=f"Bearer {provider.token(aud='team')}")
             assert answer.status == 503
             assert 1 <= int(answer.headers["retry-after"]) <= 30
-            assert server.ask("GET", "/readyz").status == 200  # others may have keys that are still good
-            known = server.call(ID, Authorization="Bearer callers_mcp_" + "0" * 64)
+            assert server.request("GET", "/readyz").status == 200  # others may have keys that are still good
+            known = server.look_up(ID, Authorization="Bearer callers_mcp_" + "0" * 64)
             assert known.status == 401  # without a look at the issuer
             for path in ("", "/mcp", "/team"):
-                assert server.ask("GET", METADATA + path).content["resource"] == "https://mcp.example.com/team"
-            code, errors = server.end()
+                assert server.request("GET", METADATA + path).content["resource"] == "https://mcp.example.com/team"
+            code, errors = server.stop()
     assert code == 0
     assert "CALLERS_HTTP_OAUTH_ISSUER" in errors
     assert "Traceback" not in errors

@@ -75,14 +75,14 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Start:
 def test_the_sandbox_needs_no_key_and_the_start_says_all_that_a_host_needs() -> None:
     environment = {"CALLERS_API_KEY_FILE": "/nonexistent", "CALLERS_BASE_URL": "https://api.callers.ai"}
     with Hosted("--sandbox", environment=environment) as server:
-        serves, who, config = server.said
+        serves, who, config = server.printed
         assert serves == f"callers-mcp serves on {server.url}"
         assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d+/mcp", server.url)
         assert who == "Who may call: anybody on this machine"
         host = {"mcpServers": {"callers": {"type": "http", "url": server.url}}}
         assert json.loads(config.removeprefix("Host config: ")) == host
-        assert server.call("665f1c2ab1e4a9d0c7f3b801").result["isError"] is False
-        code, errors = server.end()
+        assert server.look_up("665f1c2ab1e4a9d0c7f3b801").result["isError"] is False
+        code, errors = server.stop()
     assert code == 0
     (audit,) = errors.splitlines()
     assert json.loads(audit)["outcome"] == "found"
@@ -100,13 +100,13 @@ def test_an_explicit_none_is_warned_of_and_takes_what_a_gateway_forwards() -> No
         with Hosted("--host", "::1", environment=environment) as server:
             assert server.url == "https://mcp.example.com/team"
             assert server.address[0] == "::1"
-            assert server.said[1] == "Who may call: whoever reaches it (CALLERS_HTTP_AUTH=none)"
-            assert server.call(ID, X_Forwarded_For="10.0.0.2", Via="1.1 gateway").result["isError"] is False
-            assert server.call(ID, Host="mcp.example.com:443").status == 200
-            assert server.call(ID, Host="inside.example.com:8000").status == 200
-            assert server.call(ID, Host=f"[::1]:{server.address[1]}").status == 200
-            assert server.call(ID, Host="mcp.example.com:444").status == 421
-            code, errors = server.end()
+            assert server.printed[1] == "Who may call: whoever reaches it (CALLERS_HTTP_AUTH=none)"
+            assert server.look_up(ID, X_Forwarded_For="10.0.0.2", Via="1.1 gateway").result["isError"] is False
+            assert server.look_up(ID, Host="mcp.example.com:443").status == 200
+            assert server.look_up(ID, Host="inside.example.com:8000").status == 200
+            assert server.look_up(ID, Host=f"[::1]:{server.address[1]}").status == 200
+            assert server.look_up(ID, Host="mcp.example.com:444").status == 421
+            code, errors = server.stop()
     (warning,) = (line for line in errors.splitlines() if "CALLERS_HTTP_AUTH" in line)
     assert "WARNING" in warning
     assert code == 0
