@@ -41,6 +41,13 @@ class Endpoint:
         """Return a new connection, which the caller closes."""
         return HttpConnection(self.url, (address or self.address[0], self.address[1]), tls)
 
+    def listens(self) -> bool:
+        """Return whether it takes new connections."""
+        with suppress(ConnectionRefusedError):
+            self.connect().close()
+            return True
+        return False
+
     def request(self, method: str, path: str, **headers: str) -> Answer:
         """Send a request without a body over a new connection."""
         with self.connect() as connection:

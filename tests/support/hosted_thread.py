@@ -51,14 +51,17 @@ class HostedThread(Endpoint):
         with ExitStack() as stack:
             with patch.dict(os.environ, inherited() | self._variables, clear=True):
                 settings = Settings.from_environment()
+                stack.enter_context(self._log.kept(settings.log_level))
                 family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
                 listener = stack.enter_context(socket.create_server((self._host, 0), family=family, backlog=2048))
                 self.address = (self._host, listener.getsockname()[1])
                 hosting = HostingSettings.from_environment(host=self._host, port=self.address[1])
                 self.url = hosting.url
                 self.hosted = HostedServer(settings, hosting)
+            if self.hosted.metrics and hosting.metrics:
+                self.hosted.metrics.serve(*hosting.metrics)
+                stack.callback(self.hosted.metrics.close)
             stack.enter_context(_process_state_kept())
-            stack.enter_context(self._log.kept(settings.log_level))
             plan = Plan(settings, hosting)
             thread = threading.Thread(target=self._serve, args=(plan, listener), name="hosted server", daemon=True)
             stack.enter_context(patch.object(process, "_Server", self._make_server))
