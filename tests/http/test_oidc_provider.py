@@ -16,6 +16,8 @@ from callers_mcp.hosting.refusals import InsufficientScope, Unauthenticated
 from tests.support.constants import NODE_MODULES, PATIENCE
 from tests.support.oidc_provider import AUDIENCE, CLAIM, SCOPE
 
+pytestmark = pytest.mark.parts
+
 SCRIPT = Path(__file__).parents[1] / "node" / "oidc_provider.mjs"
 
 
@@ -34,7 +36,7 @@ def issuer(request: pytest.FixtureRequest) -> Iterator[str]:
         assert process.stdout
         issuer = process.stdout.readline().strip()
         watch.cancel()
-        assert issuer, "oidc-provider did not start; what it said stands above"
+        assert issuer, "oidc-provider did not start; see its output above"
         yield issuer
         process.kill()
 
@@ -49,7 +51,7 @@ def token(issuer: str, **asked: str) -> str:
     return issued
 
 
-async def test_a_token_of_a_real_provider_tells_who_calls_and_what_they_may_see(issuer: str) -> None:
+async def test_a_token_of_a_real_provider_names_the_caller_and_what_they_may_see(issuer: str) -> None:
     verifier = OAuthVerifier(issuer, AUDIENCE, SCOPE, CLAIM)
     caller = await verifier.verify(token(issuer))
     assert caller == Caller(f"oauth:{issuer}|agent", Scope(main=True, sub_organizations=frozenset({"berlin"})))

@@ -1,6 +1,5 @@
 """Audit, metrics and rate limit of a whole hosted server, and that none of them reveals a secret."""
 
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,15 +81,17 @@ def test_an_audit_that_cannot_be_written_turns_readiness_off_until_it_can(team: 
 
 
 @pytest.mark.parts
-@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
-def test_two_servers_with_one_redis_apply_one_limit_to_a_caller(team: Team, api: FaultServer, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("patient")
+def test_two_servers_with_one_redis_apply_one_limit_to_a_caller(
+    team: Team, api: FaultServer, redis_folder: Path
+) -> None:
     ann, bob = team.add("ann", "main"), team.add("bob", "main")
     api.script(echo)
-    with RedisServer(tmp_path) as redis:
+    with RedisServer(redis_folder) as redis:
         limit = {"CALLERS_HTTP_RATE_LIMIT": "6/hour", "CALLERS_HTTP_RATE_LIMIT_STORAGE": redis.url}
         with (
-            Hosted(environment=team.environment | limit) as one,
-            Hosted(environment=team.environment | limit) as two,
+            HostedThread(environment=team.environment | limit) as one,
+            HostedThread(environment=team.environment | limit) as two,
         ):
             results = [server.look_up(campaign_id(n), **bearer(ann)).result for n in range(5) for server in (one, two)]
             other = one.look_up(campaign_id(99), **bearer(bob)).result
