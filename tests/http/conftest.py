@@ -1,12 +1,16 @@
-"""A Redis for the tests of the rate limit."""
+"""A Redis for the tests of the rate limit, an issuer for those of OAuth."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from callers_mcp.hosting import rate_limit
+from callers_mcp.hosting.oauth import OAuthVerifier
 from tests.support.constants import PATIENCE
+from tests.support.oauth_verifier import Clock, verifier_of
+from tests.support.oidc_provider import OidcProvider
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +25,20 @@ def redis_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the rate limiter wait for an answer of Redis as long as a busy machine may need."""
     monkeypatch.setattr(rate_limit, "_PATIENCE", PATIENCE)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def provider() -> Iterator[OidcProvider]:
+    """Start an issuer; a module whose tests don't change it has its own, which they share."""
+    with OidcProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def verifier(provider: OidcProvider, clock: Clock) -> OAuthVerifier:
+    return verifier_of(provider.issuer, clock)

@@ -5,8 +5,8 @@
 The first line on stdout is its URL. An id that begins with ``HELD`` is never answered. ``GET /stats`` returns what was
 requested.
 
-It is not ``tests.support.fault_server``: that one has a thread for each connection, and keeps every request for the test
-to read. Under load that would cost more than the server that is measured, and would grow with the run. This one answers
+It is not ``tests.support.fault_server``: that one has a thread for each connection, and keeps every request for the
+test to read. Under load it would cost more than the server that is measured, and grow with the run. This one answers
 from bytes made beforehand, in one event loop of a process of its own, and counts.
 """
 
