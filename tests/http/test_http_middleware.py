@@ -1,19 +1,15 @@
 """What ``callers-mcp http`` lets in: every host, in every version of the protocol, and nothing else."""
 
 import json
-import re
-import ssl
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import trustme
 from mcp import Client
 
 from tests.support.constants import ID, KEY
 from tests.support.echo_api import Hold, campaign_id, echo, returned_id
 from tests.support.fault_server import FaultServer
-from tests.support.hosted_server import HANDSHAKES, LATEST, VERSIONS, Hosted, look_up, message
+from tests.support.hosted_server import HANDSHAKES, LATEST, VERSIONS, look_up, message
 from tests.support.hosted_thread import HostedThread
 from tests.support.lookups import call, found
 from tests.support.waiting import until
@@ -226,24 +222,3 @@ def test_a_client_that_disconnects_does_not_cancel_an_identical_look_up(
     connections[stays].close()
     assert len(api.requests) == 3
     assert hold.left == 0
-
-
-def test_the_given_certificate_is_used_for_tls(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
-    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
-    certificate.private_key_pem.write_to_path(key)
-    for part in certificate.cert_chain_pems:
-        part.write_to_path(chain, append=True)
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    with Hosted("--sandbox", "--certfile", str(chain), "--keyfile", str(key)) as server:
-        assert re.fullmatch(r"callers-mcp serves on https://127\.0\.0\.1:\d+/mcp", server.printed[0])
-        content, headers = message("tools/list")
-        with server.connect(context) as connection:
-            connection.post(content, **headers)
-            assert connection.answer().result["tools"]
-        with server.connect() as plain:
-            plain.post(content, **headers)
-            assert plain.is_closed()
-        assert server.stop() == (0, "")

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from tests.support.constants import ID, KEY, SAMPLE_ID
 from tests.support.echo_api import echo
 from tests.support.fault_server import FaultServer
 from tests.support.forked_command import ForkedCommand
-from tests.support.hosted_server import Hosted
+from tests.support.hosted_server import Hosted, message
 from tests.support.hosted_thread import HostedThread
+from tests.support.http_connection import HttpConnection
 from tests.support.team import Team
 
 SANDBOX_KEY = {"CALLERS_API_KEY": KEY}
@@ -183,6 +185,30 @@ def test_a_port_that_is_taken_is_named(refused: Refused) -> None:
         line = refused("--port", port, **SANDBOX_KEY)
     assert port in line
     assert "--port" in line
+
+
+def test_the_given_certificate_is_used_for_tls(start: Start, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    certificate.private_key_pem.write_to_path(key)
+    for part in certificate.cert_chain_pems:
+        part.write_to_path(chain, append=True)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    arguments = ("--sandbox", "--certfile", str(chain), "--keyfile", str(key))
+    with start(*arguments, CALLERS_HTTP_DRAIN_SECONDS="0") as command:
+        printed = re.fullmatch(r"callers-mcp serves on (https://127\.0\.0\.1:(\d+)/mcp)", command.lines(3)[0])
+        assert printed
+        url, address = printed[1], ("127.0.0.1", int(printed[2]))
+        content, headers = message("tools/list")
+        with HttpConnection(url, address, context) as connection:
+            connection.post(content, **headers)
+            assert connection.answer().result["tools"]
+        with HttpConnection(url, address) as plain:
+            plain.post(content, **headers)
+            assert plain.is_closed()
+        assert (command.stop(), command.errors) == (0, "")
 
 
 @pytest.fixture(scope="module")

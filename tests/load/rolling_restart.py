@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import itertools
 import os
-import random
 import shutil
 import signal
 import socket
@@ -19,7 +18,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,6 +32,7 @@ import trustme
 
 from callers_mcp.api.caller import FULL_SCOPE
 from callers_mcp.hosting import tokens
+from tests.load.instance import Instance, free_port
 from tests.support.campaigns import campaign
 from tests.support.constants import KEY, PATIENCE
 from tests.support.fault_server import Exchange, FaultServer, answer
@@ -65,15 +64,6 @@ http {{
 def nginx() -> str | None:
     """Return where nginx is, which Debian keeps off the path of most users."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-
-
-def free_port() -> int:
-    """Return a port that nobody takes while the one who listens there is away, as the system itself would."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as tried, suppress(OSError):
-            tried.bind(("127.0.0.1", port))
-            return port
 
 
 class Site:
@@ -131,51 +121,6 @@ class Site:
         return httpx2.AsyncClient(
             base_url=self.url, verify=self.trust, trust_env=False, timeout=PATIENCE, http2=False, **options
         )
-
-
-class Instance:
-    """One server, on a port of its own, which it keeps when it is started again."""
-
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        self.port = free_port()
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLERS_")}
-        self._environment = {**kept, **environment}
-        self._log = log
-        self.start()
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "callers_mcp", "http", "--port", str(self.port)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                env=self._environment,
-            )
-
-    def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 2 * PATIENCE
-        while True:
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=PATIENCE):
-                return
-            assert self._process.poll() is None and time.monotonic() < deadline, self.log()
-            time.sleep(0.05)
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal, and return the exit code."""
-        self._process.send_signal(number)
-        return self._process.wait(2 * PATIENCE)
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def log(self) -> str:
-        return self._log.read_text(errors="replace")
 
 
 class CampaignApi(FaultServer):

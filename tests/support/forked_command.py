@@ -58,6 +58,11 @@ class ForkedCommand:
         assert self.out.count("\n") == count, self.errors
         return self.out.splitlines()
 
+    def stop(self) -> int:
+        """Send SIGTERM, wait until it ends, and return its exit code; it must have answered a request before."""
+        self._process.terminate()
+        return self.wait()
+
     def wait(self) -> int:
         """Wait until it ends, and return its exit code."""
         self._process.join(PATIENCE)
