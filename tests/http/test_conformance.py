@@ -112,9 +112,9 @@ NOT_OURS = {
         "server-sse-polling",
     },
 }
-"""What the suite says of the parts that are not here, and of which scenarios, or of which check of one."""
+"""What the suite reports of the parts that are not here, by the scenarios or checks that report it."""
 
-EXCUSES = {name: said for said, names in NOT_OURS.items() for name in names}
+EXCUSES = {name: report for report, names in NOT_OURS.items() for name in names}
 
 
 class Suite(NamedTuple):

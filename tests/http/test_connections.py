@@ -181,7 +181,7 @@ def test_rubbish_behind_a_call_ends_both_without_an_error_in_the_log(server: Hos
             assert connection.answer().status == 400
             assert connection.is_closed()
         until(lambda gone=number + 1: hold.left == gone, "the call is cancelled")  # type: ignore[misc]
-    with server.connect() as connection:  # where the call would be answered when the connection is closed already
+    with server.connect() as connection:  # here the connection is closed before the call could be answered
         connection.send(
             connection.head("POST", "/mcp", Content_Length="2", **headers) + b"{}GET /healthz HTTP/1.1\r\n\r\nrubbish"
         )
@@ -212,7 +212,7 @@ def test_a_client_that_pipelines_without_end_is_disconnected(server: HostedThrea
         )
         with suppress(ConnectionError):
             connection.send(one * 2_000)
-        with suppress(ConnectionError, AssertionError):  # the last one, where the connection is reset, is no answer
+        with suppress(ConnectionError, AssertionError):  # a reset connection has no last answer
             while connection.answer().status == 200:
                 pass
         assert connection.is_closed()

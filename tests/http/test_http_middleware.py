@@ -90,7 +90,7 @@ def test_there_is_nothing_to_subscribe_to(server: HostedThread) -> None:
     ("headers", "status"),
     [
         ({"Host": "localhost:1"}, 200),
-        ({"Host": "localhost"}, 200),  # on port 80 clients say no more
+        ({"Host": "localhost"}, 200),  # clients leave out port 80
         ({"Host": "[::1]:8000"}, 200),
         ({"Host": "evil.example"}, 421),
         ({"Host": "evil.example:8000"}, 421),

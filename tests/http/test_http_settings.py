@@ -67,10 +67,10 @@ def test_a_wrong_setting_is_named_in_one_line_without_its_value(
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
         settings(environment, monkeypatch)
-    said = str(refusal.value)
-    assert names in said
-    assert "\n" not in said
-    assert "secret" not in said
+    text = str(refusal.value)
+    assert names in text
+    assert "\n" not in text
+    assert "secret" not in text
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "mcp.example.com"])

@@ -137,7 +137,7 @@ async def test_old_keys_are_replaced_in_the_background(
     provider.publish(Signer("key-2"))
     provider.pages[JWKS] = held(release, fault.answer({"keys": provider.keys}))
     clock.now += 1
-    assert await outcome(verifier, withdrawn) == f"oauth:{provider.issuer}|alice"  # nobody waits
+    assert await outcome(verifier, withdrawn) == f"oauth:{provider.issuer}|alice"  # without waiting for the fetch
     await fetched(provider, 2)
     release.set()
     await verifier.prefetch()  # waits for the fetch under way

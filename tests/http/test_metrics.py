@@ -110,10 +110,10 @@ def test_only_metrics_are_there_and_a_client_that_breaks_off_leaves_no_trace(
     for path in ("/", "/metrics/x", "/healthz"):
         assert httpx2.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 404
     assert httpx2.post(f"http://127.0.0.1:{port}/metrics", trust_env=False).status_code == 405
-    for said in (b"", b"GET /metrics HTT", b"\x16\x03\x01" * 99, b"GET /metrics HTTP/1.1\r\n\r\n", b"A" * 70_000):
+    for sent in (b"", b"GET /metrics HTT", b"\x16\x03\x01" * 99, b"GET /metrics HTTP/1.1\r\n\r\n", b"A" * 70_000):
         client = socket.create_connection(("127.0.0.1", port))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends with a reset
-        client.sendall(said)
+        client.sendall(sent)
         client.close()
     assert samples(port) == {}
     metrics.close()

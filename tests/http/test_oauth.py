@@ -80,7 +80,7 @@ async def test_a_token_that_is_not_for_here_and_now_is_refused(
     elif isinstance(value, str | list):
         value = json.loads(json.dumps(value).replace("{}", provider.issuer))
     claims: object = provider.claims(**{name: value if not isinstance(value, bytes) else 1})
-    if isinstance(value, bytes):  # as it stands, in the JSON
+    if isinstance(value, bytes):  # written into the JSON unchanged
         members = provider.claims(**{name: None})
         claims = json.dumps(members)[:-1].encode() + f', "{name}": '.encode() + value + b"}"
     assert await reason(verifier, provider.signer.token(claims)) in expected.split("|")

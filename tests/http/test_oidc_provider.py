@@ -41,10 +41,10 @@ def issuer(request: pytest.FixtureRequest) -> Iterator[str]:
         process.kill()
 
 
-def token(issuer: str, **asked: str) -> str:
+def token(issuer: str, **changes: str) -> str:
     """Have the provider issue a token for its client."""
     endpoint = httpx2.get(f"{issuer}/.well-known/openid-configuration").json()["token_endpoint"]
-    form = {"grant_type": "client_credentials", "resource": AUDIENCE, "scope": f"{SCOPE} other", **asked}
+    form = {"grant_type": "client_credentials", "resource": AUDIENCE, "scope": f"{SCOPE} other", **changes}
     answer = httpx2.post(endpoint, data=form, auth=("agent", "the secret of a test"))
     assert answer.status_code == 200, answer.text
     issued: str = answer.json()["access_token"]

@@ -137,7 +137,7 @@ def test_the_scheme_is_read_as_http_has_it(company: Company, scheme: str) -> Non
     [
         ("all", None, CAMPAIGNS[None], CAMPAIGNS[None]),
         ("all", SALES, CAMPAIGNS[SALES], CAMPAIGNS[SALES]),
-        ("all", "elsewhere", CAMPAIGNS[None], "forbidden"),  # says the API
+        ("all", "elsewhere", CAMPAIGNS[None], "forbidden"),  # by the API
         ("main", None, CAMPAIGNS[None], CAMPAIGNS[None]),
         ("main", "MAIN", CAMPAIGNS[None], CAMPAIGNS[None]),
         ("main", SUPPORT, CAMPAIGNS[SUPPORT], "forbidden"),
@@ -155,12 +155,12 @@ def test_a_token_sees_its_scope_and_nothing_else(
     company: Company, name: str, place: str | None, campaign: str, comes: str
 ) -> None:
     assert outcome(company.look_up(name, campaign, place)) == comes
-    asked = [request.values("x-sub-organization-id") for request in company.api.requests]
+    sent_to = [request.values("x-sub-organization-id") for request in company.api.requests]
     if comes == "forbidden" and name != "all":
-        assert asked == []  # refused before any request
+        assert sent_to == []  # refused before any request
     else:
         sent = {None: SUPPORT if name == "support" else None, "MAIN": None}.get(place, place)
-        assert asked == [[sent] if sent else []]
+        assert sent_to == [[sent] if sent else []]
 
 
 def test_a_caller_with_several_organizations_is_told_which(company: Company) -> None:
@@ -228,14 +228,14 @@ def test_what_is_listed_is_private_to_the_caller(company: Company) -> None:
     assert (listed["cacheScope"], listed["ttlMs"]) == ("private", 3_600_000)
 
 
-@pytest.mark.parametrize(("name", "place", "asked"), [("all", SUPPORT, True), ("support", SALES, False)])
+@pytest.mark.parametrize(("name", "place", "is_sent"), [("all", SUPPORT, True), ("support", SALES, False)])
 def test_an_error_carries_the_id_by_which_the_operator_finds_it(
-    company: Company, name: str, place: str, asked: bool
+    company: Company, name: str, place: str, is_sent: bool
 ) -> None:
     result = company.look_up(name, "d" * 24, place).result
     request_id = result["_meta"]["callers-mcp/error"]["request_id"]
     assert result["content"][0]["text"].endswith(f" Request id: {request_id}.")
-    assert [request.values("x-request-id") for request in company.api.requests] == ([[request_id]] if asked else [])
+    assert [request.values("x-request-id") for request in company.api.requests] == ([[request_id]] if is_sent else [])
     (line,) = (line for line in company.team.audit() if request_id in line.values())
     assert f"token:{name}" in line.values()
 

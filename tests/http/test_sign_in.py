@@ -115,9 +115,9 @@ def test_a_challenge_names_the_metadata(company: Company) -> None:
 def test_an_unusable_token_is_refused_as_the_specification_says(
     company: Company, claims: dict[str, object], status: int, error: str
 ) -> None:
-    got, said = challenge(company, company.token(**claims))
-    assert (got, said["error"], said["scope"]) == (status, error, SCOPE)
-    assert said["resource_metadata"].endswith(METADATA + "/mcp")
+    got, parameters = challenge(company, company.token(**claims))
+    assert (got, parameters["error"], parameters["scope"]) == (status, error, SCOPE)
+    assert parameters["resource_metadata"].endswith(METADATA + "/mcp")
     assert company.api.requests == []
 
 
@@ -209,24 +209,24 @@ class Memory:
 async def test_the_sdks_own_client_signs_in_knowing_only_the_url(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    provider, asked = company.provider, list[dict[str, list[str]]]()
+    provider, requested = company.provider, list[dict[str, list[str]]]()
 
     def register(exchange: Exchange) -> None:
         registration = json.loads(_body(exchange)) | {"client_id": "host-1"}
         fault.answer(registration, 201)(exchange)
 
     def grant(exchange: Exchange) -> None:
-        asked.append(parse_qs(_body(exchange).decode()))
-        (audience,) = asked[-1]["resource"]
+        requested.append(parse_qs(_body(exchange).decode()))
+        (audience,) = requested[-1]["resource"]
         fault.answer({"access_token": provider.token(aud=audience), "token_type": "Bearer", "expires_in": 300})(
             exchange
         )
 
     async def go(url: str) -> None:
-        asked.append(parse_qs(urlsplit(url).query))
+        requested.append(parse_qs(urlsplit(url).query))
 
     async def come_back() -> AuthorizationCodeResult:
-        return AuthorizationCodeResult(code="code-1", state=asked[0]["state"][0])
+        return AuthorizationCodeResult(code="code-1", state=requested[0]["state"][0])
 
     endpoints = {
         "authorization_endpoint": "/authorize",
@@ -247,7 +247,7 @@ async def test_the_sdks_own_client_signs_in_knowing_only_the_url(
         Client(streamable_http_client(company.server.url, http_client=http)) as client,
     ):
         assert found(await call(client))["id"] == ID
-    authorization, exchanged = asked
+    authorization, exchanged = requested
     assert authorization["resource"] == exchanged["resource"] == [company.server.url]
     assert authorization["scope"] == [SCOPE]
     assert exchanged["code"] == ["code-1"]

@@ -111,11 +111,11 @@ def test_owner_and_group_stay_or_nothing_is_changed() -> None:
         os.setegid(nobody)
         os.seteuid(nobody)
         try:
-            said = refusal(add, file, "ci", MAIN)
+            text = refusal(add, file, "ci", MAIN)
         finally:
             os.seteuid(0)
             os.setegid(0)
-        assert "change it as its owner, or as root" in said
+        assert "change it as its owner, or as root" in text
         assert (read(file), sorted(file.parent.iterdir())) == ((), beside)
 
 
@@ -126,10 +126,10 @@ def test_a_disk_that_is_full_leaves_the_file_as_it_was(file: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before), limits[1]))
     try:
-        said = refusal(add, file, "other", MAIN)
+        text = refusal(add, file, "other", MAIN)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "nothing was changed" in said
+    assert "nothing was changed" in text
     assert (file.read_bytes(), sorted(file.parent.iterdir())) == (before, beside)
 
 

@@ -175,7 +175,7 @@ def test_a_mounted_secret_is_followed_when_its_link_is_swapped(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("at_each_call")
-def test_a_change_of_the_same_size_and_time_is_seen(file: Path) -> None:
+def test_a_change_of_the_same_size_and_time_is_noticed(file: Path) -> None:
     token = add(file, "ci", MAIN)
     os.utime(file, (1, 1))
     authenticator = TokenAuthenticator(file)
@@ -187,9 +187,9 @@ def test_a_change_of_the_same_size_and_time_is_seen(file: Path) -> None:
     assert authenticator.authenticate(token) is None
 
 
-def test_two_changes_in_one_tick_of_a_coarse_clock_are_seen(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_changes_in_one_tick_of_a_coarse_clock_are_noticed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "RECHECK_SECONDS", 0)
-    monkeypatch.setattr(tokens, "_version", lambda status: (0,))  # so coarse that it tells nothing
+    monkeypatch.setattr(tokens, "_version", lambda status: (0,))  # so coarse that no change shows
     token = add(file, "ci", MAIN)
     authenticator = TokenAuthenticator(file)
     assert authenticator.authenticate(token)
@@ -207,10 +207,10 @@ def test_a_file_that_others_may_touch_is_refused_with_the_command_that_fixes_it(
     add(file, "ci", MAIN)
     file.chmod(bad)
     before = file.read_bytes()
-    said = {refusal(call, file, *rest) for call, *rest in CALLS}
-    assert len(said) == 1
+    texts = {refusal(call, file, *rest) for call, *rest in CALLS}
+    assert len(texts) == 1
     assert file.read_bytes() == before
-    command = said.pop().rpartition(": ")[2]
+    command = texts.pop().rpartition(": ")[2]
     assert command.startswith(f"chmod {fixed} ")
     subprocess.run(["sh", "-c", command], check=True)
     assert [grant.name for grant in read(file)] == ["ci"]

@@ -33,7 +33,7 @@ _VARIABLES = [f"custom_{number:02d}" for number in range(40)]
 
 
 def campaign(campaign_id: str) -> dict[str, Any]:
-    """Return the campaign that the API has under an id; it carries the id twice, so that each answer can be told."""
+    """Return the campaign that the API has under an id; it has the id twice, so that answers can't be confused."""
     return CAMPAIGN | {"id": campaign_id, "name": f"Campaign {campaign_id}", "variables": _VARIABLES}
 
 

@@ -1,4 +1,4 @@
-"""The processes of a run: the server under test and the simulated API; and what the system says of them."""
+"""The processes of a run: the server under test and the simulated API; and what the system reports of them."""
 
 import contextlib
 import os
@@ -54,9 +54,9 @@ class Process:
         watch.cancel()
         found = re.search(r"https?://\S+", first)
         if not found:
-            said = self.log()
+            log = self.log()
             self.close()
-            raise RuntimeError(f"{' '.join(command)} did not start: {first}{said}")
+            raise RuntimeError(f"{' '.join(command)} did not start: {first}{log}")
         self.url = found[0]
 
     def __enter__(self) -> Self:
@@ -85,7 +85,7 @@ class Process:
         return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode(errors="replace")
 
     def memory(self) -> float:
-        """Return the resident memory of the process and its children in MiB; 0 where the system does not say."""
+        """Return the resident memory of the process and its children in MiB; 0 if the system does not report it."""
         pages = sum(int(text.split()[1]) for text in self._read("statm"))
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -149,7 +149,7 @@ class Target:
 
     Attributes:
         process: The server.
-        token: What callers show, or ``None`` where nobody has to.
+        token: What callers send, or ``None`` if they need none.
     """
 
     process: Process
@@ -162,7 +162,7 @@ class Target:
 
 @contextlib.contextmanager
 def serve(command: Sequence[str], api: Api, *, with_token: bool = True, **settings: str) -> Iterator[Target]:
-    """Start a server in front of ``api``; ours lets only a token in, unless told otherwise."""
+    """Start a server in front of ``api``; ours needs a token, unless ``with_token`` is false."""
     environment = {"CALLERS_API_KEY": "k" * 32, "CALLERS_BASE_URL": api.url, **settings}
     with tempfile.TemporaryDirectory() as folder:
         token = None

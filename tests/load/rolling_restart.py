@@ -41,7 +41,7 @@ from tests.support.stdio_process import ENVELOPE
 SITE = Path(__file__).parents[2] / "examples/hosting/nginx.conf"
 NAME = "localhost"
 HELD = "4e1d"
-"""How ids begin that the API answers only when it is told to."""
+"""The prefix of ids that the API answers only when the test releases them."""
 
 _NGINX = """\
 {user}daemon off;
@@ -89,10 +89,10 @@ class Site:
             **(changes or {}),
         }
         for old, new in replacements.items():
-            assert text.count(old) == 1, f"{old!r} stands in the site {text.count(old)} times"
+            assert text.count(old) == 1, f"{old!r} is in the site {text.count(old)} times"
             text = text.replace(old, new)
         (folder / "site.conf").write_text(text)
-        user = "user root;\n" if hasattr(os, "geteuid") and os.geteuid() == 0 else ""  # who may read the folder
+        user = "user root;\n" if hasattr(os, "geteuid") and os.geteuid() == 0 else ""  # so that it may read the folder
         (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, user=user))
         self.command = [nginx() or "nginx", "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
         self._log = folder / "nginx.log"
@@ -132,7 +132,7 @@ class CampaignApi(FaultServer):
         self.left: list[str] = []
 
     def asked(self, campaign_id: str) -> int:
-        """Return how often a campaign was asked for."""
+        """Return how often a campaign was requested."""
         return sum(request.target.endswith(campaign_id) for request in self.requests)
 
     def _answer(self, exchange: Exchange) -> None:
@@ -143,7 +143,7 @@ class CampaignApi(FaultServer):
                     self.left.append(campaign_id)
                     return
         else:
-            self.stopping.wait(0.05)  # so that there are calls in flight at any moment
+            self.stopping.wait(0.05)  # so that there are always calls in flight
         answer(found(campaign_id))(exchange)
 
 
