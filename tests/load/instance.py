@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.support.constants import PATIENCE
-from tests.support.hosted_server import inherited
+from tests.support.hosted_server import clean_environment
 
 
 def free_port() -> int:
@@ -29,7 +29,7 @@ class Instance:
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self.port = free_port()
-        self._environment = {**inherited(), **environment}
+        self._environment = {**clean_environment(), **environment}
         self._log = log
         self.start()
 

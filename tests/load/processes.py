@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from tests.support.constants import PATIENCE
+from tests.support.hosted_server import clean_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +37,6 @@ class Process:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLERS_")}
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         self._process = subprocess.Popen(
             command,
@@ -44,7 +44,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=self._log,
             cwd=ROOT,
-            env={**kept, **environment},
+            env={**clean_environment(), **environment},
             start_new_session=True,
         )
         watch = threading.Timer(PATIENCE, self._process.kill)

@@ -90,7 +90,7 @@ class Hosted(Endpoint):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=inherited() | server_variables(environment),
+            env=clean_environment() | server_variables(environment),
             start_new_session=True,
         )
         self._errors: list[bytes] = []
@@ -149,7 +149,7 @@ class Hosted(Endpoint):
             self._errors.append(line)
 
 
-def inherited() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Return the environment of the tests, without settings and proxies."""
     return {
         name: value

@@ -23,7 +23,7 @@ from callers_mcp.hosting.process import Plan
 from callers_mcp.hosting.settings import HostingSettings
 from callers_mcp.settings import Settings
 from tests.support.constants import PATIENCE
-from tests.support.hosted_server import Endpoint, inherited, server_variables
+from tests.support.hosted_server import Endpoint, clean_environment, server_variables
 from tests.support.waiting import until
 
 
@@ -49,7 +49,7 @@ class HostedThread(Endpoint):
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            with patch.dict(os.environ, inherited() | self._variables, clear=True):
+            with patch.dict(os.environ, clean_environment() | self._variables, clear=True):
                 settings = Settings.from_environment()
                 stack.enter_context(self._log.kept(settings.log_level))
                 family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
