@@ -47,7 +47,7 @@ def callers(*contents: bytes) -> list[str]:
     return [json.loads(line)["caller"] for content in contents for line in content.splitlines()]
 
 
-def test_a_look_up_is_one_line_that_says_who_asked_for_what_where_and_how_it_ended(
+def test_a_look_up_is_one_line_with_caller_campaign_organization_and_outcome(
     tmp_path: Path, audit: Callable[[Path], AuditLog]
 ) -> None:
     path = tmp_path / "audit.jsonl"
@@ -68,7 +68,7 @@ def test_a_look_up_is_one_line_that_says_who_asked_for_what_where_and_how_it_end
     assert log.problem is None
 
 
-def test_the_audit_goes_on_where_an_earlier_server_left_off(tmp_path: Path, audit: Callable[[Path], AuditLog]) -> None:
+def test_the_audit_continues_the_file_of_an_earlier_server(tmp_path: Path, audit: Callable[[Path], AuditLog]) -> None:
     path = tmp_path / "audit.jsonl"
     path.write_bytes(b'{"caller":"earlier"}\n{"caller":"cut by a full di')
     audit(path).ended(look_up())
@@ -81,13 +81,11 @@ def test_without_a_file_the_audit_goes_to_stderr(capfd: pytest.CaptureFixture[st
     log.ended(look_up())
     log.close()
     assert callers(capfd.readouterr().err.encode()) == ["token:ci"]
-    os.fstat(2)  # is open still
+    os.fstat(2)  # is still open
 
 
 @pytest.mark.parametrize("field", ["caller", "campaign_id", "place", "outcome", "request_id"])
-def test_neither_key_nor_token_stands_in_the_audit(
-    tmp_path: Path, audit: Callable[[Path], AuditLog], field: str
-) -> None:
+def test_neither_key_nor_token_is_in_the_audit(tmp_path: Path, audit: Callable[[Path], AuditLog], field: str) -> None:
     path = tmp_path / "audit.jsonl"
     audit(path).ended(look_up(**{field: f"a {KEY.upper()} b {TOKEN} c"}))
     assert "a [API key] b [token] c" in json.loads(path.read_bytes()).values()
@@ -96,7 +94,7 @@ def test_neither_key_nor_token_stands_in_the_audit(
 @pytest.mark.parametrize(
     "name", ['a"\\\n{"caller":"b"}\r\n', "\u2028\x85\x00\x1b[2J", "ä😀", "\udc80", "x" * 70_000, "😀" * 9_999]
 )
-def test_whatever_a_stranger_is_called_it_stays_one_line_that_a_pipe_takes_whole(
+def test_any_name_gives_one_line_that_a_pipe_takes_whole(
     tmp_path: Path, audit: Callable[[Path], AuditLog], name: str
 ) -> None:
     path = tmp_path / "audit.jsonl"
@@ -181,7 +179,7 @@ def go_on(started: subprocess.Popen[bytes]) -> None:
     started.stdin.flush()
 
 
-def says(started: subprocess.Popen[bytes]) -> bytes:
+def line_of(started: subprocess.Popen[bytes]) -> bytes:
     assert started.stdout
     return started.stdout.readline()
 
@@ -190,14 +188,14 @@ def test_processes_share_a_file_that_is_rotated_and_lose_nothing(tmp_path: Path)
     path, old = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
     with process("a", path, 3_000) as a, process("b", path, 3_000) as b:
         for one in (a, b):
-            assert says(one) == b"ready\n"
+            assert line_of(one) == b"ready\n"
         for one in (a, b):
             go_on(one)
         while not path.stat().st_size:
             pass
         path.rename(old)
         for one in (a, b):
-            assert says(one) == b"done\n"
+            assert line_of(one) == b"done\n"
             go_on(one)
             assert one.wait(PATIENCE) == 0
     written = callers(old.read_bytes(), path.read_bytes() if path.exists() else b"")
@@ -205,7 +203,7 @@ def test_processes_share_a_file_that_is_rotated_and_lose_nothing(tmp_path: Path)
     assert [name for name in written if name.startswith("a")] == [f"a{number}" for number in range(3_000)]
 
 
-def test_a_rotated_file_is_made_anew_within_seconds(tmp_path: Path, audit: Callable[[Path], AuditLog]) -> None:
+def test_a_rotated_file_is_created_again_within_seconds(tmp_path: Path, audit: Callable[[Path], AuditLog]) -> None:
     path, old = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
     log, names = audit(path), list[str]()
     deadline = time.monotonic() + PATIENCE
@@ -218,11 +216,11 @@ def test_a_rotated_file_is_made_anew_within_seconds(tmp_path: Path, audit: Calla
         time.sleep(0.01)
     assert callers(old.read_bytes(), path.read_bytes()) == names
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    descriptors = Path("/proc/self/fd")  # Linux alone has it
+    descriptors = Path("/proc/self/fd")  # only Linux has it
     assert not any(one.samefile(old) for one in descriptors.glob("*") if one.exists())
 
 
-def test_lines_wait_in_order_until_the_file_can_be_made_again(
+def test_lines_are_kept_in_order_until_the_file_can_be_created_again(
     tmp_path: Path, audit: Callable[[Path], AuditLog], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "log" / "audit.jsonl"
@@ -262,7 +260,7 @@ def full_disk(at: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_glues_no_line_to_the_next(tmp_path: Path, audit: Callable[[Path], AuditLog]) -> None:
+def test_a_full_disk_does_not_join_two_lines(tmp_path: Path, audit: Callable[[Path], AuditLog]) -> None:
     path = tmp_path / "audit.jsonl"
     log, other = audit(path), audit(path)
     log.ended(look_up("before"))
@@ -279,7 +277,7 @@ def test_a_full_disk_glues_no_line_to_the_next(tmp_path: Path, audit: Callable[[
     assert callers(*lines) == ["before", "second", "first", "third"]
 
 
-def test_a_pipe_that_nobody_reads_holds_nothing_up_and_what_it_lost_is_counted(
+def test_a_full_pipe_delays_no_look_up_and_its_lost_lines_are_counted(
     tmp_path: Path, audit: Callable[[Path], AuditLog], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "pipe"
@@ -305,11 +303,11 @@ def test_a_pipe_that_nobody_reads_holds_nothing_up_and_what_it_lost_is_counted(
     assert caplog.messages[-1] == (f'the audit lost 1 lines: "{path}" can\'t be written to (nobody reads the pipe)')
 
 
-def test_a_stderr_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
+def test_a_full_stderr_delays_no_look_up(tmp_path: Path) -> None:
     with process("token:", "", 1_500) as started:
-        assert says(started) == b"ready\n"
+        assert line_of(started) == b"ready\n"
         go_on(started)
-        assert says(started) == b"done\n"  # far more than a pipe holds
+        assert line_of(started) == b"done\n"  # far more than a pipe holds
         assert started.stderr
         content = b""
         while content.count(b"\n") < 300:
@@ -324,5 +322,5 @@ def test_a_stderr_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
 
 def test_without_a_stderr_there_is_no_audit() -> None:
     command = ["sh", "-c", 'exec "$0" "$@" 2>&-', sys.executable, "-c", _PROCESS, "token:", "", "0"]
-    said = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=PATIENCE, check=False)
-    assert b"stderr can't be written to" in said.stdout
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=PATIENCE, check=False)
+    assert b"stderr can't be written to" in done.stdout

@@ -1,7 +1,7 @@
-"""The official conformance suite of MCP finds nothing amiss in the hosted server.
+"""The official conformance suite of MCP finds no fault in the hosted server.
 
 Most of its scenarios are for reference servers: they call tools, prompts and resources by names that only those have.
-Each scenario is judged here: it applies, or what it says of this server is what it should say of one without its parts.
+Each scenario is judged here: it applies, or it reports what it should report of a server without those parts.
 """
 
 import json
@@ -18,9 +18,11 @@ import pytest
 from tests.support.constants import NODE_MODULES, PATIENCE
 from tests.support.hosted_server import Hosted
 
+pytestmark = pytest.mark.parts
+
 PACKAGE = "@modelcontextprotocol/conformance"
 JUDGED = "0.2.0-alpha.12"
-"""The version of the suite that was judged; the released 0.1 knows nothing of the protocol of 2026."""
+"""The version of the suite that was judged; the released 0.1 does not know the protocol of 2026."""
 
 VERSIONS = ("2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
 
@@ -110,9 +112,9 @@ NOT_OURS = {
         "server-sse-polling",
     },
 }
-"""What the suite says of the parts that are not here, and of which scenarios, or of which check of one."""
+"""What the suite reports of the parts that are not here, by the scenarios or checks that report it."""
 
-EXCUSES = {name: said for said, names in NOT_OURS.items() for name in names}
+EXCUSES = {name: report for report, names in NOT_OURS.items() for name in names}
 
 
 class Suite(NamedTuple):
@@ -131,11 +133,11 @@ def suite() -> Suite:
     node = shutil.which("node", path=modules / ".bin") or shutil.which("node")
     if node is None:
         pytest.skip("Node is not here")
-    version = said_by(node, "--version").strip()
+    version = output_of(node, "--version").strip()
     if int(version[1:].split(".")[0]) < 22:
         pytest.skip(f"the npm package {PACKAGE} needs Node 22; this is {version}")
     command = [node, str(package / "dist" / "index.js")]
-    scenarios = re.findall(r"^  - (\S+) \[(.+)\]$", said_by(*command, "list", "--server"), re.MULTILINE)
+    scenarios = re.findall(r"^  - (\S+) \[(.+)\]$", output_of(*command, "list", "--server"), re.MULTILINE)
     return Suite(
         command,
         json.loads((package / "package.json").read_bytes())["version"],
@@ -149,12 +151,12 @@ def url(suite: Suite) -> Iterator[str]:
         yield hosted.url
 
 
-def said_by(*command: str) -> str:
+def output_of(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
 
 
 def reason(check: dict[str, Any]) -> str:
-    """Find why a check did not succeed, in whichever place it is told."""
+    """Return why a check did not succeed; the suite has several places for it."""
     details = check.get("details") or {}
     return check.get("errorMessage") or details.get("note") or details.get("message") or ""
 
@@ -167,7 +169,7 @@ def test_every_scenario_of_the_suite_was_judged(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_official_suite_finds_nothing_amiss_that_applies_here(
+def test_the_official_suite_finds_no_fault_that_applies_here(
     suite: Suite, url: str, version: str, tmp_path: Path
 ) -> None:
     options = ("--url", url, "--suite", "all", "--spec-version", version, "--output-dir", str(tmp_path))

@@ -1,101 +1,24 @@
-"""The issuer's keys: found, fetched seldom, kept while the issuer is away, and replaced when it has new ones."""
+"""How the issuer's keys are found and fetched, and what becomes of an issuer that misbehaves."""
 
 import gzip
 import json
 import logging
 import re
 import ssl
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import anyio
 import pytest
 import trustme
-from anyio import to_thread
 
 from callers_mcp.api.caller import Caller
 from callers_mcp.hosting import jwks
 from callers_mcp.hosting.oauth import OAuthVerifier
-from callers_mcp.hosting.refusals import IssuerUnavailable, Unauthenticated
+from callers_mcp.hosting.refusals import IssuerUnavailable
 from tests.conftest import PROXIES
 from tests.support import fault_server as fault
 from tests.support.fault_server import Behaviour, FaultServer
-from tests.support.oidc_provider import (
-    AUDIENCE,
-    CLAIM,
-    JWKS,
-    OAUTH,
-    OPENID,
-    SCOPE,
-    OidcProvider,
-    Signer,
-    held,
-    unusable_keys,
-)
-
-HOUR = 3600.0
-PAUSE = 30
-
-
-class Clock:
-    """The verifier's clock, moved by the test."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def provider() -> Iterator[OidcProvider]:
-    with OidcProvider() as provider:
-        yield provider
-
-
-@pytest.fixture
-def verifier(provider: OidcProvider, clock: Clock) -> OAuthVerifier:
-    return verifier_of(provider.issuer, clock)
-
-
-def verifier_of(issuer: str, clock: Callable[[], float]) -> OAuthVerifier:
-    return OAuthVerifier(issuer, AUDIENCE, SCOPE, CLAIM, clock=clock)
-
-
-async def outcome(verifier: OAuthVerifier, token: str) -> str:
-    """Say what becomes of a token: its caller, or the reason of the refusal."""
-    try:
-        return (await verifier.verify(token)).name
-    except (Unauthenticated, IssuerUnavailable) as refusal:
-        return refusal.reason
-
-
-async def outcomes(verifier: OAuthVerifier, tokens: list[str]) -> list[str]:
-    """Verify all at the same time."""
-    found: list[str] = []
-
-    async def verify(token: str) -> None:
-        found.append(await outcome(verifier, token))
-
-    async with anyio.create_task_group() as tasks:
-        for token in tokens:
-            tasks.start_soon(verify, token)
-    return found
-
-
-async def asked(provider: OidcProvider, times: int) -> None:
-    """Wait until the keys are asked for again: a fetch is two requests."""
-    await to_thread.run_sync(provider.wait_for_requests, 2 * times)
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+from tests.support.oauth_verifier import PAUSE, Clock, outcome, verifier_of, warnings
+from tests.support.oidc_provider import JWKS, OAUTH, OPENID, OidcProvider, Signer, unusable_keys
 
 
 @pytest.mark.parametrize(
@@ -163,7 +86,7 @@ async def test_metadata_that_names_another_issuer_is_not_used(
         5,
     ],
 )
-async def test_keys_are_fetched_over_https_or_on_this_machine_alone(
+async def test_keys_are_fetched_only_over_https_or_on_this_machine(
     provider: OidcProvider, verifier: OAuthVerifier, jwks_uri: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     provider.metadata["jwks_uri"] = jwks_uri
@@ -225,7 +148,7 @@ MISBEHAVIOURS: dict[str, Behaviour] = {
 
 @pytest.mark.parametrize("page", [OAUTH, JWKS])
 @pytest.mark.parametrize("behaviour", MISBEHAVIOURS.values(), ids=MISBEHAVIOURS)
-async def test_an_issuer_that_misbehaves_costs_a_503_and_one_line(
+async def test_an_issuer_that_misbehaves_causes_a_503_and_one_line_in_the_log(
     provider: OidcProvider,
     verifier: OAuthVerifier,
     behaviour: Behaviour,
@@ -255,31 +178,18 @@ async def test_no_redirect_is_followed(provider: OidcProvider, verifier: OAuthVe
 async def test_a_slow_issuer_is_not_waited_for_long(
     provider: OidcProvider,
     verifier: OAuthVerifier,
+    clock: Clock,
     behaviour: Behaviour,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(jwks, "_PATIENCE", 0.2)  # not ten seconds
     provider.pages[JWKS] = behaviour
-    assert await outcome(verifier, provider.token()) == "issuer_unavailable"
-    assert "no whole answer within 0.2 seconds" in warnings(caplog)[0]
+    while not provider.fetches:  # on a busy machine the time may be over before the keys are requested
+        assert await outcome(verifier, provider.token()) == "issuer_unavailable"
+        assert "no whole answer within 0.2 seconds" in warnings(caplog)[-1]
+        clock.now += PAUSE
     provider.wait_for_disconnect()
-
-
-async def test_an_issuer_that_is_away_is_asked_once_a_pause(
-    provider: OidcProvider, verifier: OAuthVerifier, clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
-    provider.away, token = True, provider.token()
-    for _ in range(3):
-        assert set(await outcomes(verifier, [token] * 30)) == {"issuer_unavailable"}
-    clock.now += PAUSE - 0.5
-    with pytest.raises(IssuerUnavailable) as refused:
-        await verifier.verify(token)
-    assert refused.value.retry_after_seconds == 1
-    assert len(provider.requests) == len(warnings(caplog)) == 1
-    clock.now += 0.5
-    provider.away = False
-    assert await outcome(verifier, token) == f"oauth:{provider.issuer}|alice"
 
 
 async def test_nothing_listens_where_the_issuer_should_be(caplog: pytest.LogCaptureFixture) -> None:
@@ -289,138 +199,11 @@ async def test_nothing_listens_where_the_issuer_should_be(caplog: pytest.LogCapt
     assert len(warnings(caplog)) == 1
 
 
-async def test_one_fetch_serves_all_who_wait_and_outlives_each_of_them(
-    provider: OidcProvider, verifier: OAuthVerifier
-) -> None:
-    release = threading.Event()
-    provider.pages[JWKS] = held(release, fault.answer({"keys": provider.keys}))
-    found: list[str] = []
-
-    async def verify(token: str) -> None:
-        found.append(await outcome(verifier, token))
-
-    async with anyio.create_task_group() as tasks:
-        with anyio.CancelScope() as first:
-
-            async def leave() -> None:
-                await asked(provider, 1)
-                first.cancel()
-
-            tasks.start_soon(leave)
-            await verifier.verify(provider.token())
-        assert first.cancelled_caught
-        for number in range(20):
-            tasks.start_soon(verify, provider.token(sub=f"caller-{number}"))
-        await anyio.wait_all_tasks_blocked()
-        release.set()
-    assert sorted(found) == sorted(f"oauth:{provider.issuer}|caller-{number}" for number in range(20))
-    assert provider.fetches == 1
-
-
-async def test_a_new_key_is_found_when_the_pause_is_over_and_the_old_one_is_gone_then(
-    provider: OidcProvider, verifier: OAuthVerifier, clock: Clock
-) -> None:
-    await verifier.prefetch()
-    old = provider.token()
-    assert await outcome(verifier, old) == f"oauth:{provider.issuer}|alice"
-    provider.publish(Signer("key-2"))
-    new = provider.token()
-    assert await outcome(verifier, new) == "unknown_key"
-    clock.now += PAUSE
-    assert set(await outcomes(verifier, [new] * 10)) == {f"oauth:{provider.issuer}|alice"}
-    assert await outcome(verifier, old) == "unknown_key"
-    assert provider.fetches == 2
-
-
-@pytest.mark.parametrize("key_id", [None, "the-same"])
-async def test_a_new_key_is_found_even_where_its_id_does_not_tell(key_id: str | None) -> None:
-    clock = Clock()
-    with OidcProvider(Signer(key_id)) as provider:
-        verifier = verifier_of(provider.issuer, clock)
-        await verifier.prefetch()
-        provider.publish(Signer(key_id))
-        assert await outcome(verifier, provider.token()) == "signature"
-        clock.now += PAUSE
-        assert await outcome(verifier, provider.token()) == f"oauth:{provider.issuer}|alice"
-
-
-@pytest.mark.parametrize("make", [lambda number: Signer(f"made-up-{number}"), lambda _: Signer()])
-async def test_made_up_tokens_cannot_make_us_ask_more_often(
-    provider: OidcProvider, verifier: OAuthVerifier, clock: Clock, make: Callable[[int], Signer]
-) -> None:
-    forged = [make(number).token(provider.claims()) for number in range(50)]
-    for fetches in (1, 2, 3):
-        for _ in range(2):
-            assert set(await outcomes(verifier, forged)) <= {"unknown_key", "signature"}
-            # Beside those, the first token of all needs the keys themselves.
-            assert provider.fetches == fetches
-        clock.now += PAUSE
-
-
-async def test_keys_are_good_for_a_day_while_the_issuer_is_away(
-    provider: OidcProvider, verifier: OAuthVerifier, clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
-    await verifier.prefetch()
-    provider.away = True
-    for _ in range(24):
-        clock.now += HOUR - 2
-        assert await outcome(verifier, provider.token()) == f"oauth:{provider.issuer}|alice"
-        await verifier.prefetch()  # waits for the fetch in the background
-    assert "another 1 minutes" in warnings(caplog)[-1]
-    for _ in range(2):  # with the pause, and without
-        assert await outcome(verifier, Signer("key-2").token(provider.claims())) == "issuer_unavailable"
-        assert await outcome(verifier, Signer().token(provider.claims())) == "signature"
-        clock.now += PAUSE
-    assert await outcome(verifier, provider.token()) == "issuer_unavailable"
-    provider.away = False
-    clock.now += PAUSE
-    assert await outcome(verifier, provider.token()) == f"oauth:{provider.issuer}|alice"
-
-
-async def test_old_keys_are_replaced_in_the_background(
-    provider: OidcProvider, verifier: OAuthVerifier, clock: Clock
-) -> None:
-    await verifier.prefetch()
-    withdrawn = provider.token()
-    clock.now += HOUR
-    assert await outcome(verifier, withdrawn) == f"oauth:{provider.issuer}|alice"
-    assert provider.fetches == 1
-    release = threading.Event()
-    provider.publish(Signer("key-2"))
-    provider.pages[JWKS] = held(release, fault.answer({"keys": provider.keys}))
-    clock.now += 1
-    assert await outcome(verifier, withdrawn) == f"oauth:{provider.issuer}|alice"  # nobody waits
-    await asked(provider, 2)
-    release.set()
-    await verifier.prefetch()  # waits for the fetch under way
-    assert await outcome(verifier, withdrawn) == "unknown_key"
-    assert provider.fetches == 2
-
-
-async def test_closing_ends_the_fetch_under_way(
-    provider: OidcProvider, verifier: OAuthVerifier, caplog: pytest.LogCaptureFixture
-) -> None:
-    provider.pages[JWKS] = fault.silent
-    found: list[str] = []
-
-    async def verify() -> None:
-        found.append(await outcome(verifier, provider.token()))
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(verify)
-        await asked(provider, 1)
-        await verifier.aclose()
-    assert found == ["issuer_unavailable"]
-    assert warnings(caplog) == []  # nothing failed
-    provider.wait_for_disconnect()
-    await verifier.aclose()
-
-
 UNUSABLE = unusable_keys()
 
 
 @pytest.mark.parametrize("member", UNUSABLE.values(), ids=UNUSABLE)
-async def test_a_key_that_cannot_be_used_spoils_no_other(
+async def test_an_unusable_key_does_not_affect_another(
     provider: OidcProvider, verifier: OAuthVerifier, clock: Clock, member: object
 ) -> None:
     provider.keys = [member]
@@ -431,7 +214,7 @@ async def test_a_key_that_cannot_be_used_spoils_no_other(
     assert await outcome(verifier, good.token(provider.claims())) == f"oauth:{provider.issuer}|alice"
 
 
-async def test_what_is_told_of_a_fetch_is_two_numbers(
+async def test_a_fetch_logs_only_two_numbers(
     provider: OidcProvider, verifier: OAuthVerifier, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "callers_mcp")

@@ -1,4 +1,4 @@
-"""The metrics, as a Prometheus server reads them: over HTTP, from one process or from the parent of several."""
+"""The metrics, as Prometheus reads them: over HTTP, from one process or from the parent of several."""
 
 import logging
 import os
@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from callers_mcp.api.observer import LookUp
 from callers_mcp.hosting.metrics import Metrics, MetricsError
 from tests.support.constants import PATIENCE, SAMPLE_ID
+from tests.support.prometheus import samples
 
 REASONS = [
     *("missing", "malformed", "unknown", "expired", "not_yet", "issuer", "audience", "claims", "subject"),
@@ -40,18 +40,6 @@ def look_up(outcome: str = "found", **values: Any) -> LookUp:
     return LookUp(outcome=outcome, **{**usual, "shared": False, "request_id": "4f0c", **values})
 
 
-def samples(port: int) -> dict[str, float]:
-    """Every series with another value than 0, by its name and labels."""
-    answer = httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False)
-    assert answer.status_code == 200
-    return {
-        f"{sample.name.removeprefix('callers_mcp_')}{''.join(sample.labels.values())}": sample.value
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-        if sample.value
-    }
-
-
 @pytest.fixture
 def metrics() -> Iterator[Metrics]:
     metrics = Metrics()
@@ -59,7 +47,7 @@ def metrics() -> Iterator[Metrics]:
     metrics.close()
 
 
-def test_what_happened_is_what_prometheus_reads(metrics: Metrics) -> None:
+def test_prometheus_reads_what_was_counted(metrics: Metrics) -> None:
     port = metrics.serve("127.0.0.1", 0)
     assert samples(port) == {}
     for _ in range(6):
@@ -95,7 +83,7 @@ def test_what_happened_is_what_prometheus_reads(metrics: Metrics) -> None:
     assert "api_request_duration_seconds_bucket0.25" not in buckets
 
 
-def test_nobody_can_make_the_metrics_grow_or_read_there_who_asked_for_what(metrics: Metrics) -> None:
+def test_no_caller_can_make_the_metrics_grow_and_they_name_no_caller(metrics: Metrics) -> None:
     url = f"http://127.0.0.1:{metrics.serve('127.0.0.1', 0)}/metrics"
     before = httpx2.get(url, trust_env=False).text
     for number in range(9):
@@ -109,7 +97,7 @@ def test_nobody_can_make_the_metrics_grow_or_read_there_who_asked_for_what(metri
     assert not re.search(f"callers_mcp_token|stranger|sub-1|{SAMPLE_ID}|4f0c|_created", after)
 
 
-def test_each_way_to_be_refused_is_counted_by_its_name(metrics: Metrics) -> None:
+def test_each_reason_of_a_refusal_is_counted_by_its_name(metrics: Metrics) -> None:
     for reason in REASONS:
         metrics.refused(reason)
     assert samples(metrics.serve("127.0.0.1", 0)) == {f"authentication_failures_total{reason}": 1 for reason in REASONS}
@@ -122,10 +110,10 @@ def test_only_metrics_are_there_and_a_client_that_breaks_off_leaves_no_trace(
     for path in ("/", "/metrics/x", "/healthz"):
         assert httpx2.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 404
     assert httpx2.post(f"http://127.0.0.1:{port}/metrics", trust_env=False).status_code == 405
-    for said in (b"", b"GET /metrics HTT", b"\x16\x03\x01" * 99, b"GET /metrics HTTP/1.1\r\n\r\n", b"A" * 70_000):
+    for sent in (b"", b"GET /metrics HTT", b"\x16\x03\x01" * 99, b"GET /metrics HTTP/1.1\r\n\r\n", b"A" * 70_000):
         client = socket.create_connection(("127.0.0.1", port))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends with a reset
-        client.sendall(said)
+        client.sendall(sent)
         client.close()
     assert samples(port) == {}
     metrics.close()
@@ -143,7 +131,7 @@ def test_an_address_that_cannot_be_used_is_an_error_of_one_line(metrics: Metrics
         assert "\n" not in str(refused.value)
 
 
-def test_the_operator_is_told_where_the_metrics_are(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_address_of_the_metrics_is_logged(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
@@ -177,7 +165,7 @@ from callers_mcp.hosting.metrics import Metrics, serve_multiprocess_metrics
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 ended = serve_multiprocess_metrics("127.0.0.1", 0)
 print(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-Metrics()  # as where the parent makes sure that the server can start
+Metrics()  # as when the parent makes sure that the server can start
 workers = [
     subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     for _ in range(2)
@@ -195,7 +183,8 @@ sys.stdin.readline()
 """
 
 
-def test_a_parent_serves_the_sum_of_its_workers_and_forgets_what_the_dead_had_in_flight() -> None:
+@pytest.mark.slow
+def test_a_parent_serves_the_sum_of_its_workers_and_forgets_what_ended_ones_had_in_flight() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", _PARENT, _WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
@@ -222,7 +211,7 @@ def test_a_parent_serves_the_sum_of_its_workers_and_forgets_what_the_dead_had_in
             parent.kill()
 
 
-def test_metrics_cost_nothing_until_they_are_made_and_are_not_mixed_with_anothers() -> None:
+def test_metrics_are_loaded_when_they_are_made_and_use_no_folder_of_another_program() -> None:
     code = (
         "import sys; from callers_mcp.hosting.metrics import Metrics; assert 'prometheus_client' not in sys.modules\n"
         "Metrics().began()"

@@ -16,6 +16,8 @@ from callers_mcp.hosting.refusals import InsufficientScope, Unauthenticated
 from tests.support.constants import NODE_MODULES, PATIENCE
 from tests.support.oidc_provider import AUDIENCE, CLAIM, SCOPE
 
+pytestmark = pytest.mark.parts
+
 SCRIPT = Path(__file__).parents[1] / "node" / "oidc_provider.mjs"
 
 
@@ -34,22 +36,22 @@ def issuer(request: pytest.FixtureRequest) -> Iterator[str]:
         assert process.stdout
         issuer = process.stdout.readline().strip()
         watch.cancel()
-        assert issuer, "oidc-provider did not start; what it said stands above"
+        assert issuer, "oidc-provider did not start; see its output above"
         yield issuer
         process.kill()
 
 
-def token(issuer: str, **asked: str) -> str:
+def token(issuer: str, **changes: str) -> str:
     """Have the provider issue a token for its client."""
     endpoint = httpx2.get(f"{issuer}/.well-known/openid-configuration").json()["token_endpoint"]
-    form = {"grant_type": "client_credentials", "resource": AUDIENCE, "scope": f"{SCOPE} other", **asked}
+    form = {"grant_type": "client_credentials", "resource": AUDIENCE, "scope": f"{SCOPE} other", **changes}
     answer = httpx2.post(endpoint, data=form, auth=("agent", "the secret of a test"))
     assert answer.status_code == 200, answer.text
     issued: str = answer.json()["access_token"]
     return issued
 
 
-async def test_a_token_of_a_real_provider_tells_who_calls_and_what_they_may_see(issuer: str) -> None:
+async def test_a_token_of_a_real_provider_names_the_caller_and_what_they_may_see(issuer: str) -> None:
     verifier = OAuthVerifier(issuer, AUDIENCE, SCOPE, CLAIM)
     caller = await verifier.verify(token(issuer))
     assert caller == Caller(f"oauth:{issuer}|agent", Scope(main=True, sub_organizations=frozenset({"berlin"})))

@@ -1,10 +1,6 @@
-"""How often each caller may ask, counted in one process or in a real Redis that several share."""
+"""How often each caller may look up a campaign, counted in one process or in a Redis that several share."""
 
 import asyncio
-import gc
-import logging
-import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -13,26 +9,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import anyio
 import pytest
-from pydantic import SecretStr
 
 from callers_mcp.api.caller import FULL_SCOPE, Caller
 from callers_mcp.api.errors import RateLimited
 from callers_mcp.hosting import rate_limit
 from callers_mcp.hosting.rate_limit import RateLimiter, check_storage, parse_rate
 from tests.support.constants import PATIENCE
+from tests.support.rate_limits import ALICE, BOB, admitted
 from tests.support.redis_server import RedisServer
 
-PASSWORD = "a-p%40ss-word"  # of "a-p@ss-word"
-ALICE, BOB = Caller("token:alice", FULL_SCOPE), Caller("token:bob", FULL_SCOPE)
-
-
-@pytest.fixture(scope="module")
-def redis_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not shutil.which("redis-server"):
-        pytest.skip("redis-server is not installed")
-    return tmp_path_factory.mktemp("redis")
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +28,14 @@ def redis(redis_folder: Path) -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.parts)])
 def storage(request: pytest.FixtureRequest) -> str:
+    """Return the URL of an empty store."""
     if request.param == "memory":
         return "memory://"
     server: RedisServer = request.getfixturevalue("redis")
-    return f"redis://127.0.0.1:{server.port}/{2 + hash(request.node.name) % 14}"
+    server.clear()
+    return server.url
 
 
 @pytest.fixture
@@ -56,20 +45,7 @@ async def limited(storage: str) -> AsyncIterator[RateLimiter]:
     await limiter.aclose()
 
 
-async def admitted(limiter: RateLimiter, caller: Caller, tries: int) -> int:
-    """How many of so many look-ups at once are admitted."""
-
-    async def one() -> bool:
-        try:
-            await limiter.admit(caller)
-        except RateLimited:
-            return False
-        return True
-
-    return sum(await asyncio.gather(*(one() for _ in range(tries))))
-
-
-async def test_a_caller_over_the_limit_is_told_whose_limit_it_is_and_when_to_try_again(limited: RateLimiter) -> None:
+async def test_a_caller_over_the_limit_is_told_which_limit_it_is_and_when_to_try_again(limited: RateLimiter) -> None:
     started = time.monotonic()
     assert await admitted(limited, ALICE, 3) == 3
     with pytest.raises(RateLimited) as refused:
@@ -89,23 +65,22 @@ async def test_a_caller_over_the_limit_is_told_whose_limit_it_is_and_when_to_try
 @pytest.mark.parametrize(
     "other", [BOB.name, "token:alice/3", "token:alice\n", "oauth:https://id.example|alice", "token:\udce4", ""]
 )
-async def test_one_callers_limit_does_not_touch_anothers(limited: RateLimiter, other: str) -> None:
+async def test_the_limit_of_one_caller_does_not_affect_another(limited: RateLimiter, other: str) -> None:
     await admitted(limited, ALICE, 9)
     assert await admitted(limited, Caller(other, FULL_SCOPE), 9) == 3
 
 
-async def test_after_the_seconds_that_were_named_there_is_room(storage: str) -> None:
+async def test_after_the_named_seconds_there_is_room(storage: str) -> None:
     limiter = RateLimiter("2 per 1 second", storage)
-    assert await admitted(limiter, ALICE, 2) == 2
     with pytest.raises(RateLimited, match=r"2 look-ups per second.*Try again in 1 second[.]") as refused:
-        await limiter.admit(ALICE)
+        while True:  # three within a second, which a busy machine may miss at first
+            await limiter.admit(ALICE)
     await asyncio.sleep(refused.value.retry_after_seconds or 0)
-    assert await admitted(limiter, ALICE, 3) == 2
+    await limiter.admit(ALICE)
     await limiter.aclose()
 
 
-async def test_a_burst_reaches_exactly_the_limit(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limit, "_PATIENCE", PATIENCE)  # on a busy machine too
+async def test_a_burst_reaches_exactly_the_limit(storage: str) -> None:
     limiter = RateLimiter("150/hour", storage)
     assert await admitted(limiter, ALICE, 400) == 150
     await limiter.aclose()
@@ -151,13 +126,16 @@ _PROCESS = """
 import asyncio, gc, sys
 from callers_mcp.api.caller import Caller, FULL_SCOPE
 from callers_mcp.api.errors import RateLimited
+from callers_mcp.hosting import rate_limit
 from callers_mcp.hosting.rate_limit import RateLimiter
+
+rate_limit._PATIENCE = 20.0  # on a busy machine too
 
 async def main():
     limiter, admitted = RateLimiter("100/hour", sys.argv[1]), 0
     print("ready", flush=True)
     sys.stdin.readline()
-    for _ in range(100):
+    for _ in range(60):  # so that each needs some of the 100, whichever is faster
         try:
             await limiter.admit(Caller("token:alice", FULL_SCOPE))
             admitted += 1
@@ -172,7 +150,9 @@ gc.collect()
 """
 
 
+@pytest.mark.parts
 def test_two_processes_reach_exactly_the_limit_together_and_leave_nothing_open(redis: RedisServer) -> None:
+    redis.clear()
     processes = [
         subprocess.Popen(
             [sys.executable, "-W", "error", "-c", _PROCESS, redis.url],
@@ -194,149 +174,21 @@ def test_two_processes_reach_exactly_the_limit_together_and_leave_nothing_open(r
     assert [complaints for _, complaints in ends] == ["", ""]
     counts = [int(count) for count, _ in ends]
     assert sum(counts) == 100
-    assert min(counts) > 0
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-
-
-async def test_while_redis_is_gone_look_ups_go_on_and_the_log_says_so_once(
-    redis_folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rate_limit, "_PAUSE", 0.05)
-    server = RedisServer(redis_folder)
-    with server:
-        limiter = RateLimiter("5/hour", server.url)
-        assert await admitted(limiter, ALICE, 9) == 5
-    assert await admitted(limiter, ALICE, 9) == 9
-    await asyncio.sleep(0.05)  # the next is sent to the store
-    assert await admitted(limiter, ALICE, 9) == 9
-    assert errors(caplog) == [
-        "the rate limit did not hold for 1 look-ups, which went on: of the store that "
-        "CALLERS_HTTP_RATE_LIMIT_STORAGE names, there is no connection; the operator mends it or the setting"
-    ]
-    with server:
-        deadline = time.monotonic() + PATIENCE
-        while not (words := [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]):
-            assert time.monotonic() < deadline
-            await admitted(limiter, BOB, 1)
-        assert await admitted(limiter, ALICE, 9) == 5
-        assert words[0].startswith("the rate limit holds again; ")
-        assert int(words[0].split()[5]) >= 17
-        await limiter.aclose()
-
-
-async def test_a_redis_that_was_started_again_is_used_as_before(
-    redis_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    server = RedisServer(redis_folder)
-    with server:
-        limiter = RateLimiter("5/hour", server.url)
-        assert await admitted(limiter, ALICE, 9) == 5
-    with server:
-        assert await admitted(limiter, ALICE, 9) == 5
-        await limiter.aclose()
-    assert not caplog.records
-
-
-async def test_a_silent_redis_holds_up_a_look_up_for_a_moment_and_those_that_follow_not_at_all(
-    redis_folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with RedisServer(redis_folder) as server:
-        limiter = RateLimiter("1/hour", server.url + "?socket_timeout=600")
-        await limiter.admit(ALICE)
-        server.send(signal.SIGSTOP)
-        monkeypatch.setattr(rate_limit, "_PATIENCE", 0.05)
-        async with asyncio.timeout(PATIENCE):
-            assert await admitted(limiter, ALICE, 1_000) == 1_000  # far more than there are connections
-        assert "no answer came in time" in errors(caplog)[0]
-
-        def goes_on_at_once() -> bool:
-            try:
-                limiter.admit(ALICE).send(None)
-            except StopIteration:
-                return True
-            return False  # it waits for something
-
-        assert goes_on_at_once()
-        monkeypatch.setattr(limiter._window, "_left_alone_until", 0.0)  # time passes
-        async with asyncio.TaskGroup() as group:
-            group.create_task(limiter.admit(ALICE))
-            await asyncio.sleep(0)
-            assert all(goes_on_at_once() for _ in range(100))
-
-        monkeypatch.setattr(limiter._window, "_left_alone_until", 0.0)
-        monkeypatch.setattr(rate_limit, "_PATIENCE", PATIENCE)
-        server.send(signal.SIGCONT)
-        await limiter.admit(BOB)
-        assert await admitted(limiter, ALICE, 3) == 0
-        await limiter.aclose()
-
-
-async def test_look_ups_that_are_given_up_use_up_no_connections(
-    redis_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rate_limit, "_PATIENCE", PATIENCE)
-    with RedisServer(redis_folder) as server:
-        limiter = RateLimiter("1/hour", server.url)
-        await limiter.admit(ALICE)
-        server.send(signal.SIGSTOP)
-        for _ in range(3):
-            async with anyio.create_task_group() as group:
-                for _ in range(20):
-                    group.start_soon(limiter.admit, BOB)
-                await anyio.wait_all_tasks_blocked()
-                group.cancel_scope.cancel()
-        server.send(signal.SIGCONT)
-        assert await admitted(limiter, ALICE, 20) == 0
-        await limiter.aclose()
-
-
-async def test_the_password_is_used_and_never_shown(redis_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    with RedisServer(redis_folder, "--requirepass", "a-p@ss-word") as server:
-        good = RateLimiter("1/hour", SecretStr(server.url.replace("//", f"//:{PASSWORD}@")))
-        assert await admitted(good, ALICE, 2) == 1
-        bad = RateLimiter("1/hour", server.url.replace("//", f"//:{PASSWORD}2@"))
-        assert await admitted(bad, ALICE, 2) == 2
-        assert "the password is refused" in errors(caplog)[0]
-        shown = caplog.text + repr(good) + repr(good._window) + repr(vars(good._window))
-        await good.aclose()
-        await bad.aclose()
-    down = RateLimiter("1/hour", server.url.replace("//", f"//:{PASSWORD}@"))
-    await down.admit(ALICE)
-    shown += caplog.text
-    await down.aclose()
-    assert "ss-word" not in shown
-
-
-async def test_something_else_than_redis_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
-        limiter = RateLimiter("1/hour", f"redis://127.0.0.1:{other.sockets[0].getsockname()[1]}")
-        assert await admitted(limiter, ALICE, 3) == 3
-        await limiter.aclose()
-    assert len(errors(caplog)) == 1
-    gc.collect()
+    assert max(counts) <= 60
 
 
 NO_RATES = """120 | minute | 0/minute | -1/minute | 10001/minute | 1/fortnight | 10/minute;5/hour | 1/2 months"""
 
 
 @pytest.mark.parametrize("text", ["", *NO_RATES.split(" | "), pytest.param("9" * 5000 + "/minute", id="digits")])
-def test_what_is_no_rate_is_refused_in_one_line(text: str) -> None:
+def test_an_invalid_rate_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(ValueError, match="such as 120/minute") as refused:
         parse_rate(text)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("url", ["memory://", "redis://h", "valkey://:p@h:1/0", "valkeys://h", "rediss://u:p@[::1]:1"])
-def test_what_names_a_store_is_taken(url: str) -> None:
+def test_the_url_of_a_store_is_accepted(url: str) -> None:
     check_storage(url)
 
 
@@ -346,7 +198,7 @@ NO_STORES = """memory | memory://x | http://h | redis:h | redis:// | redis://:se
 
 
 @pytest.mark.parametrize("url", ["", *(url.strip() for url in NO_STORES.split(" | "))])
-def test_what_names_no_store_is_refused_in_one_line_without_the_url(url: str) -> None:
+def test_an_invalid_store_is_refused_in_one_line_without_the_url(url: str) -> None:
     with pytest.raises(ValueError, match="takes memory:// or redis://") as refused:
         check_storage(url)
     assert "\n" not in str(refused.value)

@@ -1,10 +1,9 @@
-"""Who may call ``callers-mcp http`` by the company's sign-in: hosts find their way, and what a token says holds."""
+"""Signing in at the company's issuer: how hosts find it, and what its tokens allow."""
 
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,14 +15,15 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
 
-from callers_mcp.api.caller import Scope
-from callers_mcp.hosting import tokens
 from tests.support import fault_server as fault
 from tests.support.constants import ID, KEY
+from tests.support.echo_api import echo
 from tests.support.fault_server import Exchange, FaultServer
-from tests.support.hosted_server import Hosted, echo
+from tests.support.hosted_server import bearer
+from tests.support.hosted_thread import HostedThread
 from tests.support.lookups import call, found
 from tests.support.oidc_provider import CLAIM, SCOPE, OidcProvider
+from tests.support.team import Team
 
 METADATA = "/.well-known/oauth-protected-resource"
 SUPPORT = "65aa00000000000000000001"
@@ -31,44 +31,32 @@ SUPPORT = "65aa00000000000000000001"
 
 @dataclass
 class Company:
-    """A server that takes tokens of its own and the issuer's; and all that belongs to it."""
+    """A server that accepts tokens of its own and the issuer's, and what belongs to it."""
 
-    server: Hosted
+    server: HostedThread
     api: FaultServer
     provider: OidcProvider
-    audit: Path
-    ci: str
-    """An API token."""
+    team: Team
 
     def token(self, **claims: object) -> str:
         """Return a token of the issuer for this server."""
         return self.provider.token(**{"aud": self.server.url} | claims)
 
-    def call(self, token: str, place: str | None = None) -> dict[str, Any]:
-        return self.server.call(ID, place, Authorization=f"Bearer {token}").result
+    def look_up(self, token: str, place: str | None = None) -> dict[str, Any]:
+        return self.server.look_up(ID, place, **bearer(token)).result
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
-    folder = tmp_path_factory.mktemp("company")
-    file, audit = folder / "tokens.json", folder / "audit.log"
-    ci = tokens.add(file, "ci", Scope.of(["main"]))
     with FaultServer(echo) as api, OidcProvider() as provider:
-        environment = {
-            "CALLERS_BASE_URL": api.base_url,
-            "CALLERS_API_KEY": KEY,
-            "CALLERS_LOG_LEVEL": "DEBUG",
-            "CALLERS_HTTP_AUTH": "tokens,oauth",
-            "CALLERS_HTTP_TOKEN_FILE": str(file),
-            "CALLERS_HTTP_AUDIT_FILE": str(audit),
-            "CALLERS_HTTP_OAUTH_ISSUER": provider.issuer,
-        }
-        with Hosted(environment=environment) as server:
-            yield Company(server, api, provider, audit, ci)
-            code, errors = server.end()
-    assert code == 0
-    assert "Traceback" not in errors
-    assert not re.search(r"eyJ[\w-]+\.", errors + audit.read_text())  # as every JWT begins
+        team = Team(tmp_path_factory.mktemp("company"), api)
+        team.add("ci", "main")
+        more = {"CALLERS_HTTP_AUTH": "tokens,oauth", "CALLERS_HTTP_OAUTH_ISSUER": provider.issuer}
+        with HostedThread(environment=team.environment | more) as server:
+            yield Company(server, api, provider, team)
+    assert server.exit_code == 0
+    assert "Traceback" not in server.errors
+    assert not re.search(r"eyJ[\w-]+\.", server.errors + team.audit_file.read_text())  # as every JWT begins
 
 
 @pytest.fixture
@@ -78,16 +66,13 @@ def company(shared: Company) -> Company:
 
 
 def kind(result: dict[str, Any]) -> str | None:
+    """Return the kind of the error, if the result is one."""
     return result["_meta"]["callers-mcp/error"]["kind"] if result["isError"] else None
-
-
-def test_the_start_says_where_one_signs_in(company: Company) -> None:
-    assert f"holders of a token, and who signs in at {company.provider.issuer}" in company.server.said[1]
 
 
 @pytest.mark.parametrize("path", ["", "/mcp"])
 def test_the_metadata_leads_to_the_issuer(company: Company, path: str) -> None:
-    answer = company.server.ask("GET", METADATA + path)
+    answer = company.server.request("GET", METADATA + path)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.content == {
         "resource": company.server.url,
@@ -96,12 +81,12 @@ def test_the_metadata_leads_to_the_issuer(company: Company, path: str) -> None:
         "bearer_methods_supported": ["header"],
         "resource_name": "Callers campaigns",
     }
-    assert company.server.ask("HEAD", METADATA + path).status == 200
+    assert company.server.request("HEAD", METADATA + path).status == 200
 
 
 def challenge(company: Company, token: str | None) -> tuple[int, dict[str, str]]:
-    """Return the status, and what the challenge holds."""
-    answer = company.server.call(ID, **({"Authorization": f"Bearer {token}"} if token else {}))
+    """Return the status and the parameters of the challenge."""
+    answer = company.server.look_up(ID, **(bearer(token) if token else {}))
     scheme, _, values = answer.headers["www-authenticate"].partition(" ")
     assert scheme == "Bearer"
     assert re.fullmatch(r'\w+="[^"]*"(, \w+="[^"]*")*', values)
@@ -109,10 +94,10 @@ def challenge(company: Company, token: str | None) -> tuple[int, dict[str, str]]
     return answer.status, dict(re.findall(r'(\w+)="([^"]*)"', values))
 
 
-def test_who_has_no_token_is_told_where_the_metadata_is(company: Company) -> None:
+def test_a_challenge_names_the_metadata(company: Company) -> None:
     metadata = company.server.url.replace("/mcp", METADATA + "/mcp")
     assert challenge(company, None) == (401, {"resource_metadata": metadata, "scope": SCOPE})
-    assert company.server.ask("GET", urlsplit(metadata).path).status == 200
+    assert company.server.request("GET", urlsplit(metadata).path).status == 200
 
 
 @pytest.mark.parametrize(
@@ -127,12 +112,12 @@ def test_who_has_no_token_is_told_where_the_metadata_is(company: Company) -> Non
     ],
     ids=str,
 )
-def test_a_token_that_does_not_hold_is_refused_as_the_specification_has_it(
+def test_an_unusable_token_is_refused_as_the_specification_says(
     company: Company, claims: dict[str, object], status: int, error: str
 ) -> None:
-    got, said = challenge(company, company.token(**claims))
-    assert (got, said["error"], said["scope"]) == (status, error, SCOPE)
-    assert said["resource_metadata"].endswith(METADATA + "/mcp")
+    got, parameters = challenge(company, company.token(**claims))
+    assert (got, parameters["error"], parameters["scope"]) == (status, error, SCOPE)
+    assert parameters["resource_metadata"].endswith(METADATA + "/mcp")
     assert company.api.requests == []
 
 
@@ -152,29 +137,31 @@ def test_a_token_that_does_not_hold_is_refused_as_the_specification_has_it(
     ],
     ids=str,
 )
-def test_the_claim_alone_says_what_a_person_sees(
+def test_only_the_claim_decides_what_a_person_sees(
     company: Company, claim: object, place: str | None, refused: str | None
 ) -> None:
-    assert kind(company.call(company.token(**{CLAIM: claim}), place)) == refused
+    assert kind(company.look_up(company.token(**{CLAIM: claim}), place)) == refused
     assert len(company.api.requests) == (0 if refused else 1)
 
 
 @pytest.mark.parametrize("subject", ["ci", "token:ci", "|"])
 def test_a_person_is_never_taken_for_a_token_of_the_same_name(company: Company, subject: str) -> None:
-    before = company.audit.read_text().splitlines() if company.audit.exists() else []
-    assert kind(company.call(company.token(sub=subject))) is None
-    assert kind(company.call(company.ci)) is None
-    lines = company.audit.read_text().splitlines()[len(before) :]
-    assert [json.loads(line)["caller"] for line in lines] == [f"oauth:{company.provider.issuer}|{subject}", "token:ci"]
+    before = len(company.team.audit())
+    assert kind(company.look_up(company.token(sub=subject))) is None
+    assert kind(company.look_up(company.team.tokens["ci"])) is None
+    assert [line["caller"] for line in company.team.audit()[before:]] == [
+        f"oauth:{company.provider.issuer}|{subject}",
+        "token:ci",
+    ]
 
 
-def test_a_token_that_looks_like_ours_is_never_asked_about_at_the_issuer(company: Company) -> None:
+def test_a_token_that_looks_like_ours_is_never_checked_at_the_issuer(company: Company) -> None:
     fetches = company.provider.fetches
     assert challenge(company, "callers_mcp_" + "0" * 64)[0] == 401
     assert company.provider.fetches == fetches
 
 
-def test_while_the_issuer_is_away_its_tokens_are_to_come_back_later() -> None:
+def test_while_the_issuer_is_down_its_tokens_get_503_with_a_time_to_retry() -> None:
     with FaultServer(echo) as api, OidcProvider() as provider:
         provider.away = True
         environment = {
@@ -185,23 +172,22 @@ def test_while_the_issuer_is_away_its_tokens_are_to_come_back_later() -> None:
             "CALLERS_HTTP_PUBLIC_URL": "https://mcp.example.com/team",
             "CALLERS_HTTP_OAUTH_AUDIENCE": "team",
         }
-        with Hosted(environment=environment) as server:
-            answer = server.call(ID, Authorization=f"Bearer {provider.token(aud='team')}")
+        with HostedThread(environment=environment) as server:
+            answer = server.look_up(ID, **bearer(provider.token(aud="team")))
             assert answer.status == 503
             assert 1 <= int(answer.headers["retry-after"]) <= 30
-            assert server.ask("GET", "/readyz").status == 200  # others may have keys that are still good
-            known = server.call(ID, Authorization="Bearer callers_mcp_" + "0" * 64)
+            assert server.request("GET", "/readyz").status == 200  # others may have keys that are still good
+            known = server.look_up(ID, **bearer("callers_mcp_" + "0" * 64))
             assert known.status == 401  # without a look at the issuer
             for path in ("", "/mcp", "/team"):
-                assert server.ask("GET", METADATA + path).content["resource"] == "https://mcp.example.com/team"
-            code, errors = server.end()
-    assert code == 0
-    assert "CALLERS_HTTP_OAUTH_ISSUER" in errors
-    assert "Traceback" not in errors
+                assert server.request("GET", METADATA + path).content["resource"] == "https://mcp.example.com/team"
+    assert server.exit_code == 0
+    assert "CALLERS_HTTP_OAUTH_ISSUER" in server.errors
+    assert "Traceback" not in server.errors
 
 
 class Memory:
-    """Keeps what the SDK's client is given."""
+    """Stores what the SDK's client is given."""
 
     def __init__(self) -> None:
         self.tokens: OAuthToken | None = None
@@ -220,27 +206,27 @@ class Memory:
         self.client = client_info
 
 
-async def test_the_sdks_own_client_signs_in_by_itself_knowing_the_url_alone(
+async def test_the_sdks_own_client_signs_in_knowing_only_the_url(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    provider, asked = company.provider, list[dict[str, list[str]]]()
+    provider, requested = company.provider, list[dict[str, list[str]]]()
 
     def register(exchange: Exchange) -> None:
         registration = json.loads(_body(exchange)) | {"client_id": "host-1"}
         fault.answer(registration, 201)(exchange)
 
     def grant(exchange: Exchange) -> None:
-        asked.append(parse_qs(_body(exchange).decode()))
-        (audience,) = asked[-1]["resource"]
+        requested.append(parse_qs(_body(exchange).decode()))
+        (audience,) = requested[-1]["resource"]
         fault.answer({"access_token": provider.token(aud=audience), "token_type": "Bearer", "expires_in": 300})(
             exchange
         )
 
     async def go(url: str) -> None:
-        asked.append(parse_qs(urlsplit(url).query))
+        requested.append(parse_qs(urlsplit(url).query))
 
     async def come_back() -> AuthorizationCodeResult:
-        return AuthorizationCodeResult(code="code-1", state=asked[0]["state"][0])
+        return AuthorizationCodeResult(code="code-1", state=requested[0]["state"][0])
 
     endpoints = {
         "authorization_endpoint": "/authorize",
@@ -261,7 +247,7 @@ async def test_the_sdks_own_client_signs_in_by_itself_knowing_the_url_alone(
         Client(streamable_http_client(company.server.url, http_client=http)) as client,
     ):
         assert found(await call(client))["id"] == ID
-    authorization, exchanged = asked
+    authorization, exchanged = requested
     assert authorization["resource"] == exchanged["resource"] == [company.server.url]
     assert authorization["scope"] == [SCOPE]
     assert exchanged["code"] == ["code-1"]

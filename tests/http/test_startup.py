@@ -1,11 +1,9 @@
-"""How ``callers-mcp http`` starts: it says where it serves and for whom, or what to mend in one line, and ends."""
+"""How ``callers-mcp http`` starts: it prints where it serves and for whom, or fails with what to fix in one line."""
 
 import json
-import multiprocessing
-import os
 import re
 import socket
-import sys
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,77 +16,81 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from callers_mcp.hosting.settings import HostingSettings
-from callers_mcp.settings import SettingsError
-from tests.support.constants import ID, KEY, PATIENCE
+from tests.support.constants import ID, KEY, SAMPLE_ID
+from tests.support.echo_api import echo
 from tests.support.fault_server import FaultServer
-from tests.support.hosted_server import Hosted, echo
+from tests.support.forked_command import ForkedCommand
+from tests.support.hosted_server import Hosted, message
+from tests.support.hosted_thread import HostedThread
+from tests.support.http_connection import HttpConnection
+from tests.support.team import Team
 
-ISSUER = "https://sign-in.example.com"
-OAUTH = {"AUTH": "oauth", "OAUTH_ISSUER": ISSUER}
-PUBLIC = {"PUBLIC_URL": "https://mcp.example.com/mcp"}
 SANDBOX_KEY = {"CALLERS_API_KEY": KEY}
 
-Start = Callable[..., str]
-
-# The command takes a second to load; from a process that has loaded it, and this file, each start takes a moment.
-_LOADED = ["__main__", __name__, "callers_mcp.hosting.process", "callers_mcp.hosting.oauth", "callers_mcp.cli.http"]
-_starts = multiprocessing.get_context("forkserver")
-_starts.set_forkserver_preload(_LOADED)
-
-
-def _start(folder: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
-    os.setsid()  # no terminal, where one could be asked for a password
-    for number, name in ((1, "out"), (2, "errors")):
-        os.dup2(os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
-    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
-    os.environ.update(environment)
-    sys.argv = ["callers-mcp", "http", "--port", "0", *arguments]
-    from callers_mcp.cli import main
-
-    main()
+Start = Callable[..., ForkedCommand]
+Refused = Callable[..., str]
 
 
 @pytest.fixture
-def refused(tmp_path_factory: pytest.TempPathFactory) -> Start:
-    """Start the command as a process of its own, see that it ends with 2 and one line, and return the line."""
+def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Return what starts the command as a process of its own."""
 
-    def start(*arguments: str, **environment: str) -> str:
+    def start(*arguments: str, **environment: str) -> ForkedCommand:
         folder = tmp_path_factory.mktemp("start")
-        process = _starts.Process(target=_start, args=(folder, arguments, environment))
-        process.start()
-        process.join(PATIENCE)
-        alive = process.exitcode is None
-        process.kill()
-        process.join()
-        out, errors = ((folder / name).read_text() for name in ("out", "errors"))
-        assert not alive, f"it started: {out}"
-        assert (process.exitcode, out) == (2, ""), errors
-        line = re.fullmatch(r"callers-mcp: ([^\n]+)\n", errors)
-        assert line, errors
-        assert KEY not in errors
-        return line[1]
+        return ForkedCommand(folder, "http", "--port", "0", *arguments, **environment)
 
     return start
 
 
-def test_the_sandbox_needs_no_key_and_the_start_says_all_that_a_host_needs() -> None:
+@pytest.fixture
+def refused(start: Start) -> Refused:
+    """Return what starts the command, checks that it fails with 2 and one line, and returns the line."""
+
+    def start_and_fail(*arguments: str, **environment: str) -> str:
+        with start(*arguments, **environment) as command:
+            code = command.wait()
+        assert (code, command.out) == (2, ""), command.errors
+        line = re.fullmatch(r"callers-mcp: ([^\n]+)\n", command.errors)
+        assert line, command.errors
+        assert KEY not in command.errors
+        return line[1]
+
+    return start_and_fail
+
+
+def test_the_sandbox_needs_no_key_and_prints_all_that_a_host_needs() -> None:
     environment = {"CALLERS_API_KEY_FILE": "/nonexistent", "CALLERS_BASE_URL": "https://api.callers.ai"}
     with Hosted("--sandbox", environment=environment) as server:
-        serves, who, config = server.said
+        serves, who, config = server.printed
         assert serves == f"callers-mcp serves on {server.url}"
         assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d+/mcp", server.url)
         assert who == "Who may call: anybody on this machine"
         host = {"mcpServers": {"callers": {"type": "http", "url": server.url}}}
         assert json.loads(config.removeprefix("Host config: ")) == host
-        assert server.call("665f1c2ab1e4a9d0c7f3b801").result["isError"] is False
-        code, errors = server.end()
+        assert server.look_up(SAMPLE_ID).result["isError"] is False
+        code, errors = server.stop()
     assert code == 0
     (audit,) = errors.splitlines()
     assert json.loads(audit)["outcome"] == "found"
 
 
-def test_an_explicit_none_is_warned_of_and_takes_what_a_gateway_forwards() -> None:
+def test_an_explicit_none_is_warned_of(start: Start) -> None:
+    environment = SANDBOX_KEY | {
+        "CALLERS_HTTP_AUTH": "none",
+        "CALLERS_HTTP_PUBLIC_URL": "https://mcp.example.com/team",
+    }
+    with start("--host", "::1", **environment) as command:
+        serves, who, _ = command.lines(3)
+    assert re.fullmatch(
+        r"callers-mcp serves on https://mcp\.example\.com/team \(listening on \[::1\]:[1-9]\d+\)", serves
+    )
+    assert who == "Who may call: whoever reaches it (CALLERS_HTTP_AUTH=none)"
+    (warning,) = command.errors.splitlines()
+    assert "WARNING" in warning
+    assert "CALLERS_HTTP_AUTH" in warning
+
+
+def test_an_explicit_none_accepts_what_a_gateway_forwards() -> None:
     with FaultServer(echo) as api:
         environment = {
             "CALLERS_API_KEY": KEY,
@@ -97,19 +99,36 @@ def test_an_explicit_none_is_warned_of_and_takes_what_a_gateway_forwards() -> No
             "CALLERS_HTTP_PUBLIC_URL": "https://mcp.example.com/team",
             "CALLERS_HTTP_ALLOWED_HOSTS": "inside.example.com:8000",
         }
-        with Hosted("--host", "::1", environment=environment) as server:
-            assert server.url == "https://mcp.example.com/team"
-            assert server.address[0] == "::1"
-            assert server.said[1] == "Who may call: whoever reaches it (CALLERS_HTTP_AUTH=none)"
-            assert server.call(ID, X_Forwarded_For="10.0.0.2", Via="1.1 gateway").result["isError"] is False
-            assert server.call(ID, Host="mcp.example.com:443").status == 200
-            assert server.call(ID, Host="inside.example.com:8000").status == 200
-            assert server.call(ID, Host=f"[::1]:{server.address[1]}").status == 200
-            assert server.call(ID, Host="mcp.example.com:444").status == 421
-            code, errors = server.end()
-    (warning,) = (line for line in errors.splitlines() if "CALLERS_HTTP_AUTH" in line)
-    assert "WARNING" in warning
-    assert code == 0
+        with HostedThread(environment=environment, host="::1") as server:
+            assert server.look_up(ID, X_Forwarded_For="10.0.0.2", Via="1.1 gateway").result["isError"] is False
+            assert server.look_up(ID, Host="mcp.example.com:443").status == 200
+            assert server.look_up(ID, Host="inside.example.com:8000").status == 200
+            assert server.look_up(ID, Host=f"[::1]:{server.address[1]}").status == 200
+            assert server.look_up(ID, Host="mcp.example.com:444").status == 421
+
+
+def test_a_server_for_tokens_prints_where_a_host_puts_one(start: Start, tmp_path: Path) -> None:
+    with FaultServer(echo) as api:
+        team = Team(tmp_path, api)
+        team.add("ci", "main")
+        url = "https://mcp.example.com/team/callers"
+        with start(**team.environment | {"CALLERS_HTTP_PUBLIC_URL": url}) as command:
+            serves, who, config = command.lines(3)
+    assert serves.startswith(f"callers-mcp serves on {url} (listening on 127.0.0.1:")
+    assert "holders of a token" in who
+    host = json.loads(config.removeprefix("Host config: "))["mcpServers"]["callers"]
+    assert host["url"] == url
+    assert host["headers"] == {"Authorization": "Bearer <token>"}
+
+
+def test_a_server_for_tokens_and_sign_in_prints_where_one_signs_in(start: Start, tmp_path: Path) -> None:
+    with FaultServer(echo) as api:
+        team = Team(tmp_path, api)
+        team.add("ci", "main")
+        oauth = {"CALLERS_HTTP_AUTH": "tokens,oauth", "CALLERS_HTTP_OAUTH_ISSUER": api.base_url}
+        with start(**team.environment | oauth) as command:
+            _, who, _ = command.lines(3)
+    assert f"holders of a token, and who signs in at {oauth['CALLERS_HTTP_OAUTH_ISSUER']}" in who
 
 
 @pytest.mark.parametrize(
@@ -135,16 +154,18 @@ def test_an_explicit_none_is_warned_of_and_takes_what_a_gateway_forwards() -> No
     ],
     ids=str,
 )
-def test_it_never_starts_half_configured(refused: Start, environment: dict[str, str], says: str) -> None:
+def test_startup_fails_if_the_configuration_is_incomplete(
+    refused: Refused, environment: dict[str, str], says: str
+) -> None:
     assert says in refused(**SANDBOX_KEY | environment)
 
 
-def test_where_the_defaults_token_file_is_missing_its_path_is_named(refused: Start, tmp_path: Path) -> None:
+def test_the_path_of_a_missing_default_token_file_is_named(refused: Refused, tmp_path: Path) -> None:
     environment = {"CALLERS_HTTP_AUTH": "tokens", "XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
     assert str(tmp_path) in refused(**SANDBOX_KEY | environment)
 
 
-def test_several_workers_need_a_rate_limit_that_they_share(refused: Start) -> None:
+def test_several_workers_need_a_shared_rate_limit(refused: Refused) -> None:
     environment = {"CALLERS_HTTP_RATE_LIMIT": "120/minute"}
     assert "CALLERS_HTTP_RATE_LIMIT_STORAGE" in refused("--workers", "2", **SANDBOX_KEY | environment)
 
@@ -152,18 +173,42 @@ def test_several_workers_need_a_rate_limit_that_they_share(refused: Start) -> No
 @pytest.mark.parametrize(
     "host", ["no.such.host.invalid", "203.0.113.7", "999.1.1.1", "", " ", "a" * 300, "::g", "ä..b"]
 )
-def test_an_address_that_is_not_this_machines_is_named(refused: Start, host: str) -> None:
+def test_an_unusable_address_is_named(refused: Refused, host: str) -> None:
     line = refused("--host", host, **SANDBOX_KEY)
     assert "--host" in line
     assert "while" not in line
 
 
-def test_a_port_that_is_taken_is_named(refused: Start) -> None:
+def test_a_port_that_is_taken_is_named(refused: Refused) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         line = refused("--port", port, **SANDBOX_KEY)
     assert port in line
     assert "--port" in line
+
+
+def test_the_given_certificate_is_used_for_tls(start: Start, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    certificate.private_key_pem.write_to_path(key)
+    for part in certificate.cert_chain_pems:
+        part.write_to_path(chain, append=True)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    arguments = ("--sandbox", "--certfile", str(chain), "--keyfile", str(key))
+    with start(*arguments, CALLERS_HTTP_DRAIN_SECONDS="0") as command:
+        printed = re.fullmatch(r"callers-mcp serves on (https://127\.0\.0\.1:(\d+)/mcp)", command.lines(3)[0])
+        assert printed
+        url, address = printed[1], ("127.0.0.1", int(printed[2]))
+        content, headers = message("tools/list")
+        with HttpConnection(url, address, context) as connection:
+            connection.post(content, **headers)
+            assert connection.answer().result["tools"]
+        with HttpConnection(url, address) as plain:
+            plain.post(content, **headers)
+            assert plain.is_closed()
+        assert (command.stop(), command.errors) == (0, "")
 
 
 @pytest.fixture(scope="module")
@@ -194,8 +239,8 @@ def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("chain", "locked"),
     ],
 )
-def test_a_certificate_that_cannot_be_used_is_named_and_no_password_is_asked_for(
-    refused: Start, pems: Path, certfile: str | None, keyfile: str | None
+def test_an_unusable_certificate_is_named_without_a_prompt_for_a_password(
+    refused: Refused, pems: Path, certfile: str | None, keyfile: str | None
 ) -> None:
     given = (("--certfile", certfile), ("--keyfile", keyfile))
     options = [word for option, name in given if name for word in (option, str(pems / name))]
@@ -203,101 +248,8 @@ def test_a_certificate_that_cannot_be_used_is_named_and_no_password_is_asked_for
     assert "--certfile and --keyfile" in line
 
 
-def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, **given: object) -> HostingSettings:
-    for name, value in environment.items():
-        monkeypatch.setenv(f"CALLERS_HTTP_{name}", value)
-    return HostingSettings.from_environment(**given)
-
-
-@pytest.mark.parametrize(
-    ("environment", "names"),
-    [
-        ({"AUTH": "basic"}, "AUTH"),
-        ({"AUTH": ","}, "AUTH"),
-        ({"AUTH": "none,tokens"}, "AUTH"),
-        ({"AUTH": "oauth"}, "OAUTH_ISSUER"),
-        ({"AUTH": "tokens", "OAUTH_ISSUER": ISSUER}, "AUTH"),
-        ({"OAUTH_AUDIENCE": "x"}, "AUTH"),
-        (PUBLIC, "AUTH"),
-        ({"ALLOWED_HOSTS": "mcp.example.com"}, "AUTH"),
-        ({"TRUSTED_PROXIES": "10.0.0.1"}, "AUTH"),
-        ({"AUTH": "none", "PUBLIC_URL": "http://mcp.example.com/mcp"}, "PUBLIC_URL"),
-        ({"AUTH": "none", "PUBLIC_URL": "mcp.example.com"}, "PUBLIC_URL"),
-        ({"AUTH": "none", "PUBLIC_URL": "https://user:secret@mcp.example.com/mcp"}, "PUBLIC_URL"),
-        ({"AUTH": "none", "PUBLIC_URL": "https://mcp.example.com/mcp?x=1"}, "PUBLIC_URL"),
-        ({"AUTH": "none", "PUBLIC_URL": "https://mcp.example.com/mcp#x"}, "PUBLIC_URL"),
-        ({"AUTH": "none", "PUBLIC_URL": "https://mcp.example.com:99999/mcp"}, "PUBLIC_URL"),
-        ({"AUTH": "none", "PUBLIC_URL": "https://mcp.example.com/${PATH}"}, "PUBLIC_URL"),
-        ({"AUTH": "none", "ALLOWED_HOSTS": "https://mcp.example.com"}, "ALLOWED_HOSTS"),
-        ({"AUTH": "none", "ALLOWED_HOSTS": "a.example.com,*"}, "ALLOWED_HOSTS"),
-        ({"AUTH": "none", "TRUSTED_PROXIES": "proxy.example.com"}, "TRUSTED_PROXIES"),
-        ({"AUTH": "none", "TRUSTED_PROXIES": "10.0.0.1/8"}, "TRUSTED_PROXIES"),
-        (OAUTH | {"OAUTH_ISSUER": "http://sign-in.example.com"}, "OAUTH_ISSUER"),
-        (OAUTH | {"OAUTH_ISSUER": "<your issuer>"}, "OAUTH_ISSUER"),
-        (OAUTH | {"OAUTH_SCOPE": "a b"}, "OAUTH_SCOPE"),
-        (OAUTH | {"OAUTH_SCOPE": 'a"'}, "OAUTH_SCOPE"),
-        ({"RATE_LIMIT": "often"}, "RATE_LIMIT"),
-        ({"RATE_LIMIT": "0/minute"}, "RATE_LIMIT"),
-        ({"RATE_LIMIT_STORAGE": "file:///secret"}, "RATE_LIMIT_STORAGE"),
-        ({"RATE_LIMIT_STORAGE": "redis://:secret@"}, "RATE_LIMIT_STORAGE"),
-        ({"MAX_CALLS": "0"}, "MAX_CALLS"),
-        ({"MAX_CALLS": "many"}, "MAX_CALLS"),
-        ({"DRAIN_SECONDS": "-1"}, "DRAIN_SECONDS"),
-        ({"DRAIN_SECONDS": "nan"}, "DRAIN_SECONDS"),
-        ({"DRAIN_SECONDS": "301"}, "DRAIN_SECONDS"),
-        ({"METRICS": "9100"}, "METRICS"),
-        ({"METRICS": "127.0.0.1:99999"}, "METRICS"),
-        ({"METRICS": ":9100"}, "METRICS"),
-        ({"TOKEN_FILE": "${FILE}"}, "TOKEN_FILE"),
-        ({"AUDIT_FILE": "{{ file }}"}, "AUDIT_FILE"),
-        ({"DRAIN_SECOND": "1"}, "did you mean CALLERS_HTTP_DRAIN_SECONDS?"),
-        ({"AUTHENTICATION": "none"}, "CALLERS_HTTP_AUTHENTICATION is not a setting"),
-    ],
-    ids=str,
-)
-def test_a_wrong_setting_is_named_in_one_line_without_its_value(
-    environment: dict[str, str], names: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(SettingsError) as refusal:
-        settings(environment, monkeypatch)
-    said = str(refusal.value)
-    assert names in said
-    assert "\n" not in said
-    assert "secret" not in said
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "mcp.example.com"])
-@pytest.mark.parametrize(
-    ("environment", "given", "names"),
-    [
-        ({}, {"tls": True}, "CALLERS_HTTP_AUTH"),
-        ({"AUTH": "tokens"} | PUBLIC, {}, "CALLERS_HTTP_TRUSTED_PROXIES"),
-        (OAUTH, {"tls": True}, "CALLERS_HTTP_PUBLIC_URL"),
-    ],
-)
-def test_off_loopback_nothing_is_open_or_in_the_clear_by_default(
-    environment: dict[str, str], given: dict[str, object], names: str, host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(SettingsError, match=names):
-        settings(environment, monkeypatch, host=host, **given)
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_on_every_address_its_own_name_has_to_be_told(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingsError, match="CALLERS_HTTP_PUBLIC_URL"):
-        settings({"AUTH": "tokens"}, monkeypatch, host=host, tls=True)
-    assert settings({"AUTH": "tokens"} | PUBLIC, monkeypatch, host=host, tls=True).url == PUBLIC["PUBLIC_URL"]
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_on_loopback_nothing_has_to_be_set(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    hosting = settings({"AUTH": " ", "PUBLIC_URL": "", "DRAIN_SECONDS": ""}, monkeypatch, host=host)
-    assert hosting.auth is None
-    assert hosting.drain_seconds == 5
-
-
-def test_what_kubernetes_sets_for_a_service_is_not_taken_for_a_setting(
-    refused: Start, monkeypatch: pytest.MonkeyPatch
+def test_variables_that_kubernetes_sets_for_a_service_are_not_settings(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     links = {
         "CALLERS_MCP_SERVICE_HOST": "10.0.0.1",

@@ -1,4 +1,4 @@
-"""The token file: what stands in it, who may touch it, how it is changed, and how fast a server follows."""
+"""The token file: what it contains, who may touch it, and how fast a server notices a change."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from callers_mcp.hosting.tokens import TOKEN, TokenAuthenticator, add, read, rev
 from tests.support.constants import PATIENCE
 from tests.support.token_files import DIGEST, ENTRY, MAIN, PLANTED, SUB, refusal, sha256, write
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes of files are checked on POSIX alone")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes of files are checked only on POSIX")
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a server look at its file at each call, so that no test waits."""
+    """Make a server look at its file at each call, so that no test waits."""
     monkeypatch.setattr(tokens, "RECHECK_SECONDS", 0)
-    monkeypatch.setattr(tokens, "SETTLED_SECONDS", 0)  # nor does it read a young file again for its youth alone
+    monkeypatch.setattr(tokens, "SETTLED_SECONDS", 0)  # and read a file again only if it has changed
 
 
 def test_only_the_digest_of_a_token_is_stored(file: Path) -> None:
@@ -49,13 +49,13 @@ def test_only_the_digest_of_a_token_is_stored(file: Path) -> None:
 
 
 @pytest.mark.parametrize("scope", [MAIN, FULL_SCOPE, Scope.of([SUB]), Scope.of(["main", SUB, "b"]), Scope(False, None)])
-def test_a_token_sees_what_it_was_given(file: Path, scope: Scope) -> None:
+def test_a_token_may_see_what_was_given_to_it(file: Path, scope: Scope) -> None:
     add(file, "other", MAIN)
     token = add(file, "ci", scope)
     assert TokenAuthenticator(file).authenticate(token) == Caller("token:ci", scope)
 
 
-def test_what_is_no_token_is_nobodys(file: Path) -> None:
+def test_an_unknown_or_malformed_token_is_refused(file: Path) -> None:
     token = add(file, "ci", MAIN)
     digest = sha256(token)
     authenticator = TokenAuthenticator(file)
@@ -85,11 +85,10 @@ def test_a_revoked_token_is_refused_and_the_others_are_not(file: Path) -> None:
     assert authenticator.problem is None
 
 
-def test_a_server_follows_within_seconds_by_itself(file: Path) -> None:
+def test_a_server_notices_a_change_within_seconds(file: Path) -> None:
     token = add(file, "ci", MAIN)
     authenticator = TokenAuthenticator(file)
     revoke(file, "ci")
-    assert authenticator.authenticate(token)  # as it looks at the file once a second at most
     started = time.monotonic()
     while authenticator.authenticate(token):
         assert time.monotonic() < started + PATIENCE
@@ -97,7 +96,7 @@ def test_a_server_follows_within_seconds_by_itself(file: Path) -> None:
     assert tokens.RECHECK_SECONDS <= 1
 
 
-def test_a_server_looks_at_its_file_now_and_then_alone(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_looks_at_its_file_only_now_and_then(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token = add(file, "ci", MAIN)
     monkeypatch.setattr(tokens, "RECHECK_SECONDS", 3600)
     authenticator = TokenAuthenticator(file)
@@ -122,9 +121,7 @@ BREAKS: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 @pytest.mark.usefixtures("at_each_call")
 @pytest.mark.parametrize("way", BREAKS)
-def test_where_the_file_breaks_nobody_is_let_in_until_it_is_mended(
-    file: Path, caplog: pytest.LogCaptureFixture, way: str
-) -> None:
+def test_no_caller_is_let_in_while_the_file_is_broken(file: Path, caplog: pytest.LogCaptureFixture, way: str) -> None:
     caplog.set_level(logging.DEBUG)
     token = add(file, "ci", MAIN)
     good = file.read_text()
@@ -136,7 +133,7 @@ def test_where_the_file_breaks_nobody_is_let_in_until_it_is_mended(
         assert says in str(authenticator.problem)
         assert "\n" not in str(authenticator.problem)
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert errors == [f"Nobody is let in by token: {authenticator.problem}"]  # once, however often it is asked
+    assert errors == [f"Nobody is let in by token: {authenticator.problem}"]  # once, however many calls there are
     if file.is_dir():
         file.rmdir()
     write(file, good)
@@ -148,12 +145,12 @@ def test_where_the_file_breaks_nobody_is_let_in_until_it_is_mended(
 
 
 @pytest.mark.usefixtures("at_each_call")
-def test_another_problem_is_logged_too(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_problem_is_logged_too(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     add(file, "ci", MAIN)
     authenticator = TokenAuthenticator(file)
     for way, says in (("of others", "chmod"), ("gone", "token add")):
         BREAKS[way][0](file)
-        assert says in str(authenticator.problem)  # though nobody calls
+        assert says in str(authenticator.problem)  # although there is no call
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
 
 
@@ -178,7 +175,7 @@ def test_a_mounted_secret_is_followed_when_its_link_is_swapped(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("at_each_call")
-def test_a_change_of_the_same_size_and_time_is_seen(file: Path) -> None:
+def test_a_change_of_the_same_size_and_time_is_noticed(file: Path) -> None:
     token = add(file, "ci", MAIN)
     os.utime(file, (1, 1))
     authenticator = TokenAuthenticator(file)
@@ -190,9 +187,9 @@ def test_a_change_of_the_same_size_and_time_is_seen(file: Path) -> None:
     assert authenticator.authenticate(token) is None
 
 
-def test_two_changes_in_one_tick_of_a_coarse_clock_are_seen(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_changes_in_one_tick_of_a_coarse_clock_are_noticed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "RECHECK_SECONDS", 0)
-    monkeypatch.setattr(tokens, "_version", lambda status: (0,))  # so coarse that it tells nothing
+    monkeypatch.setattr(tokens, "_version", lambda status: (0,))  # so coarse that no change shows
     token = add(file, "ci", MAIN)
     authenticator = TokenAuthenticator(file)
     assert authenticator.authenticate(token)
@@ -201,20 +198,20 @@ def test_two_changes_in_one_tick_of_a_coarse_clock_are_seen(file: Path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("bad", "mends"), [(0o644, 640), (0o660, 640), (0o620, 600), (0o602, 600), (0o604, 600), (0o666, 640)]
+    ("bad", "fixed"), [(0o644, 640), (0o660, 640), (0o620, 600), (0o602, 600), (0o604, 600), (0o666, 640)]
 )
-def test_a_file_that_others_may_touch_is_refused_with_the_command_that_mends_it(
-    tmp_path: Path, bad: int, mends: int
+def test_a_file_that_others_may_touch_is_refused_with_the_command_that_fixes_it(
+    tmp_path: Path, bad: int, fixed: int
 ) -> None:
     file = tmp_path / "my tokens.json"
     add(file, "ci", MAIN)
     file.chmod(bad)
     before = file.read_bytes()
-    said = {refusal(call, file, *rest) for call, *rest in CALLS}
-    assert len(said) == 1
+    texts = {refusal(call, file, *rest) for call, *rest in CALLS}
+    assert len(texts) == 1
     assert file.read_bytes() == before
-    command = said.pop().rpartition(": ")[2]
-    assert command.startswith(f"chmod {mends} ")
+    command = texts.pop().rpartition(": ")[2]
+    assert command.startswith(f"chmod {fixed} ")
     subprocess.run(["sh", "-c", command], check=True)
     assert [grant.name for grant in read(file)] == ["ci"]
 
@@ -223,7 +220,7 @@ CALLS: list[tuple[Any, ...]] = [(read,), (TokenAuthenticator,), (add, "new", MAI
 
 
 @pytest.mark.parametrize("call", [call for call in CALLS if call[0] is not add], ids=lambda call: call[0].__name__)
-def test_a_missing_file_is_said_with_the_command_that_creates_it(tmp_path: Path, call: tuple[Any, ...]) -> None:
+def test_a_missing_file_is_reported_with_the_command_that_creates_it(tmp_path: Path, call: tuple[Any, ...]) -> None:
     file = tmp_path / "not\nhere" / "tokens.json"
     assert "`callers-mcp token add NAME ...`" in refusal(call[0], file, *call[1:])
     assert list(tmp_path.iterdir()) == []
@@ -241,7 +238,7 @@ def test_a_missing_file_is_said_with_the_command_that_creates_it(tmp_path: Path,
     ],
     ids=["folder", "pipe", "device", "loop", "huge"],
 )
-def test_what_is_no_token_file_is_refused_at_once(
+def test_another_kind_of_file_is_refused_at_once(
     file: Path, make: Callable[[Path], Any], says: str, call: tuple[Any, ...]
 ) -> None:
     make(file)
@@ -281,10 +278,10 @@ ENTRIES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("entry", "says"), ENTRIES)
-def test_one_odd_entry_spoils_the_whole_file(file: Path, entry: Any, says: str) -> None:
+def test_one_invalid_entry_makes_the_whole_file_invalid(file: Path, entry: Any, says: str) -> None:
     first = ENTRY | {"name": "first", "sha256": "0" * 64}
     write(file, {"tokens": [first, ENTRY | {"name": "second"}]})
-    assert len(read(file)) == 2  # which is what is not odd
+    assert len(read(file)) == 2  # so that only the entry below is wrong
     write(file, {"tokens": [first, entry]})
     before = file.read_bytes()
     assert says in refusal(read, file)

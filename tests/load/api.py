@@ -2,8 +2,12 @@
 
     python -m tests.load.api [--latency SECONDS] [--faults SEED]
 
-The first line on stdout is its URL. An id that begins with ``HELD`` is never answered. ``GET /stats`` tells what was
-asked.
+The first line on stdout is its URL. An id that begins with ``HELD`` is never answered. ``GET /stats`` returns what was
+requested.
+
+It is not ``tests.support.fault_server``: that one has a thread for each connection, and keeps every request for the
+test to read. Under load it would cost more than the server that is measured, and grow with the run. This one answers
+from bytes made beforehand, in one event loop of a process of its own, and counts.
 """
 
 import argparse
@@ -29,7 +33,7 @@ _VARIABLES = [f"custom_{number:02d}" for number in range(40)]
 
 
 def campaign(campaign_id: str) -> dict[str, Any]:
-    """Return the campaign that the API has under an id; it carries the id twice, so that each answer can be told."""
+    """Return the campaign that the API has under an id; it has the id twice, so that answers can't be confused."""
     return CAMPAIGN | {"id": campaign_id, "name": f"Campaign {campaign_id}", "variables": _VARIABLES}
 
 

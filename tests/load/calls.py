@@ -25,7 +25,7 @@ _WARM_UP = 5  # calls of each connection
 
 
 class Outcomes:
-    """What came back, compared with what was asked for."""
+    """What came back, compared with what was requested."""
 
     def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()
@@ -107,7 +107,7 @@ def run(target: Target, api: Api, *, count: int, connections: int, seed: int, gr
         "calls answered": f"{len(seconds):,} of {count:,}",
         "answers": ", ".join(f"{kind} {number:,}" for kind, number in outcomes.kinds.most_common()),
         "found, each compared with the campaign of its id": f"{outcomes.kinds['found'] - len(outcomes.wrong):,}",
-        "ids that the API failed each time it was asked": f"{failed}",
+        "ids for which every request to the API failed": f"{failed}",
         "requests at the API": f"{stats['requests']:,}: {stats['resets']:,} reset, {stats['503']:,} with 503, "
         f"{stats['slow']:,} slow",
         "calls a second; p50, p99": f"{len(seconds) / took:,.0f}; "

@@ -89,8 +89,8 @@ class Calls:
 
     Attributes:
         make: Makes each request.
-        ids: What to ask for.
-        check: Told of each answer, with the id that was asked for.
+        ids: What to request.
+        check: Called with each requested id and its answer.
         seconds: How long each call took.
         unanswered: Ids whose connection ended before the answer came.
     """

@@ -32,7 +32,7 @@ class Malformed:
     Attributes:
         name: What was done to it.
         content: What is sent.
-        is_whole: Whether its end can be told, so that an answer is due.
+        is_whole: Whether it is complete, so that an answer is due.
     """
 
     name: str
@@ -113,7 +113,7 @@ def _raw(draft: Draft, name: str) -> None:
         "the HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
         "a SOCKS greeting": b"\x05\x01\x00",
         "a PROXY line": b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + good,
-        "newlines alone": b"\r\n" * 2_000,
+        "only newlines": b"\r\n" * 2_000,
         "bare newlines": good.replace(b"\r\n", b"\n"),
         "bare returns": good.replace(b"\r\n", b"\r"),
         "a flood of headers": head + flood + b"\r\n\r\n" + body,
@@ -133,7 +133,7 @@ def _raw(draft: Draft, name: str) -> None:
 
 
 RAW = (
-    *("random bytes", "a TLS hello", "the HTTP/2 preface", "a SOCKS greeting", "a PROXY line", "newlines alone"),
+    *("random bytes", "a TLS hello", "the HTTP/2 preface", "a SOCKS greeting", "a PROXY line", "only newlines"),
     *("bare newlines", "bare returns", "a flood of headers", "a huge header", "a huge header name"),
     *("a header without a colon", "a space before the colon", "an empty header name", "odd bytes in a header name"),
     *("a folded first header", "the good call, then nonsense", "the good call fifty times at once"),

@@ -8,7 +8,7 @@ ResultT = TypeVar("ResultT")
 
 
 def run(call: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run on uvloop, where it is there: half the cost."""
+    """Run on uvloop, if it is installed: half the cost."""
     try:
         import uvloop
     except ImportError:

@@ -16,7 +16,7 @@ from tests.support.constants import ID, PATIENCE
 
 AT_ONCE = 40
 _QUIET_SECONDS = 0.3
-"""After so long without an answer the rest of the message is held back no more: the client says that it has ended."""
+"""Seconds without an answer until the client ends the rest of its message."""
 
 _STACK = re.compile(
     rb'Traceback|File \\?"[^"]+\.py|errors\.pydantic\.dev|site-packages|line \d+, in |Error\(|Exception\b'
@@ -71,7 +71,7 @@ async def send(target: Target, message: Malformed) -> Reaction:
     ended = False
 
     async def read(seconds: float) -> bool:
-        """Read until the server closes; tell whether it did within ``seconds`` of silence."""
+        """Read until the server closes; return whether it did within ``seconds`` of silence."""
         try:
             while True:
                 async with asyncio.timeout(seconds):
@@ -107,7 +107,7 @@ async def send(target: Target, message: Malformed) -> Reaction:
 
 
 def _is_whole(received: bytes) -> bool:
-    """Tell whether the first answer is there, where its end can be told."""
+    """Return whether the first answer is complete."""
     head, separator, body = received.partition(b"\r\n\r\n")
     length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
     return bool(separator) and length is not None and len(body) >= int(length[1])

@@ -7,7 +7,7 @@ from typing import Any
 Change = Callable[[bytes], bytes]
 """Changes a body."""
 
-# What JSON allows, or some parsers do, where something else is expected. Text, so that it need not be a Python value.
+# What JSON or some parsers allow, in place of what is expected. Text, so that it need not be a Python value.
 _DEEP = 3_000
 VALUES: dict[str, str] = {
     "null": "null",
@@ -137,7 +137,7 @@ HEADER_VALUES: dict[str, tuple[bytes, ...]] = {
     "not ASCII": (b"\xff\xfe\xe4",),
     "UTF-8": ("Ünïcödé".encode(),),
     "long": (b"x" * 6_000,),
-    "base64 that is none": (b"=?base64?!!!?=",),
+    "invalid base64": (b"=?base64?!!!?=",),
     "base64 of a surrogate": (b"=?base64?7aCA?=",),
     "with a NUL": (b"a\x00b",),
     "with a bare CR": (b"a\rb",),
@@ -146,11 +146,11 @@ HEADER_VALUES: dict[str, tuple[bytes, ...]] = {
     "a date": (b"9999-12-31",),
     "a wildcard": (b"*/*;q=0",),
     "commas": (b",,;;,=,",),
-    "a bearer token of nobody": (b"Bearer callers_nobody",),
+    "an unknown bearer token": (b"Bearer callers_nobody",),
     "Basic": (b"Basic dXNlcjpwYXNz",),
-    "Bearer alone": (b"Bearer",),
+    "only Bearer": (b"Bearer",),
     "Bearer with odd bytes": (b"Bearer \xff\x7f\t\xc3",),
-    "a JWT of nobody": (b"Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.",),
+    "an unknown JWT": (b"Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.",),
     "a number": (b"-1",),
     "a foreign origin": (b"http://evil.example",),
     "a foreign host": (b"evil.example:80",),
@@ -179,7 +179,7 @@ LENGTHS: dict[str, tuple[bytes, ...]] = {
     "a length of a terabyte": (b"1099511627776",),
     "a length beyond 64 bits": (b"99999999999999999999",),
 }
-"""Values of ``Content-Length``, in which ``LENGTH`` stands for the right one."""
+"""Values of ``Content-Length``, in which ``LENGTH`` is replaced by the right one."""
 
 CODINGS: dict[str, tuple[bytes, ...]] = {
     "gzip, chunked": (b"gzip, chunked",),

@@ -1,4 +1,4 @@
-"""The processes of a run: the server under test and the simulated API; and what the system says of them."""
+"""The processes of a run: the server under test and the simulated API; and what the system reports of them."""
 
 import contextlib
 import os
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from tests.support.constants import PATIENCE
+from tests.support.hosted_server import clean_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +37,6 @@ class Process:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLERS_")}
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         self._process = subprocess.Popen(
             command,
@@ -44,7 +44,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=self._log,
             cwd=ROOT,
-            env={**kept, **environment},
+            env={**clean_environment(), **environment},
             start_new_session=True,
         )
         watch = threading.Timer(PATIENCE, self._process.kill)
@@ -54,9 +54,9 @@ class Process:
         watch.cancel()
         found = re.search(r"https?://\S+", first)
         if not found:
-            said = self.log()
+            log = self.log()
             self.close()
-            raise RuntimeError(f"{' '.join(command)} did not start: {first}{said}")
+            raise RuntimeError(f"{' '.join(command)} did not start: {first}{log}")
         self.url = found[0]
 
     def __enter__(self) -> Self:
@@ -85,7 +85,7 @@ class Process:
         return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode(errors="replace")
 
     def memory(self) -> float:
-        """Return the resident memory of the process and its children in MiB; 0 where the system does not say."""
+        """Return the resident memory of the process and its children in MiB; 0 if the system does not report it."""
         pages = sum(int(text.split()[1]) for text in self._read("statm"))
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -149,7 +149,7 @@ class Target:
 
     Attributes:
         process: The server.
-        token: What callers show, or ``None`` where nobody has to.
+        token: What callers send, or ``None`` if they need none.
     """
 
     process: Process
@@ -162,7 +162,7 @@ class Target:
 
 @contextlib.contextmanager
 def serve(command: Sequence[str], api: Api, *, with_token: bool = True, **settings: str) -> Iterator[Target]:
-    """Start a server in front of ``api``; ours lets only a token in, unless told otherwise."""
+    """Start a server in front of ``api``; ours needs a token, unless ``with_token`` is false."""
     environment = {"CALLERS_API_KEY": "k" * 32, "CALLERS_BASE_URL": api.url, **settings}
     with tempfile.TemporaryDirectory() as folder:
         token = None

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import itertools
 import os
-import random
 import shutil
 import signal
 import socket
@@ -19,7 +18,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,6 +32,7 @@ import trustme
 
 from callers_mcp.api.caller import FULL_SCOPE
 from callers_mcp.hosting import tokens
+from tests.load.instance import Instance, free_port
 from tests.support.campaigns import campaign
 from tests.support.constants import KEY, PATIENCE
 from tests.support.fault_server import Exchange, FaultServer, answer
@@ -42,7 +41,7 @@ from tests.support.stdio_process import ENVELOPE
 SITE = Path(__file__).parents[2] / "examples/hosting/nginx.conf"
 NAME = "localhost"
 HELD = "4e1d"
-"""How ids begin that the API answers only when it is told to."""
+"""The prefix of ids that the API answers only when the test releases them."""
 
 _NGINX = """\
 {user}daemon off;
@@ -65,15 +64,6 @@ http {{
 def nginx() -> str | None:
     """Return where nginx is, which Debian keeps off the path of most users."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-
-
-def free_port() -> int:
-    """Return a port that nobody takes while the one who listens there is away, as the system itself would."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as tried, suppress(OSError):
-            tried.bind(("127.0.0.1", port))
-            return port
 
 
 class Site:
@@ -99,10 +89,10 @@ class Site:
             **(changes or {}),
         }
         for old, new in replacements.items():
-            assert text.count(old) == 1, f"{old!r} stands in the site {text.count(old)} times"
+            assert text.count(old) == 1, f"{old!r} is in the site {text.count(old)} times"
             text = text.replace(old, new)
         (folder / "site.conf").write_text(text)
-        user = "user root;\n" if hasattr(os, "geteuid") and os.geteuid() == 0 else ""  # who may read the folder
+        user = "user root;\n" if hasattr(os, "geteuid") and os.geteuid() == 0 else ""  # so that it may read the folder
         (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, user=user))
         self.command = [nginx() or "nginx", "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
         self._log = folder / "nginx.log"
@@ -133,51 +123,6 @@ class Site:
         )
 
 
-class Instance:
-    """One server, on a port of its own, which it keeps when it is started again."""
-
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        self.port = free_port()
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLERS_")}
-        self._environment = {**kept, **environment}
-        self._log = log
-        self.start()
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "callers_mcp", "http", "--port", str(self.port)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                env=self._environment,
-            )
-
-    def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 2 * PATIENCE
-        while True:
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=PATIENCE):
-                return
-            assert self._process.poll() is None and time.monotonic() < deadline, self.log()
-            time.sleep(0.05)
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal, and return the exit code."""
-        self._process.send_signal(number)
-        return self._process.wait(2 * PATIENCE)
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def log(self) -> str:
-        return self._log.read_text(errors="replace")
-
-
 class CampaignApi(FaultServer):
     """An API that has a campaign under every id; those that begin with ``HELD`` it gives out when they are released."""
 
@@ -187,7 +132,7 @@ class CampaignApi(FaultServer):
         self.left: list[str] = []
 
     def asked(self, campaign_id: str) -> int:
-        """Return how often a campaign was asked for."""
+        """Return how often a campaign was requested."""
         return sum(request.target.endswith(campaign_id) for request in self.requests)
 
     def _answer(self, exchange: Exchange) -> None:
@@ -198,7 +143,7 @@ class CampaignApi(FaultServer):
                     self.left.append(campaign_id)
                     return
         else:
-            self.stopping.wait(0.05)  # so that there are calls in flight at any moment
+            self.stopping.wait(0.05)  # so that there are always calls in flight
         answer(found(campaign_id))(exchange)
 
 

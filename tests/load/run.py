@@ -32,7 +32,7 @@ def run_calls(seed: int, *, short: bool = False, server: Command = OURS) -> Repo
     Eight tries find each campaign; with the usual three, as in the short run, four calls of a thousand get an error.
     """
     attempts = "3" if short else "8"
-    # In a short run memory still settles: it says little, and only a leak of megabytes a call would show.
+    # In a short run memory still settles: only a leak of megabytes a call would show.
     count, connections, growth = (300, 30, 0.2) if short else (20_000, 100, calls.GROWTH)
     with Api(latency=0.005, faults=seed) as api, serve(server, api, CALLERS_MAX_ATTEMPTS=attempts) as target:
         return calls.run(target, api, count=count, connections=connections, seed=seed, growth=growth)

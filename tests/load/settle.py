@@ -1,4 +1,4 @@
-"""What is left when nobody calls: wait for it, with a deadline."""
+"""Waiting until a server has settled after a run, with a deadline."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ def until(look: Callable[[], ValueT], holds: Callable[[ValueT], bool]) -> ValueT
 
 
 def answers_well(target: Target) -> bool:
-    """Tell whether a client of each kind finds its campaign now."""
+    """Return whether a client of each kind finds its campaign now."""
 
     async def calls() -> list[Answer]:
         return [await call(target, "6" * 24, version) for version in (LATEST, HANDSHAKE)]

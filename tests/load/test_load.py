@@ -14,8 +14,11 @@ from tests.load.processes import raise_descriptor_limit
 from tests.load.report import Report
 from tests.load.run import run_calls, run_malformed, run_vanish
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a process has open is read from /proc")
-SEED = 4  # of all that is drawn, so that the suite does the same each time
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="what a process has open is read from /proc"),
+]
+SEED = 4  # of all random choices, so that each run does the same
 
 
 @pytest.fixture(autouse=True, scope="module")

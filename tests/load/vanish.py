@@ -50,7 +50,7 @@ class Crowd:
         """Connect, and send as much as this way does."""
         campaign_id = f"{self._random.getrandbits(96):024x}"
         if is_held:
-            # Few enough that some ask for the same campaign, and share its look-up.
+            # Few enough that some request the same campaign, and share its look-up.
             campaign_id = f"{HELD}{self._random.randrange(100):020x}"
             self.held.add(campaign_id)
         request = self._random.choice(self._make)(campaign_id)
@@ -83,7 +83,7 @@ def run(target: Target, api: Api, *, count: int, seed: int, growth: float, metri
         target: The server.
         api: Its API, without faults.
         count: How many clients; hundreds.
-        seed: Of what they ask for and where they break off.
+        seed: Of what they request and where they break off.
         growth: By how much memory may grow between a tenth of them and the end, as a share.
         metrics: The URL of the server's metrics, if it has any.
     """

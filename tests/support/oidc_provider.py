@@ -1,4 +1,4 @@
-"""An OpenID provider over real sockets: it publishes its keys, signs tokens, and misbehaves as a test tells it."""
+"""An OpenID provider over real sockets: it publishes its keys, signs tokens, and misbehaves as a test wants."""
 
 import json
 import ssl
@@ -41,7 +41,7 @@ def rsa_key(bits: int = 2048, number: int = 0) -> rsa.RSAPrivateKey:
 
 
 def compact(header: object, claims: object, sign: Callable[[bytes], bytes] = lambda _: b"") -> str:
-    """Write a token; what is bytes stands in it as it is."""
+    """Return a token; bytes are written into it unchanged."""
     parts = (part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, claims))
     message = b".".join(base64url_encode(part) for part in parts)
     return b".".join((message, base64url_encode(sign(message)))).decode()
@@ -101,11 +101,11 @@ class OidcProvider(FaultServer):
 
     @property
     def fetches(self) -> int:
-        """How often the keys were asked for."""
+        """How often the keys were requested."""
         return sum(request.target == JWKS for request in self.requests)
 
     def publish(self, *signers: Signer) -> None:
-        """Have these keys alone, and sign with the first."""
+        """Publish only these keys, and sign with the first."""
         self.signer, self.keys = signers[0], [signer.jwk for signer in signers]
 
     def claims(self, **changes: object) -> dict[str, object]:
@@ -141,7 +141,7 @@ class OidcProvider(FaultServer):
 
 
 def held(until: threading.Event, then: Behaviour) -> Behaviour:
-    """Answer once the test says so."""
+    """Answer when the test sets ``until``."""
 
     def wait(exchange: Exchange) -> None:
         assert until.wait(PATIENCE), "the test never let this answer go"
@@ -151,7 +151,7 @@ def held(until: threading.Event, then: Behaviour) -> Behaviour:
 
 
 def unusable_keys() -> dict[str, object]:
-    """What may stand in a JWK set beside a good key, and must not be used."""
+    """Return entries of a JWK set that must not be used."""
     rsa, curve, edwards = (Signer("key-1", algorithm).jwk for algorithm in ("RS256", "ES256", "EdDSA"))
     private = Signer("key-1")
     return {
@@ -168,7 +168,7 @@ def unusable_keys() -> dict[str, object]:
         "key agreement": edwards | {"crv": "X25519"},
         "for encryption": rsa | {"use": "enc"},
         "use of another type": rsa | {"use": ["sig"]},
-        "for signing alone": rsa | {"key_ops": ["sign"]},
+        "only for signing": rsa | {"key_ops": ["sign"]},
         "alg for encryption": rsa | {"alg": "RSA-OAEP"},
         "alg none": curve | {"alg": "none"},
         "alg HS256": curve | {"alg": "HS256"},

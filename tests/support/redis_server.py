@@ -1,4 +1,4 @@
-"""A real Redis that a test may stop, start and kill."""
+"""A real Redis that a test may stop, start and kill; tests that use it are marked ``parts``."""
 
 import signal
 import socket
@@ -12,7 +12,12 @@ from tests.support.constants import PATIENCE
 
 
 class RedisServer:
-    """A Redis of the test's own, which it may stop, start again and kill."""
+    """A Redis that runs within its ``with`` block, and again within another one.
+
+    Args:
+        folder: Its working directory.
+        options: Further options of ``redis-server``.
+    """
 
     def __init__(self, folder: Path, *options: str) -> None:
         self._folder, self._options = folder, options
@@ -33,7 +38,7 @@ class RedisServer:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                with socket.create_connection(("127.0.0.1", self.port)):
+                with socket.create_connection(("127.0.0.1", self.port), PATIENCE):
                     return self
             except ConnectionRefusedError:
                 assert self.process.poll() is None, "redis-server did not start"
@@ -47,6 +52,13 @@ class RedisServer:
         assert self.process
         self.process.wait(PATIENCE)
 
+    def clear(self) -> None:
+        """Delete all that it holds."""
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
+            connection.sendall(b"FLUSHALL\r\n")
+            assert connection.recv(100) == b"+OK\r\n"
+
     def send(self, number: signal.Signals) -> None:
+        """Send a signal to it."""
         assert self.process
         self.process.send_signal(number)

@@ -1,4 +1,4 @@
-"""Token files as a test wants them, valid and broken."""
+"""An entry of a token file, and files as a test needs them, valid and broken; none of it needs a server."""
 
 import hashlib
 import json
@@ -11,18 +11,15 @@ import pytest
 
 from callers_mcp.api.caller import Scope
 from callers_mcp.hosting.tokens import TokenFileError
+from tests.support.constants import A
 
 MAIN = Scope(main=True, sub_organizations=frozenset())
 
-
-SUB = "66a0c0ffee0000000000beef"
-
+SUB = A
 
 DIGEST = hashlib.sha256(b"planted").hexdigest()
 
-
 PLANTED = f"callers_mcp_{DIGEST[::-1]}"
-
 
 ENTRY: dict[str, Any] = {
     "name": "ci",
@@ -47,12 +44,12 @@ def mode(path: Path) -> int:
 
 
 def refusal(call: Callable[..., Any], *arguments: Any) -> str:
-    """Return what a refused call says: one line, with no secret in it."""
+    """Return the error of a refused call, which must be one line without a secret."""
     with pytest.raises(TokenFileError) as refused:
         call(*arguments)
-    said = str(refused.value)
-    assert "\n" not in said
-    assert DIGEST[:8] not in said
-    assert PLANTED[12:20] not in said
+    text = str(refused.value)
+    assert "\n" not in text
+    assert DIGEST[:8] not in text
+    assert PLANTED[12:20] not in text
     assert refused.value.__suppress_context__ or not refused.value.__context__  # so that no traceback quotes the file
-    return said
+    return text

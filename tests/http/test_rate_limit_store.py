@@ -1,0 +1,152 @@
+"""The rate limit while its Redis is down, silent, restarted, or something else: look-ups go on, and the log says so."""
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+from pydantic import SecretStr
+
+from callers_mcp.hosting import rate_limit
+from callers_mcp.hosting.rate_limit import RateLimiter
+from tests.support.constants import PATIENCE
+from tests.support.rate_limits import ALICE, BOB, admitted
+from tests.support.redis_server import RedisServer
+
+pytestmark = pytest.mark.usefixtures("patient")
+
+PASSWORD = "a-p%40ss-word"  # of "a-p@ss-word"
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+
+
+@pytest.mark.parts
+async def test_while_redis_is_down_look_ups_go_on_and_the_log_says_so_once(
+    redis_folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "_PAUSE", 0.05)
+    server = RedisServer(redis_folder)
+    with server:
+        limiter = RateLimiter("5/hour", server.url)
+        assert await admitted(limiter, ALICE, 9) == 5
+    assert await admitted(limiter, ALICE, 9) == 9
+    await asyncio.sleep(0.05)  # the next is sent to the store
+    assert await admitted(limiter, ALICE, 9) == 9
+    assert errors(caplog) == [
+        "the rate limit did not hold for 1 look-ups, which went on: of the store that "
+        "CALLERS_HTTP_RATE_LIMIT_STORAGE names, there is no connection; the operator mends it or the setting"
+    ]
+    with server:
+        deadline = time.monotonic() + PATIENCE
+        while not (words := [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]):
+            assert time.monotonic() < deadline
+            await admitted(limiter, BOB, 1)
+        assert await admitted(limiter, ALICE, 9) == 5
+        assert words[0].startswith("the rate limit holds again; ")
+        assert int(words[0].split()[5]) >= 17
+        await limiter.aclose()
+
+
+@pytest.mark.parts
+async def test_a_restarted_redis_is_used_as_before(redis_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    server = RedisServer(redis_folder)
+    with server:
+        limiter = RateLimiter("5/hour", server.url)
+        assert await admitted(limiter, ALICE, 9) == 5
+    with server:
+        assert await admitted(limiter, ALICE, 9) == 5
+        await limiter.aclose()
+    assert not caplog.records
+
+
+@pytest.mark.parts
+async def test_a_silent_redis_delays_one_look_up_for_a_moment_and_the_next_ones_not_at_all(
+    redis_folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RedisServer(redis_folder) as server:
+        with monkeypatch.context() as bounded:
+            bounded.setattr(rate_limit, "_PATIENCE", PATIENCE / 4)  # of each connection: asyncio can lose the whole one
+            limiter = RateLimiter("1/hour", server.url + "?socket_timeout=600")
+        await limiter.admit(ALICE)
+        server.send(signal.SIGSTOP)
+        monkeypatch.setattr(rate_limit, "_PATIENCE", 0.05)
+        async with asyncio.timeout(PATIENCE):
+            assert await admitted(limiter, ALICE, 1_000) == 1_000  # far more than there are connections
+        assert "no answer came in time" in errors(caplog)[0]
+
+        def goes_on_at_once() -> bool:
+            try:
+                limiter.admit(ALICE).send(None)
+            except StopIteration:
+                return True
+            return False  # it waits for something
+
+        assert goes_on_at_once()
+        monkeypatch.setattr(limiter._window, "_left_alone_until", 0.0)  # time passes
+        async with asyncio.TaskGroup() as group:
+            group.create_task(limiter.admit(ALICE))
+            await asyncio.sleep(0)
+            assert all(goes_on_at_once() for _ in range(100))
+
+        monkeypatch.setattr(limiter._window, "_left_alone_until", 0.0)
+        monkeypatch.setattr(rate_limit, "_PATIENCE", PATIENCE)
+        server.send(signal.SIGCONT)
+        await limiter.admit(BOB)
+        assert await admitted(limiter, ALICE, 3) == 0
+        await limiter.aclose()
+
+
+@pytest.mark.parts
+async def test_cancelled_look_ups_use_up_no_connections(redis_folder: Path) -> None:
+    with RedisServer(redis_folder) as server:
+        limiter = RateLimiter("1/hour", server.url)
+        await limiter.admit(ALICE)
+        server.send(signal.SIGSTOP)
+        for _ in range(3):
+            async with anyio.create_task_group() as group:
+                for _ in range(20):
+                    group.start_soon(limiter.admit, BOB)
+                await anyio.wait_all_tasks_blocked()
+                group.cancel_scope.cancel()
+        server.send(signal.SIGCONT)
+        assert await admitted(limiter, ALICE, 20) == 0
+        await limiter.aclose()
+
+
+@pytest.mark.parts
+async def test_the_password_is_used_and_never_shown(redis_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with RedisServer(redis_folder, "--requirepass", "a-p@ss-word") as server:
+        good = RateLimiter("1/hour", SecretStr(server.url.replace("//", f"//:{PASSWORD}@")))
+        assert await admitted(good, ALICE, 2) == 1
+        bad = RateLimiter("1/hour", server.url.replace("//", f"//:{PASSWORD}2@"))
+        assert await admitted(bad, ALICE, 2) == 2
+        assert "the password is refused" in errors(caplog)[0]
+        shown = caplog.text + repr(good) + repr(good._window) + repr(vars(good._window))
+        await good.aclose()
+        await bad.aclose()
+    down = RateLimiter("1/hour", server.url.replace("//", f"//:{PASSWORD}@"))
+    await down.admit(ALICE)
+    shown += caplog.text
+    await down.aclose()
+    assert "ss-word" not in shown
+
+
+async def test_another_server_than_redis_stops_no_look_up(caplog: pytest.LogCaptureFixture) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
+        limiter = RateLimiter("1/hour", f"redis://127.0.0.1:{other.sockets[0].getsockname()[1]}")
+        assert await admitted(limiter, ALICE, 3) == 3
+        await limiter.aclose()
+    assert len(errors(caplog)) == 1
+    gc.collect()

@@ -1,0 +1,82 @@
+"""``callers-mcp`` in a process that is forked from one that has loaded it: a start takes a tenth of the time.
+
+For tests that start a command many times, to see what it prints and its exit code.
+"""
+
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.constants import PATIENCE
+from tests.support.waiting import until
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(
+    ["__main__", __name__, "callers_mcp.hosting.process", "callers_mcp.hosting.oauth", "callers_mcp.cli.http"]
+)
+
+
+class ForkedCommand:
+    """A command that runs within its ``with`` block.
+
+    Args:
+        folder: An empty folder for what the command prints.
+        arguments: The arguments of ``callers-mcp``.
+        environment: The variables that it gets in addition to those of the tests.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        self._out, self._errors = folder / "out", folder / "errors"
+        self._process = _processes.Process(target=_run, args=(self._out, self._errors, arguments, environment))
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.join()
+
+    @property
+    def out(self) -> str:
+        """What it wrote to stdout so far."""
+        return self._out.read_text() if self._out.exists() else ""
+
+    @property
+    def errors(self) -> str:
+        """What it wrote to stderr so far."""
+        return self._errors.read_text() if self._errors.exists() else ""
+
+    def lines(self, count: int) -> list[str]:
+        """Wait until it has printed so many lines, and return them."""
+        until(lambda: self.out.count("\n") >= count or self._process.exitcode is not None, f"it prints {count} lines")
+        assert self.out.count("\n") == count, self.errors
+        return self.out.splitlines()
+
+    def stop(self) -> int:
+        """Send SIGTERM, wait until it ends, and return its exit code; it must have answered a request before."""
+        self._process.terminate()
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until it ends, and return its exit code."""
+        self._process.join(PATIENCE)
+        assert self._process.exitcode is not None, f"it did not end: {self.out}"
+        return self._process.exitcode
+
+
+def _run(out: Path, errors: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    os.setsid()  # no terminal, where it could ask for a password
+    for number, path in ((1, out), (2, errors)):
+        os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    os.environ.update(environment)
+    sys.argv = ["callers-mcp", *arguments]
+    from callers_mcp.cli import main
+
+    main()

@@ -1,0 +1,149 @@
+"""The hosted server in a thread of the test process: the real application on the real uvicorn, over a real socket.
+
+It starts within milliseconds. What only a process can show (what it prints, signals, exit codes) needs
+``hosted_server.Hosted``.
+"""
+
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Any, Self
+from unittest.mock import patch
+
+from callers_mcp.hosting import process
+from callers_mcp.hosting.app import HostedServer
+from callers_mcp.hosting.process import Plan
+from callers_mcp.hosting.settings import HostingSettings
+from callers_mcp.settings import Settings
+from tests.support.constants import PATIENCE
+from tests.support.hosted_server import Endpoint, clean_environment, server_variables
+from tests.support.waiting import until
+
+
+class HostedThread(Endpoint):
+    """A hosted server that serves within its ``with`` block, and then ends as after SIGTERM.
+
+    Args:
+        environment: The ``CALLERS_*`` variables of the server.
+        host: Where it listens.
+
+    Attributes:
+        hosted: The application.
+        exit_code: What the process would end with; set when it has ended.
+    """
+
+    def __init__(self, *, environment: Mapping[str, str] | None = None, host: str = "127.0.0.1") -> None:
+        self._variables = server_variables(environment)
+        self._host = host
+        self._stack = ExitStack()
+        self._log = _Records()
+        self._server: process._Server | None = None
+        self.exit_code: int | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            with patch.dict(os.environ, clean_environment() | self._variables, clear=True):
+                settings = Settings.from_environment()
+                stack.enter_context(self._log.kept(settings.log_level))
+                family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+                listener = stack.enter_context(socket.create_server((self._host, 0), family=family, backlog=2048))
+                self.address = (self._host, listener.getsockname()[1])
+                hosting = HostingSettings.from_environment(host=self._host, port=self.address[1])
+                self.url = hosting.url
+                self.hosted = HostedServer(settings, hosting)
+            if self.hosted.metrics and hosting.metrics:
+                self.hosted.metrics.serve(*hosting.metrics)
+                stack.callback(self.hosted.metrics.close)
+            stack.enter_context(_process_state_kept())
+            plan = Plan(settings, hosting)
+            thread = threading.Thread(target=self._serve, args=(plan, listener), name="hosted server", daemon=True)
+            stack.enter_context(patch.object(process, "_Server", self._make_server))
+            thread.start()
+            stack.callback(self._end, thread)
+            until(lambda: self._is_started() or not thread.is_alive(), "the server has started")
+            assert self._is_started(), self.errors
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def errors(self) -> str:
+        """What the process would have logged to stderr so far, but with nothing masked."""
+        return self._log.text
+
+    def _serve(self, plan: Plan, listener: socket.socket) -> None:
+        self.exit_code = process.serve(plan, self.hosted, listener)
+
+    def _make_server(self, *arguments: Any) -> process._Server:
+        self._server = _ServerInThread(*arguments)
+        return self._server
+
+    def _is_started(self) -> bool:
+        return self._server is not None and self._server.started
+
+    def _end(self, thread: threading.Thread) -> None:
+        if self._server:
+            self._server.handle_exit(signal.SIGTERM, None)
+        thread.join(PATIENCE)
+        assert not thread.is_alive(), "the server did not end"
+
+
+class _ServerInThread(process._Server):
+    """The server of a process, but for the signals, which only a main thread can handle; call ``handle_exit``."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class _Records(logging.Handler):
+    """Keeps what is logged as text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self._lines: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return "".join(f"{line}\n" for line in self._lines)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record))
+
+    @contextmanager
+    def kept(self, level: str) -> Iterator[None]:
+        """Keep the records of the server from ``level`` up, and warnings of the libraries, as its process logs them."""
+        ours = logging.getLogger("callers_mcp")
+        before = ours.level
+        ours.setLevel(level)
+        logging.getLogger().addHandler(self)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(self)
+            ours.setLevel(before)
+
+
+@contextmanager
+def _process_state_kept() -> Iterator[None]:
+    """Restore what the server sets for its process: a limit, a logging level, what the garbage collector skips."""
+    uvicorn = logging.getLogger("uvicorn.error")
+    level, limits = uvicorn.level, resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        yield
+    finally:
+        uvicorn.setLevel(level)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        gc.unfreeze()

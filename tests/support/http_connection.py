@@ -1,0 +1,94 @@
+"""HTTP spoken in bytes over one connection, for a test that must send what no client library sends."""
+
+import json
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from tests.support.constants import PATIENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; the names of its headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def content(self) -> Any:
+        """The body, which must be JSON."""
+        return json.loads(self.body)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The result in the JSON-RPC message; the status must be 200."""
+        assert self.status == 200, self
+        result: dict[str, Any] = self.content["result"]
+        return result
+
+
+class HttpConnection:
+    """One connection to a server.
+
+    Args:
+        url: The URL of the endpoint, as hosts have it in their configuration.
+        address: Where the server listens.
+        tls: How to speak TLS; ``None`` is plain HTTP.
+    """
+
+    def __init__(self, url: str, address: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
+        parts = urlsplit(url)
+        self.path, self.host = parts.path, parts.netloc
+        self._socket = socket.create_connection(address, PATIENCE)
+        if tls:
+            self._socket = tls.wrap_socket(self._socket, server_hostname=parts.hostname)
+        self._file = self._socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+    def send(self, raw: bytes) -> None:
+        self._socket.sendall(raw)
+
+    def post(self, message: object, **headers: str) -> None:
+        """Send a JSON-RPC message; bytes are sent as they are, anything else as JSON."""
+        body = message if isinstance(message, bytes) else json.dumps(message).encode()
+        self.send(self.head("POST", self.path, Content_Length=str(len(body)), **headers) + body)
+
+    def head(self, method: str, path: str, **headers: str) -> bytes:
+        """Return the head of a request as hosts send it; ``headers`` replace the usual ones, and "" removes one."""
+        usual = {"Host": self.host, "Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+        given = usual | {name.replace("_", "-"): value for name, value in headers.items()}
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items() if value)]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    def answer(self, *, bodiless: bool = False) -> Answer:
+        """Wait for the next answer."""
+        first = self._file.readline().decode()
+        assert first.startswith("HTTP/1.1 "), f"no answer: {first!r}"
+        lines = iter(self._file.readline, b"\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.decode().partition(":") for line in lines)}
+        body = b"" if bodiless else self._file.read(int(headers["content-length"]))
+        return Answer(int(first.split()[1]), headers, body)
+
+    def is_closed(self) -> bool:
+        """Wait until the server sends something or closes the connection; return whether it closed it."""
+        try:
+            return not self._file.read(1)
+        except ConnectionError:
+            return True

@@ -1,0 +1,22 @@
+"""Two principals, and look-ups that pass a rate limiter, to count how many it admits."""
+
+import asyncio
+
+from callers_mcp.api.caller import FULL_SCOPE, Caller
+from callers_mcp.api.errors import RateLimited
+from callers_mcp.hosting.rate_limit import RateLimiter
+
+ALICE, BOB = Caller("token:alice", FULL_SCOPE), Caller("token:bob", FULL_SCOPE)
+
+
+async def admitted(limiter: RateLimiter, caller: Caller, tries: int) -> int:
+    """Return how many of so many look-ups at once are admitted."""
+
+    async def one() -> bool:
+        try:
+            await limiter.admit(caller)
+        except RateLimited:
+            return False
+        return True
+
+    return sum(await asyncio.gather(*(one() for _ in range(tries))))

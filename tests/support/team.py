@@ -1,0 +1,46 @@
+"""A token file, an audit file and an API, for tests of a hosted server that lets in holders of tokens."""
+
+import json
+from pathlib import Path
+
+from callers_mcp.api.caller import Scope
+from callers_mcp.hosting import tokens
+from tests.support.constants import KEY
+from tests.support.fault_server import FaultServer
+
+
+class Team:
+    """What configures a hosted server for a team.
+
+    Args:
+        folder: Where the files are made.
+        api: The API in front of which the server runs.
+
+    Attributes:
+        token_file: The file with the digests of the tokens.
+        audit_file: Where the server writes its audit.
+        tokens: The tokens, by name.
+        environment: The ``CALLERS_*`` variables of the server.
+    """
+
+    def __init__(self, folder: Path, api: FaultServer) -> None:
+        self.token_file, self.audit_file = folder / "tokens.json", folder / "audit.jsonl"
+        self.tokens: dict[str, str] = {}
+        self.environment = {
+            "CALLERS_API_KEY": KEY,
+            "CALLERS_BASE_URL": api.base_url,
+            "CALLERS_HTTP_AUTH": "tokens",
+            "CALLERS_HTTP_TOKEN_FILE": str(self.token_file),
+            "CALLERS_HTTP_AUDIT_FILE": str(self.audit_file),
+            "CALLERS_LOG_LEVEL": "DEBUG",
+        }
+
+    def add(self, name: str, *places: str) -> str:
+        """Add a token that may see ``places``, and return it."""
+        self.tokens[name] = tokens.add(self.token_file, name, Scope.of(places))
+        return self.tokens[name]
+
+    def audit(self) -> list[dict[str, object]]:
+        """Return the lines of the audit so far."""
+        lines = self.audit_file.read_text().splitlines() if self.audit_file.exists() else []
+        return [json.loads(line) for line in lines]
