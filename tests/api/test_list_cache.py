@@ -35,7 +35,6 @@ from tests.support.campaign_lists import (
     made,
     names_of,
     page,
-    query_of,
     rows_of,
 )
 from tests.support.campaigns import Json, campaign
@@ -43,6 +42,7 @@ from tests.support.concurrency import Notes, at_once
 from tests.support.constants import ID, MAIN_ID, A, B
 from tests.support.fault_server import Behaviour, FaultServer
 from tests.support.principals import hosted, someone
+from tests.support.stand_in_api import query_of
 
 
 class Clock:

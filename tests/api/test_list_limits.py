@@ -11,10 +11,11 @@ from callers_mcp.api.caller import Caller, Scope
 from callers_mcp.api.lists import AT_ONCE, AT_ONCE_FOR_ONE, SEARCHES_AT_ONCE
 from callers_mcp.campaign.listing import read_row
 from tests.support import fault_server as fault
-from tests.support.campaign_lists import campaigns, query_of
+from tests.support.campaign_lists import campaigns
 from tests.support.constants import PATIENCE, A, B
 from tests.support.fault_server import Exchange, FaultServer
 from tests.support.principals import made
+from tests.support.stand_in_api import query_of
 
 SLOW, QUICK = Caller("token:slow", Scope.of([A])), Caller("token:quick", Scope.of([B]))
 

@@ -31,22 +31,21 @@ from tests.support.campaign_lists import (
     by_place,
     campaigns,
     connect,
-    either,
     find,
     lists_asked,
     made,
     names_of,
     page,
-    query_of,
     rows_of,
 )
 from tests.support.campaigns import campaign
-from tests.support.concurrency import Held, Notes, at_once, ids_sent
+from tests.support.concurrency import Notes, at_once, ids_sent
 from tests.support.constants import ID, KEY, MAIN_ID, A, B, C
 from tests.support.fault_server import Exchange, FaultServer
 from tests.support.key_leaks import AT_ONCE, WALK, secret_parts
 from tests.support.lookups import failure, told
 from tests.support.principals import hosted, someone
+from tests.support.stand_in_api import Held, either, query_of
 
 ODD = "".join(map(chr, range(0x21, 0x7F)))
 """All that an id may be made of."""

@@ -14,9 +14,9 @@ from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.fault_server import Behaviour, Exchange, FaultServer
 from tests.support.lookups import call, connect, failure, found, look_up, told
+from tests.support.stand_in_api import KNOWN
 
 AT_ONCE = [("Retry-After", "0")]
-KNOWN = fault.answer(campaign())
 
 
 @pytest.fixture(scope="module")

@@ -28,14 +28,14 @@ from callers_mcp.api.errors import (
 from callers_mcp.api.flights import Flights
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
-from tests.support.concurrency import Held, Notes, at_once, connect, ids_sent, made, requests_of
+from tests.support.concurrency import Notes, at_once, connect, ids_sent, made, requests_of
 from tests.support.constants import ID, PATIENCE
 from tests.support.fault_server import Behaviour, FaultServer
 from tests.support.lookups import call, failure, found, told
+from tests.support.stand_in_api import KNOWN, Held
 from tests.support.stdio_process import Pipe
 
 SUB, OTHER_ID = "66a0c0ffee0000000000beef", "665f1c2ab1e4a9d0c7f3b8aa"
-KNOWN = fault.answer(campaign())
 AGAIN = fault.error(503, headers=[("Retry-After", "0")])
 
 

@@ -8,8 +8,10 @@ import pytest
 
 from callers_mcp.untrusted import escape
 from tests.card.browser import Error, Host, expect
-from tests.support.campaigns import LISTS, STRING_FIELDS, Api, Json, campaign, replaced, summary_of
+from tests.support import fault_server as fault
+from tests.support.campaigns import LISTS, STRING_FIELDS, Json, campaign, replaced, summary_of
 from tests.support.constants import ID
+from tests.support.fault_server import FaultServer
 from tests.support.hostile_names import MARKUP
 
 # Elements and attributes that the card itself never makes.
@@ -31,7 +33,7 @@ async def test_html_in_any_field_stays_text(host: Host, text: str) -> None:
         if path != "id":
             body = replaced(path, [text, text] if path in LISTS else text, body)
     body |= {text: {text: [text]}}
-    with Api(body) as api:
+    with FaultServer(fault.answer(body)) as api:
         async with host.at(api):
             card = await host.look_up(ID)
             await expect(card.locator("h1")).to_have_text(text)

@@ -18,8 +18,7 @@ from tests.support.constants import ID, MAIN_ID, A, B, C
 from tests.support.fault_server import Behaviour, Exchange, FaultServer
 from tests.support.lookups import failure, found
 from tests.support.principals import Door, by_client, by_mcp, hosted, made, places_asked, someone
-
-KNOWN = fault.answer(campaign())
+from tests.support.stand_in_api import KNOWN
 
 
 @pytest.fixture(params=[by_client, by_mcp], ids=["client", "mcp"])

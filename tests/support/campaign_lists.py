@@ -5,7 +5,6 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import anyio
 from mcp import Client
@@ -19,6 +18,7 @@ from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
 from tests.support.constants import KEY, MAIN_ID, PATIENCE
 from tests.support.fault_server import Behaviour, Exchange, FaultServer, Request
+from tests.support.stand_in_api import is_list, query_of
 
 GROUP = "65bb0011223344556677889a"
 """The group of a healthy campaign."""
@@ -34,21 +34,6 @@ def body(count: int = 3, **values: Any) -> bytes:
 
 
 LISTED = fault.answer(campaigns())
-KNOWN = fault.answer(campaign())
-
-
-def is_list(request: Request) -> bool:
-    return urlsplit(request.target).path == "/campaigns"
-
-
-def either(lists: Behaviour, single: Behaviour = KNOWN) -> Behaviour:
-    """Do the one for a list, the other for a single campaign."""
-    return lambda exchange: (lists if is_list(exchange.request) else single)(exchange)
-
-
-def query_of(request: Request) -> dict[str, list[str]]:
-    """Return a list's query, decoded as a server does."""
-    return parse_qs(urlsplit(request.target).query, keep_blank_values=True, strict_parsing=True)
 
 
 def lists_asked(server: FaultServer) -> list[str]:

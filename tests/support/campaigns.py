@@ -1,23 +1,15 @@
-"""A healthy campaign as the API's reference documents it, ways to make it odd, and an API that serves any bytes."""
+"""A healthy campaign as the API's reference documents it, and ways to make it odd."""
 
 import copy
-import json
 import re
-import threading
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from mcp import Client
-
-from callers_mcp import Settings, create_server
 from callers_mcp.campaign.summary import summarize
 from callers_mcp.campaign.text import summary_text
 from callers_mcp.tools import load_tools
-from tests.support.constants import ID, KEY
+from tests.support.constants import ID
 
 Json = dict[str, Any]
 
@@ -191,53 +183,3 @@ def is_our_sentence(sentence: str) -> bool:
 def outside_quotes(text: str) -> str:
     """Return ``text`` without what stands in quotation marks."""
     return _quoted.sub("", text)
-
-
-class Api:
-    """An HTTP API on loopback that answers every GET with ``body``, and records the requests."""
-
-    def __init__(self, body: bytes | Json = b"{}") -> None:
-        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.requests: list[tuple[str, dict[str, str]]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    @asynccontextmanager
-    async def client(self, **settings: Any) -> AsyncIterator[Client]:
-        """Connect a client, in memory, to a server that looks campaigns up here."""
-        given = {"api_key": KEY, "base_url": self.base_url} | settings
-        async with Client(create_server(Settings(**given))) as client:
-            yield client
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_GET(self) -> None:
-            api.requests.append((self.path, dict(self.headers)))
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(api.body)))
-            self.end_headers()
-            self.wfile.write(api.body)
-
-        def log_message(self, *args: object) -> None:
-            """Keep the tests' output clean."""
-
-    return Handler

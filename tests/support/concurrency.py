@@ -1,6 +1,5 @@
-"""Look-ups of one client at the same moment: hold answers back, start calls together, record what an observer gets."""
+"""Look-ups of one client at the same moment: start calls together, record what an observer gets."""
 
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -10,32 +9,10 @@ from anyio import to_thread
 
 from callers_mcp import CallersClient, Settings
 from callers_mcp.api.observer import LookUp, Observer
-from tests.support import fault_server as fault
-from tests.support.campaigns import campaign
 from tests.support.constants import KEY, PATIENCE
-from tests.support.fault_server import Behaviour, Exchange, FaultServer
+from tests.support.fault_server import FaultServer
 
 T = TypeVar("T")
-
-
-KNOWN = fault.answer(campaign())
-
-
-class Held:
-    """A behaviour that begins only when it is released."""
-
-    def __init__(self, behaviour: Behaviour = KNOWN) -> None:
-        self._behaviour = behaviour
-        self._released = threading.Event()
-
-    def __call__(self, exchange: Exchange) -> None:
-        while not self._released.wait(0.005):
-            if exchange.peer_left() or exchange.server.stopping.is_set():
-                return
-        self._behaviour(exchange)
-
-    def release(self) -> None:
-        self._released.set()
 
 
 class Notes(Observer):
