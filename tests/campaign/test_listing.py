@@ -31,8 +31,9 @@ from callers_mcp.sandbox import organization
 from callers_mcp.untrusted import clean, has_hidden
 from tests.support.campaigns import NOW, Json, campaign, inbound
 from tests.support.constants import ID, KEY, NODE_MODULES
-from tests.support.page_grammar import _ID, _QUOTED, WORST, is_our_page
+from tests.support.hostile_names import WORST
 from tests.support.strategies import body, campaigns, clocks, modest, objects
+from tests.support.text_grammar import QUOTED, ROW_ID, is_our_page
 
 TEXT_BYTES = 770
 """What a row of the text takes at most, in UTF-8; a usual one takes 110."""
@@ -163,7 +164,7 @@ HOSTILE = [
 def test_what_a_stranger_wrote_stays_in_its_cells_quotation_marks(text: str) -> None:
     row = row_of(campaign(id=text, name=text, campaignGroupName=text))
     _hold(row)
-    cells = re.fullmatch(rf"({_ID}) \| ({_QUOTED}) \| running \| outbound \| ({_QUOTED})", text_row(row))
+    cells = re.fullmatch(rf"({ROW_ID}) \| ({QUOTED}) \| running \| outbound \| ({QUOTED})", text_row(row))
     assert cells, text_row(row)
     bare = [re.sub(r"\\(.)", r"\1", cell[1:-1]) for cell in cells.groups()[1:]]
     whole = clean(read_object(body({"name": text}), key=KEY).content["name"]).strip()  # type: ignore[arg-type]

@@ -16,11 +16,12 @@ from callers_mcp.campaign.summary import summarize
 from callers_mcp.tools.get_campaign import GetCampaignOutput, texts
 from callers_mcp.untrusted import has_hidden
 from tests.support import fault_server as fault
-from tests.support.campaigns import NOW, Json, is_our_sentence, is_ours, wire_definition
+from tests.support.campaigns import NOW, Json, wire_definition
 from tests.support.constants import ID, KEY
 from tests.support.fault_server import FaultServer
 from tests.support.lookups import connect
 from tests.support.strategies import Number, body, campaigns, clocks, modest, objects
+from tests.support.text_grammar import is_our_sentence, is_ours
 
 OUTPUT_SCHEMA = wire_definition()["outputSchema"]
 VALIDATORS = [

@@ -16,9 +16,6 @@ from tests.support.campaigns import (
     Json,
     campaign,
     inbound,
-    is_our_sentence,
-    is_ours,
-    outside_quotes,
     replaced,
     summary_of,
     text_of,
@@ -27,6 +24,7 @@ from tests.support.campaigns import (
 from tests.support.constants import ID
 from tests.support.fault_server import FaultServer
 from tests.support.lookups import look_up
+from tests.support.text_grammar import is_our_sentence, is_ours, outside_quotes
 
 PLACE = "65aa00112233445566778855"
 

@@ -22,10 +22,11 @@ from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign, inbound, wire_definition, without
 from tests.support.constants import KEY, MAIN_ID, A, B
 from tests.support.fault_server import FaultServer
+from tests.support.hostile_names import WORST
 from tests.support.lookups import connect, failure, told
-from tests.support.page_grammar import WORST, is_our_page
 from tests.support.principals import hosted, someone
 from tests.support.strategies import body, campaigns, modest, objects
+from tests.support.text_grammar import is_our_page
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "find_campaigns.json"
 FIND = "find_campaigns"

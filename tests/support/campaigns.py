@@ -1,7 +1,6 @@
 """A healthy campaign as the API's reference documents it, and ways to make it odd."""
 
 import copy
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -139,47 +138,3 @@ def wire_definition(name: str = "get_campaign") -> Json:
     """Return a tool's definition as ``tools/list`` has it."""
     (tool,) = (tool for tool in load_tools(lists=True) if tool.name == name)
     return tool.definition().model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-_QUOTED = r'"(?:[^"\\\n]|\\["\\])*"'
-_VALUE = rf"(?:{_QUOTED}|[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]*[A-Za-z0-9])?)"
-_LISTED = rf"{_VALUE}(?:, {_VALUE})*(?: and \d+ more)?"
-_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z(?: \((?:less than a day|1 day|\d+ days) ago\))?"
-_SENTENCE = rf"(?:[A-Z]|\d+ more )(?:[A-Za-z0-9 ,.:;()'+\[\]-]|{_QUOTED})+\."
-_LINES = (
-    r"(?:Running|Completed|Stopped|Not yet started|Outbound|Inbound|Campaign)\b[A-Za-z0-9_ ,()/+-]*\.",
-    "Needs attention:",
-    "Worth checking:",
-    rf"- {_SENTENCE}",
-    rf"Name: {_QUOTED}",
-    rf"Id: {_VALUE}",
-    "Status: (?:running|new chats paused|completed|stopped|not started|unknown)",
-    "Direction: (?:outbound|inbound)",
-    rf"(?:First interaction|Completed): {_TIME}",
-    rf"Calling days: (?:every day|{_VALUE}(?:(?:, | and | to ){_VALUE})*)"
-    r"(?: and \d+ more)?(?:; today is (?:not )?one of them)?",
-    rf"Time zone: {_VALUE}(?: \(local time [0-9T:+-]+\))?",
-    rf"(?:Language|Incoming number|Organization): {_VALUE}",
-    rf"(?:Approved countries|Calls from|Webhooks go to): {_LISTED}",
-    rf"Group: (?:{_QUOTED} \(id {_VALUE}\)|{_QUOTED}|\(id {_VALUE}\))",
-    "Slack notifications: (?:on|off)",
-    r"Variables: \d+",
-    r"Looked up in: (?:the main organization|sub-organization [!-~]+)",
-    rf"As of: {_TIME}",
-)
-_line, _quoted, _sentence = re.compile("|".join(_LINES)), re.compile(_QUOTED), re.compile(_SENTENCE)
-
-
-def is_ours(line: str) -> bool:
-    """Tell whether ``line`` is one of the text's own, with what strangers wrote in quotation marks or a plain token."""
-    return _line.fullmatch(line) is not None
-
-
-def is_our_sentence(sentence: str) -> bool:
-    """Tell the same of a sentence of ``attention`` or ``worth_checking``."""
-    return _sentence.fullmatch(sentence) is not None
-
-
-def outside_quotes(text: str) -> str:
-    """Return ``text`` without what stands in quotation marks."""
-    return _quoted.sub("", text)
