@@ -24,13 +24,13 @@ from callers_mcp.api.lists import read_in_steps
 from callers_mcp.api.responses import Answer, Lookup, read_campaigns
 from callers_mcp.campaign.listing import CampaignRow, read_row
 from tests.support import fault_server as fault
-from tests.support.campaign_lists import body, connect, find, page
+from tests.support.campaign_lists import body, find, page
 from tests.support.campaigns import FIELDS, Json, campaign, replaced, wire_definition
 from tests.support.constants import ID, KEY
 from tests.support.fault_server import FaultServer
-from tests.support.lookups import failure
-from tests.support.principals import hosted, made, someone
-from tests.support.stand_in_api import either
+from tests.support.lookups import failure, hosted
+from tests.support.principals import someone
+from tests.support.stand_in_api import api_client, either, settings_for
 from tests.support.strategies import campaigns as odd_campaigns
 from tests.support.strategies import modest, objects, render, values
 
@@ -78,7 +78,7 @@ def test_any_list_gives_as_many_campaigns_as_it_has_each_as_if_it_came_alone(
 async def test_any_element_leaves_the_healthy_campaigns_beside_it_whole(sent: list[Any], at: int) -> None:
     content = [*sent[:at], campaign(name="Healthy one"), *sent[at:]]
     with FaultServer(fault.answer(render(content, True).encode())) as server:
-        async with Client(hosted(made(server, organization_id="main-organization"), someone("*"))) as client:
+        async with Client(hosted(settings_for(server), someone("*"))) as client:
             result = await find(client, limit=50)
             healthy = page(await find(client, query="healthy one"))
     shown = page(result)
@@ -99,7 +99,7 @@ async def test_a_field_of_any_wrong_type_spoils_no_other_campaign() -> None:
     odd = [replaced(path, value) | {"n": 1} for path in FIELDS for value in ODD_VALUES]
     content = [*odd, *ODD_VALUES, campaign(name="Last of all")]
     with FaultServer(fault.answer(content)) as server:
-        async with Client(hosted(made(server, organization_id="main-organization"), someone("*"))) as client:
+        async with Client(hosted(settings_for(server), someone("*"))) as client:
             everything = page(await find(client, limit=50))
             last = page(await find(client, query="last of all"))
     assert everything["total"] == len(content)
@@ -190,7 +190,7 @@ def test_what_had_to_be_changed_is_said_of_the_campaign_alone_where_it_was() -> 
 @pytest.mark.parametrize("sent", [b"", b" \n", b"<p>", b"\xef\xbb\xbf<p>", b'{"status": "error", "message": "no"}'])
 async def test_a_body_that_is_no_list_is_an_error_through_the_door_too(sent: bytes) -> None:
     with FaultServer(fault.answer(sent)) as server:
-        async with Client(hosted(made(server, organization_id="main-organization"), someone("*"))) as client:
+        async with Client(hosted(settings_for(server), someone("*"))) as client:
             result = await find(client)
     assert failure(result)["kind"] == ("rejected" if sent.startswith(b"{") else "unexpected_response")
     assert failure(result)["http_status"] == 200
@@ -273,7 +273,7 @@ async def test_a_single_campaign_is_answered_while_a_list_is_read() -> None:
         answered.set()
 
     with FaultServer(either(fault.answer(body(5_000)))) as server:
-        async with connect(server) as client, anyio.create_task_group() as tasks:
+        async with api_client(server) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(look_one_up, client)
             assert len(await client.list_campaigns(read_slowly, list)) == 5_000
     assert 0 < while_reading < 5_000
@@ -289,7 +289,7 @@ async def test_reading_ends_with_the_deadline() -> None:
         return read_row(raw)
 
     with FaultServer(fault.answer(body(3_000))) as server:
-        async with connect(server, timeout=1) as client:
+        async with api_client(server, timeout=1) as client:
             with pytest.raises(DeadlineExceeded):
                 await client.list_campaigns(read_slowly, list)
             then = rows
@@ -303,7 +303,7 @@ async def test_a_bug_in_the_reading_fails_that_list_alone() -> None:
         raise RuntimeError("on purpose")
 
     with FaultServer(either(fault.answer(body()))) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
             with pytest.raises(RuntimeError, match="A bug ended the request"):
                 await client.list_campaigns(broken, list)
             assert len(await client.list_campaigns(read_row, list)) == 3
@@ -312,7 +312,7 @@ async def test_a_bug_in_the_reading_fails_that_list_alone() -> None:
 
 async def test_a_list_that_breaks_in_the_middle_gives_nothing_of_its_beginning() -> None:
     with FaultServer(fault.answer(body(2_000)[:-1])) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
             with pytest.raises(CallersError, match="not JSON"):
                 await client.list_campaigns(read_row, list)
 

@@ -30,10 +30,8 @@ from tests.support.campaign_lists import (
     body,
     by_place,
     campaigns,
-    connect,
     find,
     lists_asked,
-    made,
     names_of,
     page,
     rows_of,
@@ -43,9 +41,9 @@ from tests.support.concurrency import Notes, at_once, ids_sent
 from tests.support.constants import ID, KEY, MAIN_ID, A, B, C
 from tests.support.fault_server import Exchange, FaultServer
 from tests.support.key_leaks import AT_ONCE, WALK, secret_parts
-from tests.support.lookups import failure, told
-from tests.support.principals import hosted, someone
-from tests.support.stand_in_api import Held, either, query_of
+from tests.support.lookups import failure, hosted, told
+from tests.support.principals import someone
+from tests.support.stand_in_api import Held, api_client, either, query_of, settings_for
 
 ODD = "".join(map(chr, range(0x21, 0x7F)))
 """All that an id may be made of."""
@@ -57,7 +55,7 @@ async def test_a_list_is_asked_for_by_the_organizations_id_and_under_the_place(
     place: str | None, group: str | None
 ) -> None:
     with FaultServer(LISTED) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
             assert await names_of(client, place, group) == ["Campaign 0", "Campaign 1", "Campaign 2"]
         (request,) = server.requests
     expected = {"organizationId": [place or MAIN_ID]} | ({"campaignGroupId": [group]} if group else {})
@@ -71,7 +69,7 @@ async def test_a_list_is_asked_for_by_the_organizations_id_and_under_the_place(
 
 async def test_an_organizations_own_odd_id_is_sent_as_it_is() -> None:
     with FaultServer(LISTED) as server:
-        async with connect(server, organization_id=ODD) as client:
+        async with api_client(server, organization_id=ODD) as client:
             await rows_of(client)
     assert lists_asked(server) == [ODD]
 
@@ -82,7 +80,7 @@ async def test_where_no_id_is_known_the_operator_is_told_which_setting_and_nothi
 ) -> None:
     notes = Notes()
     with FaultServer(LISTED) as server:
-        async with connect(server, notes, organization_id=None, **settings) as client:
+        async with api_client(server, notes, organization_id=None, **settings) as client:
             with pytest.raises(NotConfigured, match=r"CALLERS_ORGANIZATION_ID; nothing was sent") as refused:
                 await rows_of(client, "main")
             assert server.connections == 0
@@ -94,7 +92,7 @@ async def test_where_no_id_is_known_the_operator_is_told_which_setting_and_nothi
 @pytest.mark.parametrize("key", [KEY, f"{KEY}+/odd=="])
 async def test_a_key_that_was_set_as_the_organizations_id_is_not_sent_in_an_address(key: str) -> None:
     with FaultServer(LISTED) as server:
-        async with connect(server, api_key=key, organization_id=key) as client:
+        async with api_client(server, api_key=key, organization_id=key) as client:
             with pytest.raises(CallersError) as refused:
                 await rows_of(client)
     assert [request.target for request in server.requests] == []
@@ -107,12 +105,12 @@ LIMITS: dict[str, Any] = {"max_body_bytes": 1024, "list_max_body_bytes": 20_000}
 async def test_a_list_has_a_limit_of_its_own_beside_that_of_a_single_campaign() -> None:
     big = fault.answer(campaign(variables=["x" * 100] * 15))
     with FaultServer(either(fault.answer(body(10)), big)) as server:
-        async with connect(server, **LIMITS) as client:
+        async with api_client(server, **LIMITS) as client:
             assert len(await rows_of(client)) == 10
             with pytest.raises(UnexpectedResponse, match=r"larger than 1024 bytes.* CALLERS_MAX_BODY_BYTES\."):
                 await client.get_campaign(ID)
     with FaultServer(fault.answer(body(3_000))) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
             assert len(await rows_of(client)) == 3_000, "without a setting, beyond a single campaign's default"
 
 
@@ -121,7 +119,7 @@ async def test_the_limit_is_the_last_byte_that_is_read(compressed: bool) -> None
     exact = body(10).ljust(20_000)
     send = fault.gzipped if compressed else fault.answer
     with FaultServer(send(exact), send(exact + b" ")) as server:
-        async with connect(server, list_cache_seconds=0, **LIMITS) as client:
+        async with api_client(server, list_cache_seconds=0, **LIMITS) as client:
             assert len(await rows_of(client)) == 10
             with pytest.raises(UnexpectedResponse, match="larger than 20000 bytes"):
                 await rows_of(client)
@@ -139,7 +137,7 @@ TOO_LARGE = {
 @pytest.mark.parametrize("name", TOO_LARGE)
 async def test_a_list_beyond_the_limit_is_refused_and_the_setting_is_named(name: str) -> None:
     with FaultServer(TOO_LARGE[name], LISTED) as server:
-        async with Client(hosted(made(server, **LIMITS), someone("*"))) as client:
+        async with Client(hosted(settings_for(server, **LIMITS), someone("*"))) as client:
             refused = await find(client)
             assert page(await find(client))["total"] == 3, "what failed is not kept"
     assert failure(refused)["kind"] == "unexpected_response"
@@ -160,7 +158,7 @@ async def test_four_lists_are_fetched_at_once_and_no_more_and_single_campaigns_d
             held.release()
             return held.most
 
-        async with connect(server) as client:
+        async with api_client(server) as client:
             *came, most = await at_once(*[partial(names_of, client, place) for place in places], look_up_meanwhile)
     assert came == [[place] * 3 for place in places]
     assert most == held.most == 4
@@ -173,7 +171,7 @@ async def test_a_list_that_waits_to_be_tried_again_takes_no_others_place() -> No
         (fault.error(503, headers=[("Retry-After", "500")]) if in_vain else LISTED)(exchange)
 
     with FaultServer(answer) as server:
-        async with connect(server, max_attempts=2) as client, anyio.create_task_group() as tasks:
+        async with api_client(server, max_attempts=2) as client, anyio.create_task_group() as tasks:
             for number in range(8):
                 tasks.start_soon(rows_of, client, f"place-{number}")
             await to_thread.run_sync(server.wait_for_requests, 8)
@@ -185,7 +183,7 @@ async def test_a_list_that_waits_to_be_tried_again_takes_no_others_place() -> No
 async def test_identical_lists_in_flight_are_one_request() -> None:
     held, notes = Held(LISTED), Notes()
     with FaultServer(held) as server:
-        async with connect(server, notes, list_cache_seconds=0, sub_organization_id=A) as client:
+        async with api_client(server, notes, list_cache_seconds=0, sub_organization_id=A) as client:
             asked = [partial(names_of, client), partial(names_of, client, A)] * 25
             came = await at_once(*asked, then=held.release)
         (sent,) = ids_sent(server)
@@ -199,7 +197,7 @@ async def test_lists_that_differ_in_place_group_or_key_share_nothing(tmp_path: P
     file.write_text("first-key")
     all_at_once = fault.together(4, by_place)
     with FaultServer(*[all_at_once] * 4, LISTED_BY_PLACE) as server:
-        async with connect(server, api_key=None, api_key_file=file) as client:
+        async with api_client(server, api_key=None, api_key_file=file) as client:
 
             async def with_another_key() -> Any:
                 file.write_text("the-other-key")
@@ -221,7 +219,7 @@ async def test_lists_that_differ_in_place_group_or_key_share_nothing(tmp_path: P
 async def test_a_caller_who_leaves_disturbs_no_other_and_the_last_one_takes_the_request_along() -> None:
     held, notes = Held(LISTED), Notes()
     with FaultServer(held, fault.silent) as server:
-        async with connect(server, notes, list_cache_seconds=0) as client:
+        async with api_client(server, notes, list_cache_seconds=0) as client:
             leaver = anyio.CancelScope()
 
             async def leave() -> None:
@@ -249,7 +247,7 @@ async def test_a_client_that_is_cancelled_with_a_list_under_way_ends_and_leaves_
 
             async def use_a_client() -> None:
                 with scope:
-                    async with CallersClient(made(server)) as client:
+                    async with CallersClient(settings_for(server)) as client:
                         await rows_of(client)
 
             tasks.start_soon(use_a_client)
@@ -262,7 +260,7 @@ async def test_a_client_that_is_cancelled_with_a_list_under_way_ends_and_leaves_
 @pytest.mark.parametrize("behaviour", [fault.silent, fault.slow_headers, fault.slow_body, fault.drip])
 async def test_a_list_has_the_deadline_of_a_look_up(behaviour: fault.Behaviour) -> None:
     with FaultServer(behaviour) as server:
-        async with Client(hosted(made(server, timeout=0.3), someone("*"))) as client:
+        async with Client(hosted(settings_for(server, timeout=0.3), someone("*"))) as client:
             result = await find(client)
         await to_thread.run_sync(server.wait_for_disconnect)
     assert (failure(result)["kind"], failure(result)["retryable"]) == ("timeout", True)
@@ -275,7 +273,7 @@ async def test_a_list_is_tried_again_as_a_single_campaign_is() -> None:
         heard.append((attempt, reason))
 
     with FaultServer(fault.error(503, headers=[AT_ONCE]), fault.error(429, headers=[AT_ONCE]), LISTED) as server:
-        async with connect(server, notes, max_attempts=3) as client:
+        async with api_client(server, notes, max_attempts=3) as client:
             assert len(await client.list_campaigns(read_row, list, on_retry=hear)) == 3
             server.script(fault.error(503, headers=[AT_ONCE]))
             with pytest.raises(Unavailable, match="3 attempts"):
@@ -287,7 +285,7 @@ async def test_a_list_is_tried_again_as_a_single_campaign_is() -> None:
 async def test_each_list_is_told_to_the_audit_whether_it_was_fetched_shared_or_kept() -> None:
     notes, held = Notes(), Held(LISTED)
     with FaultServer(held, LISTED) as server:
-        async with connect(server, notes) as client:
+        async with api_client(server, notes) as client:
             await at_once(*[lambda: rows_of(client)] * 2, then=held.release)
             await rows_of(client.on_behalf_of(someone("main")))
             await rows_of(client, A)
@@ -315,7 +313,7 @@ async def test_no_answer_to_a_list_brings_the_key_out(caplog: pytest.LogCaptureF
     kinds = {name: kind for name, (_, kind) in WALK.items()} | {"too deep": "found"}
     walked: dict[str, tuple[str, list[str]]] = {}
     with FaultServer() as server:
-        settings = made(server, max_attempts=2, timeout=30, list_max_body_bytes=1_048_576, list_cache_seconds=0)
+        settings = settings_for(server, max_attempts=2, timeout=30, list_max_body_bytes=1_048_576, list_cache_seconds=0)
         async with Client(hosted(settings, someone("*"))) as client:
             for name, (behaviour, _) in WALK.items():
                 server.script(behaviour)
@@ -333,7 +331,7 @@ async def test_a_refusal_says_that_a_list_was_refused_and_what_to_check(
     status: int, kind: str, place: str, words: str
 ) -> None:
     with FaultServer(fault.error(status, "Acme says no")) as server:
-        async with Client(hosted(made(server), someone("*"))) as client:
+        async with Client(hosted(settings_for(server), someone("*"))) as client:
             result = await find(client, sub_organization_id=place)
     assert (failure(result)["kind"], failure(result)["http_status"]) == (kind, status)
     assert all(part in told(result) for part in (words, f"({status})", 'It says: "Acme says no".', "list"))
@@ -349,7 +347,7 @@ async def test_a_caller_without_all_never_learns_why_a_list_is_not_to_be_seen() 
     ]
     dumps = set()
     with FaultServer(*refusals, fault.error(400, "Acme has it")) as server:
-        async with Client(hosted(made(server), someone("main", A))) as client:
+        async with Client(hosted(settings_for(server), someone("main", A))) as client:
             for _ in refusals:
                 result = await find(client, sub_organization_id=A)
                 dumps.add(result.model_dump_json().replace(failure(result)["request_id"], "ID"))
@@ -364,7 +362,7 @@ async def test_a_caller_without_all_never_learns_why_a_list_is_not_to_be_seen() 
 @pytest.mark.parametrize("keep", [60, 0], ids=["kept", "not kept"])
 async def test_each_list_checks_the_callers_scope_whoever_asked_before(keep: float) -> None:
     with FaultServer(LISTED_BY_PLACE) as server:
-        async with connect(server, list_cache_seconds=keep) as client:
+        async with api_client(server, list_cache_seconds=keep) as client:
             assert await names_of(client, A) == [A] * 3
             assert await names_of(client) == [MAIN_ID] * 3
             for places, seen in [([A], A), ([B], B), (["main", C], MAIN_ID), ([A], A)]:
@@ -380,7 +378,7 @@ async def test_each_list_checks_the_callers_scope_whoever_asked_before(keep: flo
 async def test_each_page_checks_the_callers_scope_again() -> None:
     asking = [someone(A)]
     with FaultServer(LISTED_BY_PLACE) as server:
-        settings = made(server)
+        settings = settings_for(server)
         shared = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: asking[-1])
         async with Client(shared) as client:
             first = page(await find(client, limit=1, sub_organization_id=A))
@@ -399,10 +397,10 @@ async def test_campaigns_of_the_main_organization_stay_from_callers_without_it_a
     seen: dict[str, list[str | None]] = {}
     callers = {"all": someone("*"), "both": someone("main", A), "part": someone(A), "again": someone(A)}
     with FaultServer(fault.answer(ours)) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
             for name, caller in callers.items():
                 seen[name] = await names_of(client.on_behalf_of(caller), A)
-        async with Client(hosted(made(server), someone(A))) as through_mcp:
+        async with Client(hosted(settings_for(server), someone(A))) as through_mcp:
             found = await find(through_mcp, query="secret")
     assert seen["all"] == seen["both"] == ["Campaign 0", "Campaign 1", "Secret"]
     assert seen["part"] == seen["again"] == ["Campaign 0", "Campaign 1"]

@@ -73,7 +73,7 @@ async def test_it_is_never_tried_more_often_than_the_operator_allows(server: Fau
 
 async def test_three_attempts_are_the_default(server: FaultServer) -> None:
     server.script(fault.error(429, headers=AT_ONCE))
-    async with connect(server.base_url, max_attempts="") as client:
+    async with connect(server, max_attempts="") as client:
         failure(await call(client))
     assert len(server.requests) == 3
 
@@ -131,7 +131,7 @@ async def test_the_deadline_covers_all_attempts_and_the_waits_between_them() -> 
 
 async def test_a_deadline_that_passes_leaves_the_api_and_frees_the_connection() -> None:
     with FaultServer(fault.slow_body, KNOWN) as server:
-        async with connect(server.base_url, timeout=1, max_connections=1) as client:
+        async with connect(server, timeout=1, max_connections=1) as client:
             assert failure(await call(client))["kind"] == "timeout"
             await to_thread.run_sync(server.wait_for_disconnect)
             found(await call(client))
@@ -139,7 +139,7 @@ async def test_a_deadline_that_passes_leaves_the_api_and_frees_the_connection() 
 
 async def test_the_wait_for_a_free_connection_is_inside_the_deadline() -> None:
     with FaultServer(fault.silent) as server:
-        async with connect(server.base_url, timeout=1, max_connections=1) as client, anyio.create_task_group() as tasks:
+        async with connect(server, timeout=1, max_connections=1) as client, anyio.create_task_group() as tasks:
             ended: list[float] = []
 
             async def hang() -> None:
@@ -161,7 +161,7 @@ async def test_a_caller_who_asks_for_progress_hears_of_a_retry_and_why() -> None
         heard.append((progress, message))
 
     with FaultServer(*[fault.error(503, headers=AT_ONCE)] * 2, KNOWN, KNOWN) as server:
-        async with connect(server.base_url, max_attempts=3) as client:
+        async with connect(server, max_attempts=3) as client:
             for _ in range(2):
                 arguments = {"campaign_id": campaign()["id"]}
                 found(await client.call_tool("get_campaign", arguments, progress_callback=hear))
@@ -176,7 +176,7 @@ async def test_a_call_that_is_not_tried_again_reports_no_progress() -> None:
         heard.append(message)
 
     with FaultServer(fault.error(503, headers=AT_ONCE)) as server:
-        async with connect(server.base_url, max_attempts=2) as client:
+        async with connect(server, max_attempts=2) as client:
             arguments = {"campaign_id": campaign()["id"]}
             failure(await client.call_tool("get_campaign", arguments, progress_callback=hear))
     assert len(heard) == 1, "the last failure is the answer, not a retry"
@@ -185,7 +185,7 @@ async def test_a_call_that_is_not_tried_again_reports_no_progress() -> None:
 @pytest.mark.parametrize("behaviour", [fault.silent, fault.slow_headers, fault.slow_body, fault.drip])
 async def test_a_cancelled_call_leaves_the_api_at_once_and_frees_the_connection(behaviour: Behaviour) -> None:
     with FaultServer(behaviour, KNOWN) as server:
-        async with connect(server.base_url, timeout=600, max_connections=1) as client:
+        async with connect(server, timeout=600, max_connections=1) as client:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(call, client)
                 await to_thread.run_sync(server.wait_for_requests, 1)
@@ -197,7 +197,7 @@ async def test_a_cancelled_call_leaves_the_api_at_once_and_frees_the_connection(
 async def test_calls_run_at_the_same_time_and_each_gets_its_own_answer() -> None:
     ids = [f"{number:024x}" for number in range(20)]
     with FaultServer(fault.together(20, lambda request: campaign(id=request.target.rpartition("/")[2]))) as server:
-        async with connect(server.base_url) as client, anyio.create_task_group() as tasks:
+        async with connect(server) as client, anyio.create_task_group() as tasks:
             results: dict[str, CallToolResult] = {}
 
             async def ask(campaign_id: str) -> None:
@@ -210,7 +210,7 @@ async def test_calls_run_at_the_same_time_and_each_gets_its_own_answer() -> None
 
 async def test_more_calls_than_connections_all_get_their_answer() -> None:
     with FaultServer(KNOWN) as server:
-        async with connect(server.base_url, max_connections=2) as client, anyio.create_task_group() as tasks:
+        async with connect(server, max_connections=2) as client, anyio.create_task_group() as tasks:
             answers: list[CallToolResult] = []
 
             async def ask() -> None:

@@ -28,11 +28,11 @@ from callers_mcp.api.errors import (
 from callers_mcp.api.flights import Flights
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
-from tests.support.concurrency import Notes, at_once, connect, ids_sent, made, requests_of
+from tests.support.concurrency import Notes, at_once, ids_sent, requests_of
 from tests.support.constants import ID, PATIENCE
 from tests.support.fault_server import Behaviour, FaultServer
 from tests.support.lookups import call, failure, found, told
-from tests.support.stand_in_api import KNOWN, Held
+from tests.support.stand_in_api import KNOWN, Held, api_client, settings_for
 from tests.support.stdio_process import Pipe
 
 SUB, OTHER_ID = "66a0c0ffee0000000000beef", "665f1c2ab1e4a9d0c7f3b8aa"
@@ -42,7 +42,7 @@ AGAIN = fault.error(503, headers=[("Retry-After", "0")])
 async def test_a_hundred_look_ups_of_the_same_are_one_request_and_each_gets_the_answer() -> None:
     held, notes = Held(), Notes()
     with FaultServer(held, KNOWN) as server:
-        async with connect(server, notes) as client:
+        async with api_client(server, notes) as client:
             came = await at_once(*[lambda: client.get_campaign(ID)] * 100, then=held.release)
         (sent,) = ids_sent(server)
     assert [document.content for document in came] == [campaign()] * 100
@@ -56,7 +56,7 @@ async def test_callers_share_where_they_name_the_same_place_in_different_words()
     held, notes = Held(), Notes()
     someone = Caller("token:someone", Scope.of([SUB]))
     with FaultServer(held, KNOWN) as server:
-        async with connect(server, notes, sub_organization_id=SUB) as client:
+        async with api_client(server, notes, sub_organization_id=SUB) as client:
             came = await at_once(
                 lambda: client.get_campaign(ID),
                 lambda: client.get_campaign(ID, sub_organization_id=SUB),
@@ -76,7 +76,7 @@ async def test_look_ups_that_differ_in_campaign_place_or_key_share_nothing(tmp_p
     file = tmp_path / "key"
     file.write_text("first-key")
     with FaultServer(fault.together(4, lambda request: {"id": request.target, **dict(request.headers)})) as server:
-        async with connect(server, api_key=None, api_key_file=file) as client:
+        async with api_client(server, api_key=None, api_key_file=file) as client:
 
             async def with_another_key() -> Any:
                 file.write_text("the-other-key")
@@ -97,7 +97,7 @@ async def test_look_ups_that_differ_in_campaign_place_or_key_share_nothing(tmp_p
 
 async def test_no_answer_and_no_failure_is_kept_for_who_comes_later() -> None:
     with FaultServer(fault.error(404), KNOWN, fault.answer(campaign(name="Newer"))) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
             with pytest.raises(CampaignNotFound):
                 await client.get_campaign(ID)
             assert (await client.get_campaign(ID)).content["name"] == "Spring renewals"
@@ -184,7 +184,7 @@ async def test_a_caller_who_leaves_disturbs_no_other(leaves: int) -> None:
     held, notes = Held(), Notes()
     scopes = [anyio.CancelScope() for _ in range(3)]
     with FaultServer(held, KNOWN) as server:
-        async with connect(server, notes) as client:
+        async with api_client(server, notes) as client:
 
             async def ask(number: int) -> Any:
                 with scopes[number]:
@@ -210,7 +210,7 @@ async def test_a_caller_who_leaves_disturbs_no_other(leaves: int) -> None:
 async def test_the_last_one_who_leaves_ends_the_request(why: str) -> None:
     notes = Notes()
     with FaultServer(fault.silent, KNOWN) as server:
-        async with connect(server, notes, max_connections=1, timeout=0.5 if why == "timeout" else 600) as client:
+        async with api_client(server, notes, max_connections=1, timeout=0.5 if why == "timeout" else 600) as client:
             async with anyio.create_task_group() as tasks:
                 for _ in range(3):
                     tasks.start_soon(_quietly, client)
@@ -231,7 +231,7 @@ async def _quietly(client: CallersClient) -> None:
 async def test_who_comes_as_the_last_one_leaves_gets_a_request_of_their_own() -> None:
     scope, came = anyio.CancelScope(), []
     with FaultServer(fault.silent, KNOWN) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
 
             async def leave_and_ask_again() -> None:
                 with scope:
@@ -257,7 +257,7 @@ async def test_a_failure_reaches_all_who_wait_each_as_their_own_error(
 ) -> None:
     held = Held(behaviour)
     with FaultServer(held, KNOWN) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
             came = await at_once(*[lambda: client.get_campaign(ID)] * 5, then=held.release)
         (sent,) = ids_sent(server)
     assert all(type(error) is kind for error in came)
@@ -272,7 +272,7 @@ async def test_retries_are_made_once_for_all_and_each_caller_is_told() -> None:
     first, second, notes = Held(AGAIN), Held(AGAIN), Notes()
     heard: dict[str, list[tuple[int, str]]] = {"early": [], "beside": [], "late": []}
     with FaultServer(first, second, KNOWN) as server:
-        async with connect(server, notes, max_attempts=3) as client:
+        async with api_client(server, notes, max_attempts=3) as client:
 
             def ask(name: str) -> Callable[[], Awaitable[Any]]:
                 async def hear(attempt: int, reason: str) -> None:
@@ -306,7 +306,7 @@ async def test_a_caller_who_cannot_be_told_of_a_retry_holds_up_no_other() -> Non
         raise BrokenPipeError
 
     with FaultServer(held, KNOWN) as server:
-        async with connect(server, max_attempts=2) as client, anyio.create_task_group() as tasks:
+        async with api_client(server, max_attempts=2) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: client.get_campaign(ID, on_retry=wait_for_ever))
             broken, answered = await at_once(
                 lambda: client.get_campaign(ID, on_retry=break_down),
@@ -334,7 +334,7 @@ async def test_a_bug_reaches_all_who_wait_stands_in_the_log_and_the_server_goes_
 ) -> None:
     held, notes = Held(), Faulty()
     with FaultServer(held, KNOWN) as server, anyio.fail_after(PATIENCE):
-        settings = made(server)
+        settings = settings_for(server)
         async with Client(create_server(settings, client=CallersClient(settings, observer=notes))) as client:
             came = await at_once(*[lambda: call(client)] * 3, then=held.release)
             found(await call(client))
@@ -350,7 +350,7 @@ async def test_a_bug_reaches_all_who_wait_stands_in_the_log_and_the_server_goes_
 
 async def test_closing_ends_what_is_in_flight() -> None:
     with FaultServer(fault.silent) as server, anyio.fail_after(PATIENCE):
-        client = CallersClient(made(server))
+        client = CallersClient(settings_for(server))
         async with anyio.create_task_group() as tasks, client:
             came: list[Any] = []
 
@@ -370,7 +370,7 @@ async def test_closing_ends_what_is_in_flight() -> None:
 
 async def test_a_client_is_entered_before_it_looks_up() -> None:
     with FaultServer(KNOWN) as server:
-        client = CallersClient(made(server))
+        client = CallersClient(settings_for(server))
         with pytest.raises(RuntimeError, match="async with"):
             await client.get_campaign(ID)
         assert server.connections == 0
@@ -381,14 +381,14 @@ async def test_a_client_is_entered_before_it_looks_up() -> None:
 async def test_what_goes_wrong_in_the_clients_block_comes_out_as_it_is() -> None:
     with FaultServer(fault.error(404), fault.silent) as server:
         with pytest.raises(CampaignNotFound) as raised:
-            async with CallersClient(made(server)) as client:
+            async with CallersClient(settings_for(server)) as client:
                 await client.get_campaign(ID)
         assert raised.value.kind == "not_found"
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3), CallersClient(made(server)) as client:
+            async with asyncio.timeout(0.3), CallersClient(settings_for(server)) as client:
                 await client.get_campaign(ID)
         with anyio.move_on_after(0.3) as scope:
-            async with CallersClient(made(server)) as client:
+            async with CallersClient(settings_for(server)) as client:
                 await client.get_campaign(ID)
         assert scope.cancelled_caught
     task = asyncio.current_task()
@@ -400,7 +400,7 @@ async def test_what_goes_wrong_in_the_clients_block_comes_out_as_it_is() -> None
 async def test_every_attempt_goes_out_under_the_id_that_the_caller_and_the_observer_are_told(attempts: int) -> None:
     notes = Notes()
     with FaultServer(AGAIN) as server:
-        async with connect(server, notes, max_attempts=attempts) as client:
+        async with api_client(server, notes, max_attempts=attempts) as client:
             errors = []
             for _ in range(2):
                 with pytest.raises(Unavailable) as refused:
@@ -417,7 +417,7 @@ async def test_every_attempt_goes_out_under_the_id_that_the_caller_and_the_obser
 async def test_a_look_up_that_is_refused_before_any_request_has_an_id_too() -> None:
     notes = Notes()
     with FaultServer(KNOWN) as server:
-        async with connect(server, notes) as client:
+        async with api_client(server, notes) as client:
             with pytest.raises(CallersError) as refused:
                 await client.on_behalf_of(Caller("token:a", Scope.of([SUB]))).get_campaign(ID, sub_organization_id="x")
     (look_up,) = notes.look_ups
@@ -429,7 +429,7 @@ async def test_a_look_up_that_is_refused_before_any_request_has_an_id_too() -> N
 
 async def test_only_a_model_with_an_operator_elsewhere_is_told_the_request_id() -> None:
     with FaultServer(fault.error(404)) as server:
-        settings, caller = made(server), Caller("token:a", Scope.of(["*"]))
+        settings, caller = settings_for(server), Caller("token:a", Scope.of(["*"]))
         hosted = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: caller)
         async with Client(hosted) as client:
             for_many = await call(client)
@@ -470,7 +470,7 @@ def test_over_stdio_calls_in_flight_share_a_request_and_one_that_is_cancelled_di
 
 async def test_a_request_that_is_lost_does_not_take_those_along_who_come_later() -> None:
     with FaultServer(fault.silent, KNOWN) as server:
-        async with connect(server, timeout=1) as client, anyio.create_task_group() as tasks:
+        async with api_client(server, timeout=1) as client, anyio.create_task_group() as tasks:
             answers: list[object] = []
 
             async def ask() -> None:

@@ -91,7 +91,7 @@ def api() -> Iterator[FaultServer]:
 @settings(modest, max_examples=25)
 async def test_any_campaign_reaches_a_client_whole(api: FaultServer, sent: Json) -> None:
     api.script(fault.answer(body(sent | {"id": ID})))
-    async with connect(api.base_url) as client:
+    async with connect(api) as client:
         result = await client.call_tool("get_campaign", {"campaign_id": ID})
     assert not result.is_error
     assert result.structured_content

@@ -166,7 +166,7 @@ class Host(Watched):
     async def at(self, api: FaultServer, **settings: Any) -> AsyncIterator[None]:
         """Let the server look campaigns up at ``api``."""
         before = self.client
-        async with connect(api.base_url, **settings) as self.client:
+        async with connect(api, **settings) as self.client:
             yield
         self.client = before
 

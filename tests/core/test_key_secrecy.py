@@ -136,7 +136,7 @@ async def test_a_campaign_that_echoes_the_key_is_masked_and_says_so(echo: dict[s
 async def test_a_key_in_the_answers_headers_goes_nowhere(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "callers_mcp")
     with FaultServer(fault.answer(campaign(), headers=[(name, KEY)]), fault.error(400, "no", [(name, KEY)])) as server:
-        async with connect(server.base_url) as client:
+        async with connect(server) as client:
             for _ in range(2):
                 assert not secret_parts((await call(client)).model_dump_json())
     assert not secret_parts(caplog.text)
@@ -177,7 +177,7 @@ async def test_reading_a_url_does_not_put_the_key_together(between: str, redact_
 )
 async def test_a_key_that_a_caller_takes_for_an_argument_is_not_repeated(arguments: dict[str, str]) -> None:
     with FaultServer(fault.error(404)) as server:
-        async with connect(server.base_url) as client:
+        async with connect(server) as client:
             result = await call(client, **arguments)
     assert result.is_error
     assert not secret_parts(result.model_dump_json())

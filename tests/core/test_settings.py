@@ -239,7 +239,7 @@ def test_a_placeholder_that_a_host_left_is_never_a_value(monkeypatch: pytest.Mon
 async def test_a_key_file_is_stripped_and_read_again_when_it_changes(server: FaultServer, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_bytes(b"\n first-key \r\n")
-    async with connect(server.base_url, api_key=None, api_key_file=file) as client:
+    async with connect(server, api_key=None, api_key_file=file) as client:
         found(await call(client))
         file.write_text("the-second-key\n")
         found(await call(client))

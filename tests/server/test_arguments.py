@@ -24,7 +24,7 @@ def api() -> Iterator[FaultServer]:
 
 
 async def _call(api: FaultServer, arguments: dict[str, Any] | None, **settings: Any) -> CallToolResult:
-    async with connect(api.base_url, **settings) as client:
+    async with connect(api, **settings) as client:
         return await client.call_tool("get_campaign", arguments)
 
 

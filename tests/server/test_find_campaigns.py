@@ -23,8 +23,9 @@ from tests.support.campaigns import Json, campaign, inbound, wire_definition, wi
 from tests.support.constants import KEY, MAIN_ID, A, B
 from tests.support.fault_server import FaultServer
 from tests.support.hostile_names import WORST
-from tests.support.lookups import connect, failure, told
-from tests.support.principals import hosted, someone
+from tests.support.lookups import connect, failure, hosted, told
+from tests.support.principals import someone
+from tests.support.stand_in_api import settings_for
 from tests.support.strategies import body, campaigns, modest, objects
 from tests.support.text_grammar import is_our_page
 
@@ -66,13 +67,10 @@ def serve(api: FaultServer, listed: Sequence[Any]) -> None:
     api.script(fault.answer(body(list(listed))))  # type: ignore[arg-type]
 
 
-def settings_for(api: FaultServer, **given: Any) -> Settings:
-    return Settings(**{"api_key": KEY, "base_url": api.base_url, "organization_id": MAIN_ID} | given)
-
-
 @asynccontextmanager
 async def connected(api: FaultServer, **given: Any) -> AsyncIterator[Client]:
-    async with connect(api.base_url, **{"organization_id": MAIN_ID, "max_attempts": 1} | given) as client:
+    usual: dict[str, Any] = {"organization_id": MAIN_ID}
+    async with connect(api, **usual | given) as client:
         yield client
 
 

@@ -2,21 +2,15 @@
 
 import json
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio
 from mcp import Client
 from mcp_types import CallToolResult
 
-from callers_mcp import CallersClient, Settings
-from callers_mcp.api.client import Admit
-from callers_mcp.api.observer import Observer
+from callers_mcp import CallersClient
 from callers_mcp.campaign.listing import CampaignRow, read_row
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
-from tests.support.constants import KEY, MAIN_ID, PATIENCE
 from tests.support.fault_server import Behaviour, Exchange, FaultServer, Request
 from tests.support.stand_in_api import is_list, query_of
 
@@ -73,21 +67,6 @@ class Counted:
 
     def release(self) -> None:
         self._released.set()
-
-
-def made(server: FaultServer, **settings: Any) -> Settings:
-    """Return settings with which the main organization's campaigns can be listed."""
-    given: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "organization_id": MAIN_ID}
-    return Settings(**given | {"max_attempts": 1, "timeout": 600} | settings)
-
-
-@asynccontextmanager
-async def connect(
-    server: FaultServer, notes: Observer | None = None, admit: Admit | None = None, **settings: Any
-) -> AsyncIterator[CallersClient]:
-    with anyio.fail_after(PATIENCE):
-        async with CallersClient(made(server, **settings), observer=notes, admit=admit) as client:
-            yield client
 
 
 async def rows_of(client: CallersClient, place: str | None = None, group: str | None = None) -> list[CampaignRow]:

@@ -18,12 +18,12 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from callers_mcp import CallersClient, Settings, create_server
 from callers_mcp.api.caller import Caller
 from callers_mcp.api.client import Admit
 from callers_mcp.resources import TEMPLATES
-from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
-from tests.support.constants import CAMPAIGN_OWNER_ID, KEY
+from callers_mcp.sandbox import ORGANIZATION_ID, Sandbox
+from tests.support import lookups
+from tests.support.constants import CAMPAIGN_OWNER_ID
 from tests.support.fault_server import FaultServer
 
 MODES: Sequence[ConnectMode] = ("auto", "legacy")
@@ -48,13 +48,11 @@ async def connect(
     admit: Admit | None = None,
     **given: Any,
 ) -> AsyncIterator[Client]:
-    """Connect a client to a server of its own: with ``caller`` a hosted one, on behalf of that one."""
-    key, main_id = (API_KEY, ORGANIZATION_ID) if isinstance(server, Sandbox) else (KEY, CAMPAIGN_OWNER_ID)
-    usual: dict[str, Any] = {"api_key": key, "base_url": server.base_url, "organization_id": main_id, "max_attempts": 1}
-    settings = Settings(**usual | given)
-    client = CallersClient(settings, admit=admit)
-    made = create_server(settings, client=client, caller_of=(lambda ctx: caller) if caller else None)
-    async with Client(made, mode=mode) as connected:
+    """Connect as ``lookups.connect`` does, to a server that can list the main organization's campaigns."""
+    main_id = ORGANIZATION_ID if isinstance(server, Sandbox) else CAMPAIGN_OWNER_ID
+    async with lookups.connect(
+        server, mode, caller=caller, admit=admit, **{"organization_id": main_id} | given
+    ) as connected:
         yield connected
 
 

@@ -1,16 +1,40 @@
 """The Callers API as behaviours of a ``FaultServer``: use them for an API that works, soon or when a test lets it."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import anyio
+
+from callers_mcp import CallersClient, Settings
+from callers_mcp.api.client import Admit
+from callers_mcp.api.observer import Observer
+from callers_mcp.sandbox import Sandbox
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
-from tests.support.constants import CAMPAIGN_OWNER_ID, KEY
+from tests.support.constants import CAMPAIGN_OWNER_ID, KEY, MAIN_ID, PATIENCE
 from tests.support.fault_server import Behaviour, Exchange, FaultServer, Request
 
 KNOWN = fault.answer(campaign())
 """Answer every request with the healthy campaign."""
+
+
+def settings_for(server: FaultServer | Sandbox, **settings: Any) -> Settings:
+    """Return settings for ``server``: one attempt, a timeout that never strikes, and lists of the main organization."""
+    given: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "organization_id": MAIN_ID}
+    return Settings(**given | {"max_attempts": 1, "timeout": 600} | settings)
+
+
+@asynccontextmanager
+async def api_client(
+    server: FaultServer, observer: Observer | None = None, admit: Admit | None = None, **settings: Any
+) -> AsyncIterator[CallersClient]:
+    """Enter a client for ``server``, and fail a test that hangs."""
+    with anyio.fail_after(PATIENCE):
+        async with CallersClient(settings_for(server, **settings), observer=observer, admit=admit) as client:
+            yield client
 
 
 def environment_of(server: FaultServer, **settings: str) -> dict[str, str]:
