@@ -260,7 +260,7 @@ async def test_a_client_that_is_cancelled_with_a_list_under_way_ends_and_leaves_
 @pytest.mark.parametrize("behaviour", [fault.silent, fault.slow_headers, fault.slow_body, fault.drip])
 async def test_a_list_has_the_deadline_of_a_look_up(behaviour: fault.Behaviour) -> None:
     with FaultServer(behaviour) as server:
-        async with Client(hosted(settings_for(server, timeout=0.3), someone("*"))) as client:
+        async with Client(hosted(settings_for(server, timeout=0.5), someone("*"))) as client:
             result = await find(client)
         await to_thread.run_sync(server.wait_for_disconnect)
     assert (failure(result)["kind"], failure(result)["retryable"]) == ("timeout", True)

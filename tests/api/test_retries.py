@@ -12,6 +12,7 @@ from mcp_types import CallToolResult
 
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
+from tests.support.constants import PATIENCE
 from tests.support.fault_server import Behaviour, Exchange, FaultServer
 from tests.support.lookups import call, connect, failure, found, look_up, told
 from tests.support.stand_in_api import KNOWN
@@ -134,12 +135,14 @@ async def test_a_deadline_that_passes_leaves_the_api_and_frees_the_connection() 
         async with connect(server, timeout=1, max_connections=1) as client:
             assert failure(await call(client))["kind"] == "timeout"
             await to_thread.run_sync(server.wait_for_disconnect)
-            found(await call(client))
+            with anyio.fail_after(PATIENCE):
+                while (await call(client)).is_error:  # on a slow machine the deadline may pass here too
+                    pass
 
 
 async def test_the_wait_for_a_free_connection_is_inside_the_deadline() -> None:
     with FaultServer(fault.silent) as server:
-        async with connect(server, timeout=1, max_connections=1) as client, anyio.create_task_group() as tasks:
+        async with connect(server, timeout=2, max_connections=1) as client, anyio.create_task_group() as tasks:
             ended: list[float] = []
 
             async def hang() -> None:
@@ -150,8 +153,8 @@ async def test_the_wait_for_a_free_connection_is_inside_the_deadline() -> None:
             await to_thread.run_sync(server.wait_for_requests, 1)
             tasks.start_soon(hang)
     # The second began while the first held the connection: with a deadline of its own for the request, it would end a
-    # whole second after the first.
-    assert ended[1] - ended[0] < 0.8
+    # whole two seconds after the first.
+    assert ended[1] - ended[0] < 1.9
 
 
 async def test_a_caller_who_asks_for_progress_hears_of_a_retry_and_why() -> None:

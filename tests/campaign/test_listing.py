@@ -87,7 +87,7 @@ def _hold(row: CampaignRow) -> None:
 
 
 @given(objects | campaigns, clocks)
-@settings(modest, max_examples=150)
+@settings(modest, max_examples=100)
 def test_any_json_object_gives_a_row_of_one_line_and_bounded_size(sent: Json, now: datetime) -> None:
     _hold(row_of(sent, now))
 
@@ -96,7 +96,7 @@ any_text = st.text() | st.text(st.characters(categories=["Cf", "Mn", "Po", "Sm"]
 
 
 @given(any_text, any_text, any_text)
-@settings(modest, max_examples=150)
+@settings(modest, max_examples=100)
 def test_any_text_in_id_name_and_group_gives_a_row_of_one_line_and_bounded_size(
     campaign_id: str, name: str, group: str
 ) -> None:
@@ -245,6 +245,7 @@ def many() -> list[CampaignRow]:
     return [row_as_of(raw, NOW) for raw in json.loads(organization.listed(None, None))]
 
 
+@pytest.mark.parts
 def test_a_usual_row_costs_few_tokens_in_any_language() -> None:
     rows = many()
     text, structured = tokens([text_row(row) for row in rows]), tokens([structured_row(row) for row in rows])
@@ -254,12 +255,14 @@ def test_a_usual_row_costs_few_tokens_in_any_language() -> None:
     assert max(structured) <= 95
 
 
+@pytest.mark.parts
 def test_the_dearest_row_costs_a_bounded_number_of_tokens() -> None:
     rows = worst_rows()
     assert max(tokens([text_row(row) for row in rows])) <= 750
     assert max(tokens([structured_row(row) for row in rows])) <= 780
 
 
+@pytest.mark.parts
 def test_a_usual_page_of_fifty_does_not_flood_a_context() -> None:
     page = page_of(*sorted(many(), key=lambda row: -size(text_row(row)))[:50], total=5_000, cursor=CURSOR)
     text, structured = tokens([list_text(page), compact(page.model_dump())])

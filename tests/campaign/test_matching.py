@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from callers_mcp.campaign.names import NEAREST, fold, nearest, search
 
 # The same examples in every run: a verdict on a change is about the change.
-modest = settings(deadline=None, database=None, derandomize=True, max_examples=150)
+modest = settings(deadline=None, database=None, derandomize=True, max_examples=100)
 
 
 @dataclass(frozen=True)
