@@ -17,8 +17,6 @@ from tests.support.fault_server import Behaviour, Exchange, FaultServer
 from tests.support.lookups import call, connect, failure, found, look_up, told
 from tests.support.stand_in_api import KNOWN
 
-AT_ONCE = [("Retry-After", "0")]
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultServer]:
@@ -29,7 +27,7 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
 async def test_what_passes_by_itself_is_tried_again(server: FaultServer, status: int) -> None:
-    server.script(fault.error(status, headers=AT_ONCE), KNOWN)
+    server.script(fault.error(status, headers=[fault.AT_ONCE]), KNOWN)
     found(await look_up(server, max_attempts=2))
     assert len(server.requests) == 2
 
@@ -48,10 +46,10 @@ async def test_a_connection_that_breaks_is_tried_again(server: FaultServer, beha
     "behaviour",
     [
         *(
-            pytest.param(fault.error(status, "no", AT_ONCE), id=str(status))
+            pytest.param(fault.error(status, "no", [fault.AT_ONCE]), id=str(status))
             for status in (400, 401, 403, 404, 409, 422)
         ),
-        *(pytest.param(fault.error(status, "no", AT_ONCE), id=str(status)) for status in (200, 500, 501)),
+        *(pytest.param(fault.error(status, "no", [fault.AT_ONCE]), id=str(status)) for status in (200, 500, 501)),
         pytest.param(fault.redirect(307, "/"), id="redirect"),
         pytest.param(fault.answer(b"no"), id="no JSON"),
         pytest.param(fault.answer(b""), id="empty"),
@@ -66,21 +64,21 @@ async def test_what_another_try_would_not_change_is_asked_once(server: FaultServ
 
 @pytest.mark.parametrize("attempts", [1, 2, 3, 5])
 async def test_it_is_never_tried_more_often_than_the_operator_allows(server: FaultServer, attempts: int) -> None:
-    server.script(fault.error(503, headers=AT_ONCE))
+    server.script(fault.error(503, headers=[fault.AT_ONCE]))
     result = await look_up(server, max_attempts=attempts)
     assert len(server.requests) == attempts
     assert f"{attempts} attempt" in told(result)
 
 
 async def test_three_attempts_are_the_default(server: FaultServer) -> None:
-    server.script(fault.error(429, headers=AT_ONCE))
+    server.script(fault.error(429, headers=[fault.AT_ONCE]))
     async with connect(server, max_attempts="") as client:
         failure(await call(client))
     assert len(server.requests) == 3
 
 
 async def test_the_error_that_is_told_is_the_last_one(server: FaultServer) -> None:
-    server.script(fault.error(503, headers=AT_ONCE), fault.error(404))
+    server.script(fault.error(503, headers=[fault.AT_ONCE]), fault.error(404))
     assert failure(await look_up(server, max_attempts=3))["kind"] == "not_found"
     assert len(server.requests) == 2
 
@@ -163,7 +161,7 @@ async def test_a_caller_who_asks_for_progress_hears_of_a_retry_and_why() -> None
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.append((progress, message))
 
-    with FaultServer(*[fault.error(503, headers=AT_ONCE)] * 2, KNOWN, KNOWN) as server:
+    with FaultServer(*[fault.error(503, headers=[fault.AT_ONCE])] * 2, KNOWN, KNOWN) as server:
         async with connect(server, max_attempts=3) as client:
             for _ in range(2):
                 arguments = {"campaign_id": campaign()["id"]}
@@ -178,7 +176,7 @@ async def test_a_call_that_is_not_tried_again_reports_no_progress() -> None:
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.append(message)
 
-    with FaultServer(fault.error(503, headers=AT_ONCE)) as server:
+    with FaultServer(fault.error(503, headers=[fault.AT_ONCE])) as server:
         async with connect(server, max_attempts=2) as client:
             arguments = {"campaign_id": campaign()["id"]}
             failure(await client.call_tool("get_campaign", arguments, progress_callback=hear))

@@ -19,6 +19,9 @@ from tests.support.constants import PATIENCE
 TICK = 0.02
 """Seconds between two looks at whether a client has left."""
 
+AT_ONCE = ("Retry-After", "0")
+"""The header of an error after which the client may try again immediately."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
