@@ -100,14 +100,14 @@ async def test_a_redirect_within_the_api_is_not_followed_either(server: FaultSer
 
 async def test_a_cookie_is_never_sent_back(server: FaultServer) -> None:
     server.script(fault.answer(campaign(), headers=[("Set-Cookie", "session=1; Path=/"), ("Set-Cookie", "b=2")]))
-    async with connect(server.base_url) as client:
+    async with connect(server) as client:
         found(await call(client))
         found(await call(client))
     assert [request.values("cookie") for request in server.requests] == [[], []]
 
 
 async def test_the_connection_is_kept_for_the_next_call(server: FaultServer) -> None:
-    async with connect(server.base_url) as client:
+    async with connect(server) as client:
         for _ in range(3):
             found(await call(client))
     assert (len(server.requests), server.connections) == (3, 1)
@@ -130,7 +130,7 @@ async def test_an_answer_of_just_the_limit_is_read_and_one_byte_more_is_not(
     server: FaultServer, pack: Callable[[bytes], Behaviour]
 ) -> None:
     server.script(pack(exactly(LIMIT)), pack(exactly(LIMIT + 1)))
-    async with connect(server.base_url, max_body_bytes=LIMIT) as client:
+    async with connect(server, max_body_bytes=LIMIT) as client:
         assert len(found(await call(client))["name"]) > 900
         too_large = await call(client)
     assert failure(too_large)["kind"] == "unexpected_response"
@@ -147,7 +147,7 @@ async def test_the_limit_counts_what_is_decompressed(server: FaultServer) -> Non
 @pytest.mark.parametrize("status", [200, 500])
 async def test_an_endless_answer_is_left_at_the_limit(server: FaultServer, status: int) -> None:
     server.script(fault.endless(status), fault.answer(campaign()))
-    async with connect(server.base_url, timeout=600, max_connections=1) as client:
+    async with connect(server, timeout=600, max_connections=1) as client:
         assert failure(await call(client))["http_status"] == status
         await anyio.to_thread.run_sync(server.wait_for_disconnect)
         found(await call(client))

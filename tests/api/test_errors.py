@@ -257,7 +257,7 @@ async def test_a_port_without_tls_is_named() -> None:
 async def test_wrong_arguments_are_named_with_what_is_expected_and_nothing_is_sent(
     server: FaultServer, arguments: dict[str, Any], tells: tuple[str, ...]
 ) -> None:
-    async with connect(server.base_url) as client:
+    async with connect(server) as client:
         result = await call(client, **arguments)
     assert failure(result) == {
         "kind": "invalid_arguments",

@@ -9,8 +9,11 @@ from mcp_types import TextContent
 from callers_mcp.api.errors import UnexpectedResponse
 from callers_mcp.api.json import Document, read_object
 from callers_mcp.campaign.urls import redact_urls
-from tests.support.campaigns import Api, Json, campaign
-from tests.support.constants import ID, KEY
+from tests.support import fault_server as fault
+from tests.support.campaigns import Json, campaign
+from tests.support.constants import KEY
+from tests.support.fault_server import FaultServer
+from tests.support.lookups import look_up
 
 ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
@@ -83,7 +86,7 @@ def test_a_byte_order_mark_is_no_part_of_the_value() -> None:
         (f'{{"a": "{ENGLAND}{TAG}{ENGLAND[:-1]}"}}', {"a": f"{ENGLAND}\ufffd\U0001f3f4" + "\ufffd" * 5}, TAGS),
         (f'{{"a": "x {KEY} y {KEY}"}}', {"a": "x [API key] y [API key]"}, MASKED),
         (f'{{"Bearer {KEY}": [["{KEY}"]]}}', {"Bearer [API key]": [["[API key]"]]}, MASKED),
-        (f'{{"a": "\\u006b{KEY[1:]}"}}', {"a": "[API key]"}, MASKED),
+        (f'{{"a": "\\u{ord(KEY[0]):04x}{KEY[1:]}"}}', {"a": "[API key]"}, MASKED),
     ],
 )
 def test_what_could_not_be_passed_on_is_replaced_and_named(text: str | bytes, content: Json, change: str) -> None:
@@ -220,9 +223,8 @@ def test_redaction_lets_no_text_of_a_url_through(webhooks: Any) -> None:
     assert "secret" not in str(redacted).lower()
 
 
-async def _answer(api: Api, **settings: Any) -> tuple[Json, Json, list[str]]:
-    async with api.client(**settings) as client:
-        result = await client.call_tool("get_campaign", {"campaign_id": ID})
+async def _answer(server: FaultServer, **settings: Any) -> tuple[Json, Json, list[str]]:
+    result = await look_up(server, **settings)
     assert not result.is_error
     assert result.structured_content
     texts = [block.text for block in result.content if isinstance(block, TextContent)]
@@ -235,22 +237,22 @@ async def _answer(api: Api, **settings: Any) -> tuple[Json, Json, list[str]]:
 )
 async def test_a_change_in_raw_reaches_the_reader_of_either_form(value: str, change: str) -> None:
     body = json.dumps(campaign())[:-1] + f', "extra": "{value}"}}'
-    with Api(body.encode()) as api:
-        summary, _, texts = await _answer(api)
+    with FaultServer(fault.answer(body.encode())) as server:
+        summary, _, texts = await _answer(server)
     assert summary["worth_checking"] == [change]
     assert f"- {change}" in texts[0].splitlines()
 
 
 async def test_the_deepest_answer_reaches_the_reader_whole() -> None:
     raw = campaign() | json.loads(_nested(100, "[", "]"))
-    with Api(raw) as api:
-        assert (await _answer(api))[1] == raw
+    with FaultServer(fault.answer(raw)) as server:
+        assert (await _answer(server))[1] == raw
 
 
 async def test_redact_urls_takes_the_secrets_out_of_the_whole_answer_and_says_so() -> None:
     raw = campaign(webhooks=["http://a.example/SECRET"], slackUrl="https://hooks.slack.com/SECRET")
-    with Api(raw) as api:
-        summary, redacted, texts = await _answer(api, redact_urls=True)
+    with FaultServer(fault.answer(raw)) as server:
+        summary, redacted, texts = await _answer(server, redact_urls=True)
     assert redacted == raw | {
         "webhooks": ["http://a.example/[redacted]"],
         "slackUrl": "https://hooks.slack.com/[redacted]",
@@ -264,7 +266,7 @@ async def test_redact_urls_takes_the_secrets_out_of_the_whole_answer_and_says_so
 
 async def test_without_redact_urls_the_urls_stay_as_sent() -> None:
     raw = campaign(webhooks=["https://a.example/token"], slackUrl="https://hooks.slack.com/token")
-    with Api(raw) as api:
-        summary, kept, _ = await _answer(api)
+    with FaultServer(fault.answer(raw)) as server:
+        summary, kept, _ = await _answer(server)
     assert kept == raw
     assert summary["worth_checking"] == []

@@ -29,20 +29,19 @@ from tests.support.campaign_lists import (
     LISTED_BY_PLACE,
     body,
     campaigns,
-    connect,
     find,
     lists_asked,
-    made,
     names_of,
     page,
-    query_of,
     rows_of,
 )
 from tests.support.campaigns import Json, campaign
 from tests.support.concurrency import Notes, at_once
 from tests.support.constants import ID, MAIN_ID, A, B
 from tests.support.fault_server import Behaviour, FaultServer
-from tests.support.principals import hosted, someone
+from tests.support.lookups import hosted
+from tests.support.principals import someone
+from tests.support.stand_in_api import api_client, query_of, settings_for
 
 
 class Clock:
@@ -59,9 +58,9 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(lists, "anyio", made)
-    return made
+    clock = Clock()
+    monkeypatch.setattr(lists, "anyio", clock)
+    return clock
 
 
 @dataclass
@@ -77,7 +76,7 @@ def listing(size: int) -> Listing[Sized]:
 
 async def test_paging_searching_and_completing_fetch_a_list_once() -> None:
     with FaultServer(fault.answer(body(30))) as server:
-        async with Client(hosted(made(server), someone("main"))) as client:
+        async with Client(hosted(settings_for(server), someone("main"))) as client:
             first = page(await find(client))
             second = page(await find(client, cursor=first["next_cursor"], limit=20))
             searched = page(await find(client, query="campaign 29", status="running"))
@@ -94,7 +93,7 @@ async def test_paging_searching_and_completing_fetch_a_list_once() -> None:
 @pytest.mark.parametrize("seconds", [0, 1e-9], ids=["off", "hardly"])
 async def test_what_is_not_to_be_kept_is_asked_for_each_time(seconds: float) -> None:
     with FaultServer(LISTED, fault.answer(campaigns(name="Newer"))) as server:
-        async with connect(server, list_cache_seconds=seconds) as client:
+        async with api_client(server, list_cache_seconds=seconds) as client:
             assert await names_of(client) == ["Campaign 0", "Campaign 1", "Campaign 2"]
             assert await names_of(client) == ["Newer"] * 3
     assert len(server.requests) == 2
@@ -102,7 +101,7 @@ async def test_what_is_not_to_be_kept_is_asked_for_each_time(seconds: float) -> 
 
 async def test_a_list_is_kept_for_the_seconds_that_are_set_and_not_longer(clock: Clock) -> None:
     with FaultServer(LISTED, fault.answer(campaigns(name="Newer"))) as server:
-        async with connect(server, list_cache_seconds=30) as client:
+        async with api_client(server, list_cache_seconds=30) as client:
             for later, expected in [(0.0, "Campaign 0"), (29.9, "Campaign 0"), (30.0, "Newer"), (59.9, "Newer")]:
                 clock.now = 1_000 + later
                 assert (await names_of(client))[0] == expected, later
@@ -111,7 +110,7 @@ async def test_a_list_is_kept_for_the_seconds_that_are_set_and_not_longer(clock:
 
 async def test_it_is_a_minute_where_nothing_is_set(clock: Clock) -> None:
     with FaultServer(LISTED) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
             for later, requests in [(0.0, 1), (59.9, 1), (60.0, 2)]:
                 clock.now = 1_000 + later
                 await rows_of(client)
@@ -120,7 +119,7 @@ async def test_it_is_a_minute_where_nothing_is_set(clock: Clock) -> None:
 
 async def test_each_place_has_a_list_of_its_own() -> None:
     with FaultServer(LISTED_BY_PLACE) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
             for _ in range(2):
                 assert [(await names_of(client, place))[0] for place in (None, A, B)] == [MAIN_ID, A, B]
     assert lists_asked(server) == [MAIN_ID, A, B]
@@ -130,7 +129,7 @@ async def test_a_new_key_is_not_given_what_the_old_one_was(tmp_path: Path) -> No
     file = tmp_path / "key"
     with FaultServer(LISTED, fault.error(401), LISTED) as server:
         file.write_text("first-key")
-        async with connect(server, api_key=None, api_key_file=file) as client:
+        async with api_client(server, api_key=None, api_key_file=file) as client:
             await rows_of(client)
             file.write_text("second-key!")
             with pytest.raises(CallersError, match="refused the API key"):
@@ -146,7 +145,7 @@ async def test_a_whole_list_serves_each_group_of_it_and_no_group_the_whole() -> 
     other = "65bb00112233445566778800"
     both = campaigns(2) + campaigns(1, name="Another", campaignGroupId=other)
     with FaultServer(fault.answer(both[2:]), fault.answer(both)) as server:
-        async with Client(hosted(made(server), someone("*"))) as client:
+        async with Client(hosted(settings_for(server), someone("*"))) as client:
             of_group = page(await find(client, group=other))
             whole = page(await find(client))
             again = page(await find(client, group=GROUP))
@@ -163,7 +162,7 @@ def read_other(raw: Mapping[str, Any]) -> Sized:
 
 async def test_a_tool_never_gets_the_rows_that_another_one_reads() -> None:
     with FaultServer(fault.together(2, lambda request: campaigns())) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
             came = await at_once(
                 partial(client.list_campaigns, read_row, list), partial(client.list_campaigns, read_other, list)
             )
@@ -182,7 +181,7 @@ async def test_the_rate_limit_is_asked_for_each_list_also_one_that_is_kept() -> 
             raise RateLimited("Fewer, please.", retry_after_seconds=7)
 
     with FaultServer(LISTED) as server:
-        async with connect(server, notes, admit) as client:
+        async with api_client(server, notes, admit) as client:
             for _ in range(2):
                 await rows_of(client.on_behalf_of(someone("*")))
             with pytest.raises(RateLimited):
@@ -204,7 +203,7 @@ FAILS: dict[str, Behaviour] = {
 @pytest.mark.parametrize("name", FAILS)
 async def test_a_list_that_failed_is_not_kept(name: str) -> None:
     with FaultServer(FAILS[name], LISTED) as server:
-        async with connect(server, list_max_body_bytes=20_000) as client:
+        async with api_client(server, list_max_body_bytes=20_000) as client:
             with pytest.raises(CallersError):
                 await rows_of(client)
             assert len(await rows_of(client)) == 3
@@ -214,7 +213,7 @@ async def test_a_list_that_failed_is_not_kept(name: str) -> None:
 async def test_a_single_campaign_is_never_kept_also_where_its_list_is() -> None:
     newer = [fault.answer(campaign(name=name)) for name in ("Older", "Newer")]
     with FaultServer(fault.answer([campaign()]), *newer) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
             assert await names_of(client) == ["Spring renewals"]
             assert [(await client.get_campaign(ID)).content["name"] for _ in newer] == ["Older", "Newer"]
     assert len(server.requests) == 3
@@ -248,7 +247,7 @@ def texts_held_by(owner: object) -> list[str]:
 
 async def test_of_a_list_only_the_names_groups_and_states_are_kept() -> None:
     with FaultServer(fault.answer(campaigns(**SECRETS))) as server:
-        async with CallersClient(made(server)) as client:
+        async with CallersClient(settings_for(server)) as client:
             rows = await rows_of(client)
             kept = client._kept_lists
             assert len(await rows_of(client)) == 3
@@ -295,7 +294,7 @@ async def test_a_list_that_is_fetched_anew_takes_its_own_place(clock: Clock) -> 
 async def test_a_list_too_large_to_keep_is_still_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lists.KeptLists.__init__, "__defaults__", (1_000,))
     with FaultServer(fault.answer(body(100))) as server:
-        async with connect(server) as client:
+        async with api_client(server) as client:
             for _ in range(2):
                 assert len(await rows_of(client)) == 100
     assert len(server.requests) == 2
@@ -316,16 +315,16 @@ async def test_lists_of_nothing_do_not_fill_the_memory_either() -> None:
     ids=["usual", "short", "long"],
 )
 async def test_rows_take_no_more_than_they_say(values: Json) -> None:
-    raws = campaigns(300, organizationId=MAIN_ID, **values)
+    raws = campaigns(100, organizationId=MAIN_ID, **values)
     settings = Settings(organization_id=MAIN_ID)
     await read_in_steps(iter(raws), read_row, settings)  # what is made once is made
     gc.collect()
     tracemalloc.start()
     try:
-        made = await read_in_steps(iter(raws), read_row, settings)
+        listed = await read_in_steps(iter(raws), read_row, settings)
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(made.of_main) == 300
-    assert held <= made.size * 1.2
+    assert len(listed.of_main) == 100
+    assert held <= listed.size * 1.2

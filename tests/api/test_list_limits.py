@@ -11,10 +11,10 @@ from callers_mcp.api.caller import Caller, Scope
 from callers_mcp.api.lists import AT_ONCE, AT_ONCE_FOR_ONE, SEARCHES_AT_ONCE
 from callers_mcp.campaign.listing import read_row
 from tests.support import fault_server as fault
-from tests.support.campaign_lists import campaigns, query_of
+from tests.support.campaign_lists import campaigns
 from tests.support.constants import PATIENCE, A, B
 from tests.support.fault_server import Exchange, FaultServer
-from tests.support.principals import made
+from tests.support.stand_in_api import query_of, settings_for
 
 SLOW, QUICK = Caller("token:slow", Scope.of([A])), Caller("token:quick", Scope.of([B]))
 
@@ -27,7 +27,7 @@ def hangs_for_one(exchange: Exchange) -> None:
 
 async def test_who_has_many_lists_under_way_leaves_room_for_others() -> None:
     with FaultServer(hangs_for_one) as server:
-        async with CallersClient(made(server)) as client, anyio.create_task_group() as tasks:
+        async with CallersClient(settings_for(server)) as client, anyio.create_task_group() as tasks:
             slow = client.on_behalf_of(SLOW)
             for number in range(2 * AT_ONCE):
                 tasks.start_soon(partial(slow.list_campaigns, read_row, list, group_id=f"{number:024x}"))
@@ -59,7 +59,7 @@ async def test_searches_run_few_at_a_time_while_single_campaigns_are_looked_up()
         fault.answer(json.dumps(campaigns() if listed else campaigns()[0]).encode())(exchange)
 
     with FaultServer(answer) as server:
-        async with CallersClient(made(server, organization_id=A)) as client, anyio.create_task_group() as tasks:
+        async with CallersClient(settings_for(server, organization_id=A)) as client, anyio.create_task_group() as tasks:
             for _ in range(3 * SEARCHES_AT_ONCE):
                 tasks.start_soon(client.list_campaigns, read_row, hold)
             await anyio.to_thread.run_sync(server.wait_for_requests, 1)
@@ -72,7 +72,7 @@ async def test_searches_run_few_at_a_time_while_single_campaigns_are_looked_up()
 async def test_who_searches_much_leaves_room_for_the_searches_of_others() -> None:
     go_on = threading.Event()
     with FaultServer(fault.answer(campaigns())) as server:
-        async with CallersClient(made(server)) as client, anyio.create_task_group() as tasks:
+        async with CallersClient(settings_for(server)) as client, anyio.create_task_group() as tasks:
             slow, quick = client.on_behalf_of(SLOW), client.on_behalf_of(QUICK)
             for _ in range(3 * SEARCHES_AT_ONCE):
                 tasks.start_soon(slow.list_campaigns, read_row, lambda rows: go_on.wait(PATIENCE))

@@ -12,11 +12,10 @@ from mcp_types import CallToolResult
 
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
+from tests.support.constants import PATIENCE
 from tests.support.fault_server import Behaviour, Exchange, FaultServer
 from tests.support.lookups import call, connect, failure, found, look_up, told
-
-AT_ONCE = [("Retry-After", "0")]
-KNOWN = fault.answer(campaign())
+from tests.support.stand_in_api import KNOWN
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
 async def test_what_passes_by_itself_is_tried_again(server: FaultServer, status: int) -> None:
-    server.script(fault.error(status, headers=AT_ONCE), KNOWN)
+    server.script(fault.error(status, headers=[fault.AT_ONCE]), KNOWN)
     found(await look_up(server, max_attempts=2))
     assert len(server.requests) == 2
 
@@ -47,10 +46,10 @@ async def test_a_connection_that_breaks_is_tried_again(server: FaultServer, beha
     "behaviour",
     [
         *(
-            pytest.param(fault.error(status, "no", AT_ONCE), id=str(status))
+            pytest.param(fault.error(status, "no", [fault.AT_ONCE]), id=str(status))
             for status in (400, 401, 403, 404, 409, 422)
         ),
-        *(pytest.param(fault.error(status, "no", AT_ONCE), id=str(status)) for status in (200, 500, 501)),
+        *(pytest.param(fault.error(status, "no", [fault.AT_ONCE]), id=str(status)) for status in (200, 500, 501)),
         pytest.param(fault.redirect(307, "/"), id="redirect"),
         pytest.param(fault.answer(b"no"), id="no JSON"),
         pytest.param(fault.answer(b""), id="empty"),
@@ -65,21 +64,21 @@ async def test_what_another_try_would_not_change_is_asked_once(server: FaultServ
 
 @pytest.mark.parametrize("attempts", [1, 2, 3, 5])
 async def test_it_is_never_tried_more_often_than_the_operator_allows(server: FaultServer, attempts: int) -> None:
-    server.script(fault.error(503, headers=AT_ONCE))
+    server.script(fault.error(503, headers=[fault.AT_ONCE]))
     result = await look_up(server, max_attempts=attempts)
     assert len(server.requests) == attempts
     assert f"{attempts} attempt" in told(result)
 
 
 async def test_three_attempts_are_the_default(server: FaultServer) -> None:
-    server.script(fault.error(429, headers=AT_ONCE))
-    async with connect(server.base_url, max_attempts="") as client:
+    server.script(fault.error(429, headers=[fault.AT_ONCE]))
+    async with connect(server, max_attempts="") as client:
         failure(await call(client))
     assert len(server.requests) == 3
 
 
 async def test_the_error_that_is_told_is_the_last_one(server: FaultServer) -> None:
-    server.script(fault.error(503, headers=AT_ONCE), fault.error(404))
+    server.script(fault.error(503, headers=[fault.AT_ONCE]), fault.error(404))
     assert failure(await look_up(server, max_attempts=3))["kind"] == "not_found"
     assert len(server.requests) == 2
 
@@ -131,15 +130,17 @@ async def test_the_deadline_covers_all_attempts_and_the_waits_between_them() -> 
 
 async def test_a_deadline_that_passes_leaves_the_api_and_frees_the_connection() -> None:
     with FaultServer(fault.slow_body, KNOWN) as server:
-        async with connect(server.base_url, timeout=1, max_connections=1) as client:
+        async with connect(server, timeout=1, max_connections=1) as client:
             assert failure(await call(client))["kind"] == "timeout"
             await to_thread.run_sync(server.wait_for_disconnect)
-            found(await call(client))
+            with anyio.fail_after(PATIENCE):
+                while (await call(client)).is_error:  # on a slow machine the deadline may pass here too
+                    pass
 
 
 async def test_the_wait_for_a_free_connection_is_inside_the_deadline() -> None:
     with FaultServer(fault.silent) as server:
-        async with connect(server.base_url, timeout=1, max_connections=1) as client, anyio.create_task_group() as tasks:
+        async with connect(server, timeout=2, max_connections=1) as client, anyio.create_task_group() as tasks:
             ended: list[float] = []
 
             async def hang() -> None:
@@ -150,8 +151,8 @@ async def test_the_wait_for_a_free_connection_is_inside_the_deadline() -> None:
             await to_thread.run_sync(server.wait_for_requests, 1)
             tasks.start_soon(hang)
     # The second began while the first held the connection: with a deadline of its own for the request, it would end a
-    # whole second after the first.
-    assert ended[1] - ended[0] < 0.8
+    # whole two seconds after the first.
+    assert ended[1] - ended[0] < 1.9
 
 
 async def test_a_caller_who_asks_for_progress_hears_of_a_retry_and_why() -> None:
@@ -160,8 +161,8 @@ async def test_a_caller_who_asks_for_progress_hears_of_a_retry_and_why() -> None
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.append((progress, message))
 
-    with FaultServer(*[fault.error(503, headers=AT_ONCE)] * 2, KNOWN, KNOWN) as server:
-        async with connect(server.base_url, max_attempts=3) as client:
+    with FaultServer(*[fault.error(503, headers=[fault.AT_ONCE])] * 2, KNOWN, KNOWN) as server:
+        async with connect(server, max_attempts=3) as client:
             for _ in range(2):
                 arguments = {"campaign_id": campaign()["id"]}
                 found(await client.call_tool("get_campaign", arguments, progress_callback=hear))
@@ -175,8 +176,8 @@ async def test_a_call_that_is_not_tried_again_reports_no_progress() -> None:
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.append(message)
 
-    with FaultServer(fault.error(503, headers=AT_ONCE)) as server:
-        async with connect(server.base_url, max_attempts=2) as client:
+    with FaultServer(fault.error(503, headers=[fault.AT_ONCE])) as server:
+        async with connect(server, max_attempts=2) as client:
             arguments = {"campaign_id": campaign()["id"]}
             failure(await client.call_tool("get_campaign", arguments, progress_callback=hear))
     assert len(heard) == 1, "the last failure is the answer, not a retry"
@@ -185,7 +186,7 @@ async def test_a_call_that_is_not_tried_again_reports_no_progress() -> None:
 @pytest.mark.parametrize("behaviour", [fault.silent, fault.slow_headers, fault.slow_body, fault.drip])
 async def test_a_cancelled_call_leaves_the_api_at_once_and_frees_the_connection(behaviour: Behaviour) -> None:
     with FaultServer(behaviour, KNOWN) as server:
-        async with connect(server.base_url, timeout=600, max_connections=1) as client:
+        async with connect(server, timeout=600, max_connections=1) as client:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(call, client)
                 await to_thread.run_sync(server.wait_for_requests, 1)
@@ -197,7 +198,7 @@ async def test_a_cancelled_call_leaves_the_api_at_once_and_frees_the_connection(
 async def test_calls_run_at_the_same_time_and_each_gets_its_own_answer() -> None:
     ids = [f"{number:024x}" for number in range(20)]
     with FaultServer(fault.together(20, lambda request: campaign(id=request.target.rpartition("/")[2]))) as server:
-        async with connect(server.base_url) as client, anyio.create_task_group() as tasks:
+        async with connect(server) as client, anyio.create_task_group() as tasks:
             results: dict[str, CallToolResult] = {}
 
             async def ask(campaign_id: str) -> None:
@@ -210,7 +211,7 @@ async def test_calls_run_at_the_same_time_and_each_gets_its_own_answer() -> None
 
 async def test_more_calls_than_connections_all_get_their_answer() -> None:
     with FaultServer(KNOWN) as server:
-        async with connect(server.base_url, max_connections=2) as client, anyio.create_task_group() as tasks:
+        async with connect(server, max_connections=2) as client, anyio.create_task_group() as tasks:
             answers: list[CallToolResult] = []
 
             async def ask() -> None:

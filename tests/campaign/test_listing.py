@@ -31,8 +31,9 @@ from callers_mcp.sandbox import organization
 from callers_mcp.untrusted import clean, has_hidden
 from tests.support.campaigns import NOW, Json, campaign, inbound
 from tests.support.constants import ID, KEY, NODE_MODULES
-from tests.support.page_grammar import _ID, _QUOTED, WORST, is_our_page
+from tests.support.hostile_names import WORST
 from tests.support.strategies import body, campaigns, clocks, modest, objects
+from tests.support.text_grammar import QUOTED, ROW_ID, is_our_page
 
 TEXT_BYTES = 770
 """What a row of the text takes at most, in UTF-8; a usual one takes 110."""
@@ -86,7 +87,7 @@ def _hold(row: CampaignRow) -> None:
 
 
 @given(objects | campaigns, clocks)
-@settings(modest, max_examples=150)
+@settings(modest, max_examples=100)
 def test_any_json_object_gives_a_row_of_one_line_and_bounded_size(sent: Json, now: datetime) -> None:
     _hold(row_of(sent, now))
 
@@ -95,7 +96,7 @@ any_text = st.text() | st.text(st.characters(categories=["Cf", "Mn", "Po", "Sm"]
 
 
 @given(any_text, any_text, any_text)
-@settings(modest, max_examples=150)
+@settings(modest, max_examples=100)
 def test_any_text_in_id_name_and_group_gives_a_row_of_one_line_and_bounded_size(
     campaign_id: str, name: str, group: str
 ) -> None:
@@ -163,7 +164,7 @@ HOSTILE = [
 def test_what_a_stranger_wrote_stays_in_its_cells_quotation_marks(text: str) -> None:
     row = row_of(campaign(id=text, name=text, campaignGroupName=text))
     _hold(row)
-    cells = re.fullmatch(rf"({_ID}) \| ({_QUOTED}) \| running \| outbound \| ({_QUOTED})", text_row(row))
+    cells = re.fullmatch(rf"({ROW_ID}) \| ({QUOTED}) \| running \| outbound \| ({QUOTED})", text_row(row))
     assert cells, text_row(row)
     bare = [re.sub(r"\\(.)", r"\1", cell[1:-1]) for cell in cells.groups()[1:]]
     whole = clean(read_object(body({"name": text}), key=KEY).content["name"]).strip()  # type: ignore[arg-type]
@@ -244,6 +245,7 @@ def many() -> list[CampaignRow]:
     return [row_as_of(raw, NOW) for raw in json.loads(organization.listed(None, None))]
 
 
+@pytest.mark.parts
 def test_a_usual_row_costs_few_tokens_in_any_language() -> None:
     rows = many()
     text, structured = tokens([text_row(row) for row in rows]), tokens([structured_row(row) for row in rows])
@@ -253,12 +255,14 @@ def test_a_usual_row_costs_few_tokens_in_any_language() -> None:
     assert max(structured) <= 95
 
 
+@pytest.mark.parts
 def test_the_dearest_row_costs_a_bounded_number_of_tokens() -> None:
     rows = worst_rows()
     assert max(tokens([text_row(row) for row in rows])) <= 750
     assert max(tokens([structured_row(row) for row in rows])) <= 780
 
 
+@pytest.mark.parts
 def test_a_usual_page_of_fifty_does_not_flood_a_context() -> None:
     page = page_of(*sorted(many(), key=lambda row: -size(text_row(row)))[:50], total=5_000, cursor=CURSOR)
     text, structured = tokens([list_text(page), compact(page.model_dump())])

@@ -15,9 +15,13 @@ from callers_mcp.api.json import read_object
 from callers_mcp.campaign.summary import summarize
 from callers_mcp.tools.get_campaign import GetCampaignOutput, texts
 from callers_mcp.untrusted import has_hidden
-from tests.support.campaigns import NOW, Api, Json, is_our_sentence, is_ours, wire_definition
+from tests.support import fault_server as fault
+from tests.support.campaigns import NOW, Json, wire_definition
 from tests.support.constants import ID, KEY
+from tests.support.fault_server import FaultServer
+from tests.support.lookups import connect
 from tests.support.strategies import Number, body, campaigns, clocks, modest, objects
+from tests.support.text_grammar import is_our_sentence, is_ours
 
 OUTPUT_SCHEMA = wire_definition()["outputSchema"]
 VALIDATORS = [
@@ -78,16 +82,16 @@ def test_any_value_in_any_documented_field_gives_a_summary_and_its_raw_json(
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[Api]:
-    with Api() as api:
+def api() -> Iterator[FaultServer]:
+    with FaultServer() as api:
         yield api
 
 
 @given(campaigns | objects.map(lambda made: made | {"id": ID}))
 @settings(modest, max_examples=25)
-async def test_any_campaign_reaches_a_client_whole(api: Api, sent: Json) -> None:
-    api.body = body(sent | {"id": ID})
-    async with api.client() as client:
+async def test_any_campaign_reaches_a_client_whole(api: FaultServer, sent: Json) -> None:
+    api.script(fault.answer(body(sent | {"id": ID})))
+    async with connect(api) as client:
         result = await client.call_tool("get_campaign", {"campaign_id": ID})
     assert not result.is_error
     assert result.structured_content

@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 from mcp_types import TextContent
 
+from tests.support import fault_server as fault
 from tests.support.campaigns import (
     FIELDS,
     LISTS,
     STRING_FIELDS,
-    Api,
     Json,
     campaign,
     inbound,
-    is_our_sentence,
-    is_ours,
-    outside_quotes,
     replaced,
     summary_of,
     text_of,
     with_text,
 )
 from tests.support.constants import ID
+from tests.support.fault_server import FaultServer
+from tests.support.lookups import look_up
+from tests.support.text_grammar import is_our_sentence, is_ours, outside_quotes
 
 PLACE = "65aa00112233445566778855"
 
@@ -192,9 +192,8 @@ def test_a_long_list_is_counted_not_poured_out(path: str) -> None:
     ids=["healthy", "with findings", "empty"],
 )
 async def test_each_form_of_the_answer_stands_alone(raw: Json) -> None:
-    with Api(raw) as api:
-        async with api.client() as client:
-            result = await client.call_tool("get_campaign", {"campaign_id": ID})
+    with FaultServer(fault.answer(raw)) as server:
+        result = await look_up(server)
     assert not result.is_error
     assert result.structured_content
     assert list(result.structured_content) == ["summary", "raw"]

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from callers_mcp.sandbox import SAMPLES
-from tests.support.campaigns import Api, campaign
+from tests.support import fault_server as fault
+from tests.support.campaigns import campaign
 from tests.support.card_browser import FrameLocator, Host, axe_finds, expect, overflow
 from tests.support.constants import ID
+from tests.support.fault_server import FaultServer
 
 pytestmark = pytest.mark.parts
 SAMPLE_ID, INBOUND, COMPLETED, PAUSED, WITH_PROBLEMS, INSIDE = SAMPLES
@@ -145,7 +147,9 @@ NAMES = {
 @pytest.mark.parametrize("kind", NAMES)
 @pytest.mark.parametrize("width", [280, 760])
 async def test_a_name_in_any_script_and_length_fits_and_is_all_there(host: Host, kind: str, width: int) -> None:
-    with Api(campaign(name=NAMES[kind], campaignGroupName=NAMES[kind], variables=[NAMES[kind]])) as api:
+    with FaultServer(
+        fault.answer(campaign(name=NAMES[kind], campaignGroupName=NAMES[kind], variables=[NAMES[kind]]))
+    ) as api:
         async with host.at(api):
             card = await host.look_up(ID, width=width)
             await expect(card.locator("h1")).to_have_text(NAMES[kind].replace("🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🏴"))
@@ -157,7 +161,7 @@ async def test_a_name_in_any_script_and_length_fits_and_is_all_there(host: Host,
 
 
 async def test_a_long_name_is_cut_until_the_whole_is_asked_for(host: Host) -> None:
-    with Api(campaign(name="N" * 300)) as api:
+    with FaultServer(fault.answer(campaign(name="N" * 300))) as api:
         async with host.at(api):
             card = await host.look_up(ID, width=400)
             whole = card.get_by_role("button", name="Show the whole name")

@@ -14,9 +14,11 @@ from mcp import Client
 from callers_mcp import Settings, __version__, create_server
 from callers_mcp.card import CARD_URI
 from callers_mcp.sandbox import API_KEY, SAMPLES, Sandbox
-from tests.support.campaigns import Api, Json, campaign
+from tests.support import fault_server as fault
+from tests.support.campaigns import Json, campaign
 from tests.support.card_browser import FOLDER, Browser, FrameLocator, Host, HostSite, expect, until_true
 from tests.support.constants import NODE_MODULES, PATIENCE
+from tests.support.fault_server import FaultServer
 
 pytestmark = pytest.mark.parts
 SAMPLE_ID, *_ = SAMPLES
@@ -152,7 +154,7 @@ async def test_the_official_host_s_change_of_theme_is_taken(host: OfficialHost) 
 
 async def test_refresh_calls_the_tool_through_the_official_host(host: OfficialHost) -> None:
     card = await host.start_card()
-    with Api(campaign(id=SAMPLE_ID, name="Autumn renewals", pauseNewChats=True)) as api:
+    with FaultServer(fault.answer(campaign(id=SAMPLE_ID, name="Autumn renewals", pauseNewChats=True))) as api:
         async with host.at(api):
             await card.get_by_role("button", name="Refresh").click()
             await expect(card.locator("h1")).to_have_text("Autumn renewals")

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from callers_mcp.untrusted import escape
-from tests.support.campaigns import LISTS, STRING_FIELDS, Api, Json, campaign, replaced, summary_of
+from tests.support import fault_server as fault
+from tests.support.campaigns import LISTS, STRING_FIELDS, Json, campaign, replaced, summary_of
 from tests.support.card_browser import Error, Host, expect
 from tests.support.constants import ID, PATIENCE
+from tests.support.fault_server import FaultServer
 from tests.support.hostile_names import MARKUP
 
 pytestmark = pytest.mark.parts
@@ -33,7 +35,7 @@ async def test_html_in_any_field_stays_text(host: Host, text: str) -> None:
         if path != "id":
             body = replaced(path, [text, text] if path in LISTS else text, body)
     body |= {text: {text: [text]}}
-    with Api(body) as api:
+    with FaultServer(fault.answer(body)) as api:
         async with host.at(api):
             card = await host.look_up(ID)
             await expect(card.locator("h1")).to_have_text(text)

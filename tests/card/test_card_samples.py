@@ -1,14 +1,14 @@
 """The card in a host: what it draws of real tool calls, and its refresh button."""
 
-import json
-
 import anyio
 import pytest
 
 from callers_mcp.sandbox import SAMPLES, SUB_ORGANIZATION_ID
-from tests.support.campaigns import Api, Json, campaign
+from tests.support import fault_server as fault
+from tests.support.campaigns import Json, campaign
 from tests.support.card_browser import FrameLocator, Host, expect
 from tests.support.constants import ID
+from tests.support.fault_server import FaultServer
 
 pytestmark = pytest.mark.parts
 SAMPLE_ID, INBOUND, COMPLETED, PAUSED, WITH_PROBLEMS, INSIDE = SAMPLES
@@ -126,7 +126,7 @@ async def test_a_day_that_is_not_a_weekday_is_shown_too(host: Host) -> None:
     ],
 )
 async def test_other_states_and_times_have_words_too(host: Host, fields: Json, status: str, shown: str) -> None:
-    with Api(campaign(**fields)) as api:
+    with FaultServer(fault.answer(campaign(**fields))) as api:
         async with host.at(api):
             card = await host.look_up(ID)
             await expect(card.locator(".pill")).to_have_text(f"Status: {status}")
@@ -138,17 +138,17 @@ async def _refresh(card: FrameLocator) -> None:
 
 
 async def test_refresh_calls_the_tool_again_and_shows_the_new_state(host: Host) -> None:
-    with Api(campaign()) as api:
+    with FaultServer(fault.answer(campaign())) as api:
         async with host.at(api):
             card = await host.look_up(ID, "main")
             await card.get_by_text("Raw JSON").click()
-            api.body = json.dumps(campaign(pauseNewChats=True)).encode()
+            api.script(fault.answer(campaign(pauseNewChats=True)))
             await _refresh(card)
             await expect(card.locator(".pill")).to_have_text("Status: New chats paused")
             await expect(card.locator(".rawbox")).to_contain_text('"pauseNewChats": true')
             await expect(card.get_by_role("status").filter(has_text="Refreshed")).to_have_count(1)
             assert host.calls == [{"campaign_id": ID, "sub_organization_id": "main"}] * 2
-            assert len(api.requests) == 2
+            assert len(api.requests) == 1
 
 
 @pytest.mark.parametrize("campaign_id", [SAMPLE_ID, INSIDE])

@@ -16,10 +16,9 @@ from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, MAIN_ID, A, B, C
 from tests.support.fault_server import Behaviour, Exchange, FaultServer
-from tests.support.lookups import failure, found
-from tests.support.principals import Door, by_client, by_mcp, hosted, made, places_asked, someone
-
-KNOWN = fault.answer(campaign())
+from tests.support.lookups import failure, found, hosted
+from tests.support.principals import Door, by_client, by_mcp, places_asked, someone
+from tests.support.stand_in_api import KNOWN, settings_for
 
 
 @pytest.fixture(params=[by_client, by_mcp], ids=["client", "mcp"])
@@ -194,7 +193,7 @@ async def test_a_caller_without_all_never_learns_why_a_campaign_is_not_to_be_see
 async def test_the_whole_answer_is_the_same_byte_for_byte_but_for_the_request_id() -> None:
     dumps = set()
     with FaultServer(*NOT_VISIBLE.values()) as server:
-        async with Client(hosted(made(server, organization_id=MAIN_ID), someone(A))) as client:
+        async with Client(hosted(settings_for(server), someone(A))) as client:
             for _ in NOT_VISIBLE:
                 result = await client.call_tool("get_campaign", {"campaign_id": ID})
                 dumps.add(result.model_dump_json().replace(failure(result)["request_id"], "ID"))
@@ -255,7 +254,7 @@ async def test_a_caller_with_all_is_told_what_the_api_says(look_up: Door) -> Non
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 408, 409, 410, 422, 429, 500, 501, 503])
 async def test_the_apis_own_words_never_reach_a_caller_without_all(server: FaultServer, status: int) -> None:
     server.script(fault.error(status, "Acme has it"))
-    async with Client(hosted(made(server), someone("main", A))) as client:
+    async with Client(hosted(settings_for(server), someone("main", A))) as client:
         result = await client.call_tool("get_campaign", {"campaign_id": ID})
     assert result.is_error
     assert "Acme" not in result.model_dump_json()
@@ -274,7 +273,7 @@ async def test_what_a_caller_may_read_is_theirs_alone_also_where_a_request_is_sh
             seen[name] = error.message
 
     async def ask_all() -> None:
-        async with CallersClient(made(server, organization_id=MAIN_ID)) as client, anyio.create_task_group() as tasks:
+        async with CallersClient(settings_for(server)) as client, anyio.create_task_group() as tasks:
             for name, caller in callers.items():
                 tasks.start_soon(ask, name, client.on_behalf_of(caller))
 
@@ -295,7 +294,7 @@ async def test_what_a_caller_may_read_is_theirs_alone_also_where_a_request_is_sh
 
 async def test_one_server_serves_each_caller_within_their_own_scope(server: FaultServer) -> None:
     asking: list[Caller] = []
-    settings = made(server)
+    settings = settings_for(server)
     shared = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: asking[-1])
     arguments = {"campaign_id": ID, "sub_organization_id": B}
     results = []
@@ -311,7 +310,7 @@ async def test_a_caller_who_cannot_be_told_gets_nothing(server: FaultServer) -> 
     def nobody(ctx: object) -> Caller:
         raise PermissionError("no caller")
 
-    settings = made(server)
+    settings = settings_for(server)
     async with Client(create_server(settings, client=CallersClient(settings), caller_of=nobody)) as client:
         with pytest.raises(MCPError):
             await client.call_tool("get_campaign", {"campaign_id": ID})
@@ -327,7 +326,7 @@ async def test_a_long_list_of_places_is_cut(server: FaultServer) -> None:
 
 @pytest.mark.parametrize("hosted_for_many", [False, True])
 async def test_a_list_that_many_callers_get_may_not_be_kept_for_all(server: FaultServer, hosted_for_many: bool) -> None:
-    settings = made(server)
+    settings = settings_for(server)
     made_server = hosted(settings, someone(A)) if hosted_for_many else create_server(settings)
     async with Client(made_server) as client:
         listed = json.loads((await client.list_tools()).model_dump_json(by_alias=True))
@@ -338,7 +337,7 @@ async def test_the_sandbox_keeps_its_main_organization_from_a_caller_without_it(
     """Its samples say whose they are, so that a scope can be tried there."""
     for campaign_id, (place, make) in SAMPLES.items():
         assert make()["organizationId"] == (place or ORGANIZATION_ID)
-        settings = made(sandbox, api_key=API_KEY, organization_id=ORGANIZATION_ID)
+        settings = settings_for(sandbox, api_key=API_KEY, organization_id=ORGANIZATION_ID)
         async with Client(hosted(settings, someone(SUB_ORGANIZATION_ID))) as client:
             result = await client.call_tool("get_campaign", {"campaign_id": campaign_id})
         if place:

@@ -3,8 +3,7 @@
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,100 +12,89 @@ import trustme
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp_types import CallToolResult
 
-from callers_mcp import CallersClient, Settings
+from callers_mcp import CallersClient, Settings, logs
 from callers_mcp.api.errors import CallersError
 from callers_mcp.api.key import KeySource
 from callers_mcp.api.responses import Lookup
 from callers_mcp.settings import SettingsError
+from callers_mcp.tools import get_campaign
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, KEY
 from tests.support.fault_server import Behaviour, FaultServer
 from tests.support.key_leaks import ESCAPED, MASK, WALK, secret_parts
 from tests.support.lookups import call, connect, failure, look_up
-
-
-@pytest.fixture
-def spawn(stdio_server: Callable[..., StdioServerParameters], tmp_path: Path) -> Callable[..., Any]:
-    """Connect to a real server process at log level DEBUG, its stderr in ``tmp_path``."""
-
-    @asynccontextmanager
-    async def connected(base_url: str, code: str | None = None, **environment: str) -> AsyncIterator[Client]:
-        planted = {"CALLERS_BASE_URL": base_url, "CALLERS_API_KEY": KEY, "CALLERS_LOG_LEVEL": "DEBUG"}
-        parameters = stdio_server(**(planted | environment))
-        if code:
-            parameters.args = ["-c", code]
-        with (tmp_path / "stderr").open("a") as stderr:
-            async with Client(stdio_client(parameters, errlog=stderr)) as client:
-                yield client
-
-    return connected
+from tests.support.stand_in_api import KNOWN
 
 
 def checked(result: CallToolResult, kind: str) -> None:
-    """Check that it is this row of the table which was walked, and that no key came out of it."""
+    """Check that a look-up failed as it should, and that no part of the key came out of it."""
     assert failure(result)["kind"] == kind
     assert not secret_parts(result.model_dump_json())
 
 
-def check_log(tmp_path: Path, *expected: str) -> None:
-    log = (tmp_path / "stderr").read_text()
-    assert all(part in log for part in expected), log
+def check_log(log: str, *expected: str) -> None:
+    assert [part for part in expected if part not in log] == [], log
     assert not secret_parts(log)
 
 
-async def test_no_answer_of_the_api_brings_the_key_out(spawn: Callable[..., Any], tmp_path: Path) -> None:
-    with FaultServer() as server:
-        async with spawn(server.base_url, CALLERS_MAX_ATTEMPTS="2") as client:
-            walked = {}
+async def test_no_answer_of_the_api_brings_the_key_out_of_a_process(
+    stdio_server: Callable[..., StdioServerParameters], tmp_path: Path
+) -> None:
+    environment = {"CALLERS_API_KEY": KEY, "CALLERS_LOG_LEVEL": "DEBUG", "CALLERS_MAX_ATTEMPTS": "2"}
+    walked = {}
+    with FaultServer() as server, (tmp_path / "stderr").open("w") as stderr:
+        parameters = stdio_server(CALLERS_BASE_URL=server.base_url, CALLERS_KEY=KEY, **environment)
+        async with Client(stdio_client(parameters, errlog=stderr)) as client:
             for name, (behaviour, _) in WALK.items():
                 server.script(behaviour)
                 result = await call(client)
                 walked[name] = failure(result)["kind"], secret_parts(result.model_dump_json())
                 assert server.requests[0].values("authorization") == [KEY]
     assert walked == {name: (kind, []) for name, (_, kind) in WALK.items()}
-    check_log(tmp_path, *(f"outcome={kind}" for _, kind in WALK.values()), "DEBUG")
+    log = (tmp_path / "stderr").read_text()
+    check_log(log, *(f"outcome={kind}" for _, kind in WALK.values()), "DEBUG", "CALLERS_KEY is not a setting")
 
 
-async def test_no_lack_of_an_answer_brings_the_key_out(spawn: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.fixture
+def debug_log(log: Callable[[], str]) -> Callable[[], str]:
+    """Log as a server with the key does, at DEBUG; return what it has logged."""
+    logs.configure(Settings.from_environment(api_key=KEY, log_level="DEBUG"))
+    return log
+
+
+async def test_no_lack_of_an_answer_brings_the_key_out(debug_log: Callable[[], str]) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(tls)
     with FaultServer(tls=tls) as server:
-        base_url = server.base_url
-        async with spawn(base_url, CALLERS_MAX_ATTEMPTS="2") as client:
+        async with connect(server, max_attempts=2) as client:
             checked(await call(client), "unreachable")
             server.stop()
             checked(await call(client), "unreachable")
-    check_log(tmp_path, "outcome=unreachable attempts=1", "outcome=unreachable attempts=2")
+    check_log(debug_log(), "outcome=unreachable attempts=1", "outcome=unreachable attempts=2")
 
 
-BREAKS = f"""
-import callers_mcp.tools.get_campaign
-from callers_mcp.cli import main
-
-def broken(*_, **__):
-    raise RuntimeError("on purpose, with {KEY}")
-
-callers_mcp.tools.get_campaign.summarize = broken
-main()
-"""
+async def test_no_wrong_setting_brings_the_key_out(debug_log: Callable[[], str]) -> None:
+    async with connect("http://127.0.0.1:1", sub_organization_id="${SUB}") as client:
+        checked(await call(client), "not_configured")
+    check_log(debug_log(), "outcome=not_configured")
 
 
-async def test_no_failure_of_our_own_brings_the_key_out(spawn: Callable[..., Any], tmp_path: Path) -> None:
-    with FaultServer(fault.answer(campaign()), fault.silent) as server:
-        environment = {"CALLERS_TIMEOUT": "1", "CALLERS_SUB_ORGANIZATIONS": "main"}
-        async with spawn(server.base_url, BREAKS, **environment) as client:
+async def test_no_failure_of_our_own_brings_the_key_out(
+    debug_log: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError(f"on purpose, with {KEY}")
+
+    monkeypatch.setattr(get_campaign, "summarize", broken)
+    with FaultServer(KNOWN, fault.silent) as server:
+        async with connect(server, sub_organizations="main") as client:
             checked(await call(client), "internal")
-            checked(await call(client), "timeout")
             checked(await call(client, sub_organization_id="elsewhere"), "forbidden")
             checked(await call(client, campaign_id="no id"), "invalid_arguments")
-    check_log(tmp_path, "Traceback", f"on purpose, with {MASK}", "outcome=timeout", "outcome=forbidden")
-
-
-async def test_no_wrong_setting_brings_the_key_out(spawn: Callable[..., Any], tmp_path: Path) -> None:
-    async with spawn("http://127.0.0.1:1", CALLERS_SUB_ORGANIZATION_ID="${SUB}", CALLERS_KEY=KEY) as client:
-        checked(await call(client), "not_configured")
-    check_log(tmp_path, "outcome=not_configured", "CALLERS_KEY is not a setting")
+        async with connect(server, timeout=0.2) as client:
+            checked(await call(client), "timeout")
+    check_log(debug_log(), "Traceback", f"on purpose, with {MASK}", "outcome=timeout", "outcome=forbidden")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +124,7 @@ async def test_a_campaign_that_echoes_the_key_is_masked_and_says_so(echo: dict[s
 async def test_a_key_in_the_answers_headers_goes_nowhere(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "callers_mcp")
     with FaultServer(fault.answer(campaign(), headers=[(name, KEY)]), fault.error(400, "no", [(name, KEY)])) as server:
-        async with connect(server.base_url) as client:
+        async with connect(server) as client:
             for _ in range(2):
                 assert not secret_parts((await call(client)).model_dump_json())
     assert not secret_parts(caplog.text)
@@ -177,7 +165,7 @@ async def test_reading_a_url_does_not_put_the_key_together(between: str, redact_
 )
 async def test_a_key_that_a_caller_takes_for_an_argument_is_not_repeated(arguments: dict[str, str]) -> None:
     with FaultServer(fault.error(404)) as server:
-        async with connect(server.base_url) as client:
+        async with connect(server) as client:
             result = await call(client, **arguments)
     assert result.is_error
     assert not secret_parts(result.model_dump_json())

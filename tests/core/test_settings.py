@@ -1,20 +1,20 @@
 """Every setting: its default, what it takes, what is said where it is wrong, and what it does."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from callers_mcp import Settings
+from callers_mcp import Settings, logs
+from callers_mcp.cli.commands import callers_mcp
 from callers_mcp.cli.configuration import load_settings
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
-from tests.support.constants import ID, KEY, PATIENCE
+from tests.support.command_line import run
+from tests.support.constants import ID, KEY
 from tests.support.fault_server import FaultServer
 from tests.support.lookups import call, connect, failure, found, look_up, told
 
@@ -167,31 +167,28 @@ def test_settings_that_contradict_each_other_are_named_together(
     assert all(part in line for part in named)
 
 
-def _start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLERS_")}
-    return subprocess.run(
-        [sys.executable, "-m", "callers_mcp", *arguments],
-        env=kept | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=PATIENCE * 3,
-        check=False,
-    )
+def test_a_server_with_a_wrong_setting_ends_with_2_and_one_line() -> None:
+    code, out, errors = run(environment={"CALLERS_TIMEOUT": "soon"})
+    assert (code, out) == (2, "")
+    (line,) = errors.splitlines()
+    assert "CALLERS_TIMEOUT" in line
 
 
-@pytest.mark.parametrize("arguments", [(), ("get", ID), ("check",)], ids=["server", "get", "check"])
-def test_a_process_with_a_wrong_setting_ends_with_2_and_one_line(arguments: tuple[str, ...]) -> None:
-    ended = _start(*arguments, CALLERS_TIMEOUT="soon")
-    assert (ended.returncode, ended.stdout) == (2, "")
+@pytest.mark.parametrize("arguments", [("get", ID), ("check",)], ids=["get", "check"])
+def test_a_command_with_a_wrong_setting_ends_with_2_and_one_line(arguments: tuple[str, ...]) -> None:
+    ended = CliRunner().invoke(callers_mcp, arguments, env={"CALLERS_TIMEOUT": "soon"})
+    assert (ended.exit_code, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert "CALLERS_TIMEOUT" in line
 
 
-def test_a_process_warns_of_an_unknown_variable_and_serves() -> None:
-    ended = _start(CALLERS_API_KEYS=KEY, CALLERS_TIMEOUT="${user_config.timeout}")
-    assert (ended.returncode, ended.stdout) == (0, "")
-    lines = ended.stderr.splitlines()
+def test_a_server_warns_of_an_unknown_variable_and_of_a_placeholder(
+    log: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLERS_API_KEYS", KEY)
+    monkeypatch.setenv("CALLERS_TIMEOUT", "${user_config.timeout}")
+    logs.configure(load_settings())
+    lines = log().splitlines()
     assert len(lines) == 2
     assert any("CALLERS_API_KEYS" in line and "did you mean CALLERS_API_KEY?" in line for line in lines)
     assert any("CALLERS_TIMEOUT" in line and "default" in line for line in lines)
@@ -239,7 +236,7 @@ def test_a_placeholder_that_a_host_left_is_never_a_value(monkeypatch: pytest.Mon
 async def test_a_key_file_is_stripped_and_read_again_when_it_changes(server: FaultServer, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_bytes(b"\n first-key \r\n")
-    async with connect(server.base_url, api_key=None, api_key_file=file) as client:
+    async with connect(server, api_key=None, api_key_file=file) as client:
         found(await call(client))
         file.write_text("the-second-key\n")
         found(await call(client))

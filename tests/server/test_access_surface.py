@@ -18,7 +18,9 @@ from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, MAIN_ID, A, B, C
 from tests.support.fault_server import Exchange, FaultServer
-from tests.support.principals import hosted, made, places_asked, someone
+from tests.support.lookups import hosted
+from tests.support.principals import places_asked, someone
+from tests.support.stand_in_api import settings_for
 
 TOOLS = load_tools(lists=True)
 
@@ -48,7 +50,7 @@ def calls_that_name(place: str, tool: Tool[Any, Any]) -> list[dict[str, object]]
 
 def offering_all(server: FaultServer, caller: Caller) -> Any:
     """Return a server on which every door is open, and each one asks the API anew."""
-    return hosted(made(server, sub_organization_id=B, organization_id=MAIN_ID, list_cache_seconds=0), caller)
+    return hosted(settings_for(server, sub_organization_id=B, organization_id=MAIN_ID, list_cache_seconds=0), caller)
 
 
 async def call_each(server: FaultServer, tool: Tool[Any, Any], caller: Caller, *places: str) -> list[CallToolResult]:

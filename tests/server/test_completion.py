@@ -16,7 +16,7 @@ from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox, organization
 from callers_mcp.untrusted import has_hidden
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
-from tests.support.constants import ID, MAIN_ID, A, B, C
+from tests.support.constants import CAMPAIGN_OWNER_ID, ID, MAIN_ID, A, B, C
 from tests.support.fault_server import FaultServer
 from tests.support.hostile_names import HOSTILE
 from tests.support.key_leaks import WALK, secret_parts
@@ -27,7 +27,6 @@ from tests.support.mcp_features import (
     MODES,
     REVIEW,
     connect,
-    holding,
     kind,
     meant,
     numbered,
@@ -35,6 +34,7 @@ from tests.support.mcp_features import (
     refused,
 )
 from tests.support.principals import someone
+from tests.support.stand_in_api import holding
 from tests.support.stdio_process import Pipe
 
 NAMES = [
@@ -331,7 +331,7 @@ async def test_each_keystroke_is_counted_and_one_too_many_is_offered_nothing(cap
 
 
 async def test_a_caller_is_offered_the_campaigns_of_their_own_place_alone() -> None:
-    own, leaked = campaign(id=numbered(7), organizationId=A), campaign(organizationId=MAIN_ID)
+    own, leaked = campaign(id=numbered(7), organizationId=A), campaign(organizationId=CAMPAIGN_OWNER_ID)
     with FaultServer(holding(leaked, **{A: [leaked, own], B: [leaked]})) as server:
         async with connect(server, caller=someone(A)) as client:
             for ref in (REVIEW, CAMPAIGN, IN_SUB_ORGANIZATION):

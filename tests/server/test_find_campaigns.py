@@ -18,12 +18,16 @@ from mcp_types import CallToolResult, TextContent
 from callers_mcp import CallersClient, Settings, create_server
 from callers_mcp.api.caller import OPERATOR, Caller
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
-from tests.support.campaigns import Api, Json, campaign, inbound, wire_definition, without
+from tests.support import fault_server as fault
+from tests.support.campaigns import Json, campaign, inbound, wire_definition, without
 from tests.support.constants import KEY, MAIN_ID, A, B
-from tests.support.lookups import failure, told
-from tests.support.page_grammar import WORST, is_our_page
-from tests.support.principals import hosted, someone
+from tests.support.fault_server import FaultServer
+from tests.support.hostile_names import WORST
+from tests.support.lookups import connect, failure, hosted, told
+from tests.support.principals import someone
+from tests.support.stand_in_api import settings_for
 from tests.support.strategies import body, campaigns, modest, objects
+from tests.support.text_grammar import is_our_page
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "find_campaigns.json"
 FIND = "find_campaigns"
@@ -49,28 +53,24 @@ FEW = [
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[Api]:
-    with Api() as api:
+def api() -> Iterator[FaultServer]:
+    with FaultServer() as api:
         yield api
 
 
 @pytest.fixture(autouse=True)
-def _serving_few(api: Api) -> None:
+def _serving_few(api: FaultServer) -> None:
     serve(api, FEW)
 
 
-def serve(api: Api, listed: Sequence[Any]) -> None:
-    api.body = body(list(listed))  # type: ignore[arg-type]
-    api.requests.clear()
-
-
-def settings_for(api: Api, **given: Any) -> Settings:
-    return Settings(**{"api_key": KEY, "base_url": api.base_url, "organization_id": MAIN_ID} | given)
+def serve(api: FaultServer, listed: Sequence[Any]) -> None:
+    api.script(fault.answer(body(list(listed))))  # type: ignore[arg-type]
 
 
 @asynccontextmanager
-async def connected(api: Api, **given: Any) -> AsyncIterator[Client]:
-    async with api.client(**{"organization_id": MAIN_ID, "max_attempts": 1} | given) as client:
+async def connected(api: FaultServer, **given: Any) -> AsyncIterator[Client]:
+    usual: dict[str, Any] = {"organization_id": MAIN_ID}
+    async with connect(api, **usual | given) as client:
         yield client
 
 
@@ -137,7 +137,7 @@ LISTED: list[tuple[Caller, dict[str, str], bool]] = [
 
 @pytest.mark.parametrize(("caller", "given", "listed"), LISTED)
 async def test_the_tool_is_listed_only_where_an_id_is_known(
-    api: Api, caller: Caller, given: dict[str, str], listed: bool
+    api: FaultServer, caller: Caller, given: dict[str, str], listed: bool
 ) -> None:
     made = settings_for(api, **{"organization_id": None} | given)
     async with Client(create_server(made) if caller is OPERATOR else hosted(made, caller)) as client:
@@ -171,7 +171,7 @@ async def test_over_stdio_the_tool_and_what_names_it_are_there_with_the_setting_
     assert listed == [wire_definition(), wire_definition(FIND)][: 1 + there]
 
 
-async def test_the_main_organization_without_its_id_is_told_what_to_set(api: Api) -> None:
+async def test_the_main_organization_without_its_id_is_told_what_to_set(api: FaultServer) -> None:
     async with connected(api, organization_id=None, sub_organization_id=A) as client:
         assert (await find(client))["total"] == len(FEW)
         result = await client.call_tool(FIND, {"sub_organization_id": "main"})
@@ -181,7 +181,7 @@ async def test_the_main_organization_without_its_id_is_told_what_to_set(api: Api
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_each_protocol_gives_the_same_page(api: Api, mode: Any) -> None:
+async def test_each_protocol_gives_the_same_page(api: FaultServer, mode: Any) -> None:
     made = settings_for(api)
     async with Client(create_server(made), mode=mode) as client:
         assert await find(client, query="spring") == {
@@ -230,20 +230,22 @@ FILTERS: list[tuple[Json, list[str], int]] = [
 
 
 @pytest.mark.parametrize(("arguments", "names", "total"), FILTERS, ids=str)
-async def test_each_argument_narrows_what_is_found(api: Api, arguments: Json, names: list[str], total: int) -> None:
+async def test_each_argument_narrows_what_is_found(
+    api: FaultServer, arguments: Json, names: list[str], total: int
+) -> None:
     async with connected(api) as client:
         page = await find(client, **arguments)
     assert sorted(found(page)) == names
     assert (page["matched"], page["total"]) == (len(names), total)
 
 
-async def test_without_a_query_the_newest_campaigns_come_first(api: Api) -> None:
+async def test_without_a_query_the_newest_campaigns_come_first(api: FaultServer) -> None:
     async with connected(api) as client:
         assert found(await find(client)) == [row["name"] for row in reversed(FEW)]
 
 
 @pytest.mark.parametrize("nothing", [None, "", "  ", "\n"], ids=repr)
-async def test_blank_and_null_mean_not_given(api: Api, nothing: Any) -> None:
+async def test_blank_and_null_mean_not_given(api: FaultServer, nothing: Any) -> None:
     names = wire_definition(FIND)["inputSchema"]["properties"]
     async with connected(api) as client:
         assert await find(client, **dict.fromkeys(names, nothing)) == await find(client)
@@ -267,7 +269,7 @@ async def test_blank_and_null_mean_not_given(api: Api, nothing: Any) -> None:
     ],
     ids=str,
 )
-async def test_values_are_taken_as_models_write_them(api: Api, loose: Json, strict: Json) -> None:
+async def test_values_are_taken_as_models_write_them(api: FaultServer, loose: Json, strict: Json) -> None:
     async with connected(api) as client:
         assert await find(client, **loose) == await find(client, **strict)
 
@@ -295,7 +297,7 @@ WRONG_LIMITS: list[Any] = [0, 51, -1, 10.5, "ten", "0", [5], {}, 10**30, True]
     ],
     ids=str,
 )
-async def test_a_wrong_argument_is_refused_with_what_it_takes(api: Api, wrong: Json, takes: str) -> None:
+async def test_a_wrong_argument_is_refused_with_what_it_takes(api: FaultServer, wrong: Json, takes: str) -> None:
     async with connected(api) as client:
         said = await refusal(client, **wrong)
     (name,) = wrong
@@ -305,7 +307,7 @@ async def test_a_wrong_argument_is_refused_with_what_it_takes(api: Api, wrong: J
     assert api.requests == []
 
 
-async def test_a_query_of_two_hundred_characters_is_taken(api: Api) -> None:
+async def test_a_query_of_two_hundred_characters_is_taken(api: FaultServer) -> None:
     async with connected(api) as client:
         assert (await find(client, query="x" * 200))["matched"] == 0
         assert (await find(client, query="x " * 99 + "xx", group="y" * 200))["total"] == len(FEW)
@@ -316,14 +318,14 @@ async def test_a_query_of_two_hundred_characters_is_taken(api: Api) -> None:
     ["A" * 150, "é" * 200, " ".join("abcdefghij"[at] * 15 for at in range(10)), "Spring renewals, North " * 8],
     ids=["one word", "one word with accents", "words", "what others have too"],
 )
-async def test_a_long_name_is_found_by_itself(api: Api, name: str) -> None:
+async def test_a_long_name_is_found_by_itself(api: FaultServer, name: str) -> None:
     serve(api, [*FEW, campaign(id=number(9), name=name, campaignGroupId=None, campaignGroupName=name[::-1])])
     async with connected(api) as client:
         assert (await find(client, query=name))["campaigns"][0]["id"] == number(9)
         assert [row["id"] for row in (await find(client, group=name[::-1]))["campaigns"]] == [number(9)]
 
 
-async def test_with_no_match_the_nearest_names_are_in_text_and_structure(api: Api) -> None:
+async def test_with_no_match_the_nearest_names_are_in_text_and_structure(api: FaultServer) -> None:
     async with connected(api) as client:
         result = await client.call_tool(FIND, {"query": "sprint renewings"})
         page = page_of(result)
@@ -349,7 +351,7 @@ ODD: list[list[Any]] = [
 
 
 @pytest.mark.parametrize("listed", ODD, ids=range(len(ODD)))
-async def test_every_list_is_paged_to_its_end_whatever_is_in_it(api: Api, listed: list[Any]) -> None:
+async def test_every_list_is_paged_to_its_end_whatever_is_in_it(api: FaultServer, listed: list[Any]) -> None:
     serve(api, listed)
     async with connected(api) as client:
         for limit in (1, 7, 50):
@@ -358,7 +360,7 @@ async def test_every_list_is_paged_to_its_end_whatever_is_in_it(api: Api, listed
             assert {(page["matched"], page["total"]) for page in pages} == {(len(listed), len(listed))}
 
 
-async def test_one_odd_campaign_spoils_no_other(api: Api) -> None:
+async def test_one_odd_campaign_spoils_no_other(api: FaultServer) -> None:
     serve(api, [7, campaign(id=[], name=9, active={}, webhooks="x", callParams=[]), *FEW, None])
     async with connected(api) as client:
         assert (await find(client))["total"] == len(FEW) + 3
@@ -367,7 +369,9 @@ async def test_one_odd_campaign_spoils_no_other(api: Api) -> None:
 
 @given(st.lists(campaigns | objects, max_size=6))
 @settings(modest, max_examples=25)
-async def test_any_list_gives_a_page_that_is_valid_in_the_dialects_of_hosts(api: Api, listed: list[Json]) -> None:
+async def test_any_list_gives_a_page_that_is_valid_in_the_dialects_of_hosts(
+    api: FaultServer, listed: list[Json]
+) -> None:
     serve(api, listed)
     schema = wire_definition(FIND)["outputSchema"]
     async with connected(api) as client:
@@ -377,7 +381,7 @@ async def test_any_list_gives_a_page_that_is_valid_in_the_dialects_of_hosts(api:
             assert page["total"] == len(listed)
 
 
-async def test_the_key_in_a_name_is_masked(api: Api) -> None:
+async def test_the_key_in_a_name_is_masked(api: FaultServer) -> None:
     serve(api, [campaign(id=number(1), name=f"Spring {KEY.upper()}"), campaign(id=KEY, campaignGroupName=KEY)])
     async with connected(api) as client:
         result = await client.call_tool(FIND, {})
@@ -386,20 +390,20 @@ async def test_the_key_in_a_name_is_masked(api: Api) -> None:
         assert page_of(await client.call_tool(FIND, {"query": KEY}))["matched"] == 0
 
 
-async def test_places_and_groups_go_out_as_the_api_takes_them(api: Api) -> None:
+async def test_places_and_groups_go_out_as_the_api_takes_them(api: FaultServer) -> None:
     async with connected(api, list_cache_seconds=0) as client:
         for arguments in ({}, {"sub_organization_id": A}, {"group": RENEWALS}, {"group": "Renewals"}):
             await find(client, **arguments)
-    asked = [(path, headers.get("x-sub-organization-id")) for path, headers in api.requests]
+    asked = [(request.target, *request.values("x-sub-organization-id")) for request in api.requests]
     assert asked == [
-        (f"/campaigns?organizationId={MAIN_ID}", None),
+        (f"/campaigns?organizationId={MAIN_ID}",),
         (f"/campaigns?organizationId={A}", A),
-        (f"/campaigns?organizationId={MAIN_ID}&campaignGroupId={RENEWALS}", None),
-        (f"/campaigns?organizationId={MAIN_ID}", None),
+        (f"/campaigns?organizationId={MAIN_ID}&campaignGroupId={RENEWALS}",),
+        (f"/campaigns?organizationId={MAIN_ID}",),
     ]
 
 
-async def test_what_is_kept_of_a_place_answers_for_its_groups(api: Api) -> None:
+async def test_what_is_kept_of_a_place_answers_for_its_groups(api: FaultServer) -> None:
     async with connected(api) as client:
         whole = await find(client, group=RENEWALS)  # the API gives this group's alone, or others too
         await find(client)
@@ -446,7 +450,7 @@ async def test_a_search_is_paged_in_the_same_order_everywhere(sandbox: Sandbox) 
     [{"query": "x"}, {"status": "running"}, {"group": "x"}, {"needs_attention": False}, {"sub_organization_id": A}],
     ids=str,
 )
-async def test_a_cursor_goes_on_with_its_own_arguments_alone(api: Api, others: Json) -> None:
+async def test_a_cursor_goes_on_with_its_own_arguments_alone(api: FaultServer, others: Json) -> None:
     async with connected(api) as client:
         first = await find(client, limit=2)
         cursor = first["next_cursor"]
@@ -475,7 +479,7 @@ FORGED: list[Callable[[str], str]] = [
 
 @pytest.mark.parametrize("forge", FORGED)
 async def test_a_cursor_that_is_none_of_ours_is_refused_in_a_sentence_before_any_request(
-    api: Api, forge: Callable[[str], str]
+    api: FaultServer, forge: Callable[[str], str]
 ) -> None:
     async with connected(api, list_cache_seconds=0) as client:
         cursor = (await find(client, limit=2, query="r"))["next_cursor"]
@@ -487,7 +491,7 @@ async def test_a_cursor_that_is_none_of_ours_is_refused_in_a_sentence_before_any
     assert api.requests == []
 
 
-async def test_a_cursor_shows_no_more_than_there_is_now(api: Api) -> None:
+async def test_a_cursor_shows_no_more_than_there_is_now(api: FaultServer) -> None:
     async with connected(api, list_cache_seconds=0) as client:
         cursor = (await find(client, limit=6))["next_cursor"]
         for left, shown in ((FEW[:1], FEW[:1]), ([], []), (FEW[5:], [])):
@@ -518,7 +522,7 @@ GONE: dict[str, tuple[set[int], list[Json]]] = {
 @pytest.mark.parametrize("arguments", [{}, {"query": "campaign"}, {"status": "running"}], ids=str)
 @pytest.mark.parametrize(("gone", "new"), GONE.values(), ids=[*GONE])
 async def test_campaigns_that_come_and_go_between_pages_lose_and_repeat_none_of_the_others(
-    api: Api, gone: set[int], new: list[Json], arguments: Json
+    api: FaultServer, gone: set[int], new: list[Json], arguments: Json
 ) -> None:
     serve(api, MANY)
     async with connected(api, list_cache_seconds=0) as client:
@@ -532,7 +536,7 @@ async def test_campaigns_that_come_and_go_between_pages_lose_and_repeat_none_of_
     assert len(set(later)) == len(later)
 
 
-async def test_each_page_asks_again_what_the_caller_may_see(api: Api) -> None:
+async def test_each_page_asks_again_what_the_caller_may_see(api: FaultServer) -> None:
     callers = [someone(A)]
     made = settings_for(api)
     async with Client(create_server(made, client=CallersClient(made), caller_of=lambda ctx: callers[0])) as client:
@@ -548,7 +552,7 @@ async def test_each_page_asks_again_what_the_caller_may_see(api: Api) -> None:
     assert len(api.requests) == 1
 
 
-async def test_the_main_organizations_campaigns_stay_from_who_may_not_see_them_on_each_page(api: Api) -> None:
+async def test_the_main_organizations_campaigns_stay_from_who_may_not_see_them_on_each_page(api: FaultServer) -> None:
     serve(api, [campaign(id=number(of), name="Main", organizationId=MAIN_ID) for of in range(5)] + FEW)
     made = settings_for(api)
     async with Client(hosted(made, someone(A))) as client:
@@ -614,12 +618,12 @@ def test_the_description_says_what_it_finds_and_what_comes_next(says: str) -> No
 
 
 @pytest.mark.parametrize("filters", [{"status": "completed"}, {"group": "Partners"}, {"needs_attention": True}])
-async def test_a_name_that_is_there_under_another_filter_is_shown_as_it_is(api: Api, filters: Json) -> None:
+async def test_a_name_that_is_there_under_another_filter_is_shown_as_it_is(api: FaultServer, filters: Json) -> None:
     async with connected(api) as client:
         page = await find(client, query="sprng renewals", **filters)
     assert (page["matched"], found(page)[0], page["campaigns"][0]["status"]) == (0, "Spring renewals", "running")
 
 
-async def test_no_more_of_what_comes_nearest_is_shown_than_asked_for(api: Api) -> None:
+async def test_no_more_of_what_comes_nearest_is_shown_than_asked_for(api: FaultServer) -> None:
     async with connected(api) as client:
         assert len(found(await find(client, query="sprint renewings", limit=1))) == 1

@@ -14,7 +14,9 @@ from callers_mcp.api.key import KeySource
 from callers_mcp.campaign.urls import redact_urls
 from callers_mcp.settings import Settings
 from tests.support.campaigns import campaign, summary_of, text_of
-from tests.support.stdio_process import HeldApi, Pipe
+from tests.support.fault_server import FaultServer
+from tests.support.stand_in_api import KNOWN, environment_of
+from tests.support.stdio_process import Pipe
 
 
 def test_webhooks_without_number_are_a_few_sentences() -> None:
@@ -26,7 +28,7 @@ def test_webhooks_without_number_are_a_few_sentences() -> None:
 
 
 def test_wrong_arguments_without_number_are_a_few_sentences() -> None:
-    with HeldApi() as api, Pipe(environment=api.environment) as pipe:
+    with FaultServer(KNOWN) as api, Pipe(environment=environment_of(api)) as pipe:
         pipe.handshake()
         result = pipe.call({f"argument_{number}": 1 for number in range(5_000)})
     assert "4998 more arguments are wrong" in result["content"][0]["text"]

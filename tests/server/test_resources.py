@@ -20,8 +20,9 @@ from tests.support.fault_server import FaultServer
 from tests.support.hosted_server import HANDSHAKES, LATEST, VERSIONS
 from tests.support.key_leaks import WALK, secret_parts
 from tests.support.lookups import call, failure, found, told
-from tests.support.mcp_features import MODES, connect, holding, kind, read, refused
+from tests.support.mcp_features import MODES, connect, kind, read, refused
 from tests.support.principals import someone
+from tests.support.stand_in_api import holding
 from tests.support.stdio_process import ENVELOPE, Pipe
 
 URI = f"callers://campaigns/{ID}"

@@ -5,8 +5,11 @@ import sys
 
 import pytest
 
+from tests.support import fault_server as fault
 from tests.support.constants import PATIENCE, SAMPLE_ID
-from tests.support.stdio_process import HeldApi, Pipe
+from tests.support.fault_server import FaultServer
+from tests.support.stand_in_api import Held, environment_of
+from tests.support.stdio_process import Pipe
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal or pipe state")
 
@@ -35,15 +38,15 @@ def test_it_ends_when_the_host_never_says_a_word() -> None:
 
 
 def test_a_call_in_flight_is_answered_when_stdin_closes_and_its_request_is_cancelled() -> None:
-    with HeldApi(held=SAMPLE_ID) as api, Pipe(environment=api.environment) as pipe:
+    with FaultServer(Held(only=SAMPLE_ID)) as api, Pipe(environment=environment_of(api)) as pipe:
         pipe.handshake()
         request_id = pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
-        assert api.arrived.wait(PATIENCE)
+        api.wait_for_requests(1)
         pipe.stdin.close()
         answer = pipe.receive()
         assert (answer["id"], answer["error"]["message"]) == (request_id, "Connection closed")
         assert pipe.end() == (0, "")
-        assert api.left.wait(PATIENCE)
+        api.wait_for_disconnect()
 
 
 def test_it_ends_when_stdin_closes_while_a_thread_waits_for_the_resolver() -> None:
@@ -59,7 +62,7 @@ def test_it_ends_when_stdin_closes_while_a_thread_waits_for_the_resolver() -> No
 @pytest.mark.measured
 def test_it_ends_when_stdin_closes_while_nobody_reads_what_it_writes() -> None:
     body = b'{"filler": "%s"}' % (b"x" * 500_000)  # more than a pipe holds
-    with HeldApi(body) as api, Pipe(environment=api.environment) as pipe:
+    with FaultServer(fault.answer(body)) as api, Pipe(environment=environment_of(api)) as pipe:
         pipe.handshake()
         pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
         assert pipe.stdout.read(1)  # it writes, and is stuck
@@ -79,12 +82,12 @@ def test_it_ends_when_the_host_closes_its_stdout_alone(sandbox_environment: dict
 @POSIX
 @pytest.mark.measured
 def test_it_ends_when_its_stdout_breaks_while_it_answers() -> None:
-    with HeldApi(held=SAMPLE_ID) as api, Pipe(environment=api.environment) as pipe:
+    with FaultServer(held := Held(only=SAMPLE_ID)) as api, Pipe(environment=environment_of(api)) as pipe:
         pipe.handshake()
         pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
-        assert api.arrived.wait(PATIENCE)
+        api.wait_for_requests(1)
         pipe.stdout.close()
-        api.release.set()
+        held.release()
         assert pipe.end() == (0, "")
 
 
@@ -94,11 +97,11 @@ def test_it_ends_when_its_stdout_breaks_while_it_answers() -> None:
     ("number", "codes"), [(signal.SIGINT, {130}), (signal.SIGTERM, {143, -15})], ids=["SIGINT", "SIGTERM"]
 )
 def test_a_signal_ends_it_with_at_most_one_line(number: signal.Signals, codes: set[int], busy: bool) -> None:
-    with HeldApi(held=SAMPLE_ID) as api, Pipe(environment=api.environment) as pipe:
+    with FaultServer(Held(only=SAMPLE_ID)) as api, Pipe(environment=environment_of(api)) as pipe:
         pipe.handshake()
         if busy:
             pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
-            assert api.arrived.wait(PATIENCE)
+            api.wait_for_requests(1)
         pipe.process.send_signal(number)
         code, errors = pipe.end()
     assert code in codes

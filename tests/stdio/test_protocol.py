@@ -7,8 +7,10 @@ import pytest
 
 import callers_mcp
 from callers_mcp.sandbox import sample_ids
-from tests.support.constants import PATIENCE, SAMPLE_ID
-from tests.support.stdio_process import ENVELOPE, HeldApi, Pipe
+from tests.support.constants import SAMPLE_ID
+from tests.support.fault_server import FaultServer
+from tests.support.stand_in_api import Held, environment_of
+from tests.support.stdio_process import ENVELOPE, Pipe
 
 HANDSHAKES = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 
@@ -154,21 +156,21 @@ def test_a_huge_argument_is_refused_in_a_few_words(server: Pipe) -> None:
 
 
 def test_calls_run_beside_each_other() -> None:
-    with HeldApi(b'{"id": "x"}', held=SAMPLE_ID) as api, Pipe(environment=api.environment) as pipe:
+    with FaultServer(held := Held(only=SAMPLE_ID)) as api, Pipe(environment=environment_of(api)) as pipe:
         pipe.handshake()
         slow = pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
-        assert api.arrived.wait(PATIENCE)
+        api.wait_for_requests(1)
         assert pipe.call({"campaign_id": "a" * 24})["isError"] is False
-        api.release.set()
+        held.release()
         assert pipe.receive()["id"] == slow
 
 
 def test_a_cancelled_call_is_dropped_with_its_request_and_never_answered() -> None:
-    with HeldApi(b'{"id": "x"}', held=SAMPLE_ID) as api, Pipe(environment=api.environment) as pipe:
+    with FaultServer(Held(only=SAMPLE_ID)) as api, Pipe(environment=environment_of(api)) as pipe:
         pipe.handshake()
         cancelled = pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
-        assert api.arrived.wait(PATIENCE)
+        api.wait_for_requests(1)
         pipe.notify("notifications/cancelled", {"requestId": cancelled})
-        assert api.left.wait(PATIENCE)
+        api.wait_for_disconnect()
         following = pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": "a" * 24}})
         assert pipe.receive()["id"] == following

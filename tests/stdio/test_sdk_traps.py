@@ -6,19 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import fault_server as fault
 from tests.support.constants import SAMPLE_ID
-from tests.support.stdio_process import HeldApi, Pipe
+from tests.support.fault_server import FaultServer
+from tests.support.stand_in_api import KNOWN, environment_of
+from tests.support.stdio_process import Pipe
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[HeldApi]:
-    with HeldApi() as api:
+def api() -> Iterator[FaultServer]:
+    with FaultServer(KNOWN) as api:
         yield api
 
 
 @pytest.fixture(scope="module")
-def server(api: HeldApi) -> Iterator[Pipe]:
-    with Pipe(environment=api.environment) as pipe:
+def server(api: FaultServer) -> Iterator[Pipe]:
+    with Pipe(environment=environment_of(api)) as pipe:
         pipe.handshake()
         yield pipe
 
@@ -34,8 +37,8 @@ def server(api: HeldApi) -> Iterator[Pipe]:
     ],
     ids=["a lone surrogate", "1e400", "-1e400", "5,000 digits", "100 levels"],
 )
-def test_odd_json_reaches_the_model(api: HeldApi, server: Pipe, value: bytes, raw: str | None) -> None:
-    api.body = b'{"id": "%s", "odd": %s}' % (SAMPLE_ID.encode(), value)
+def test_odd_json_reaches_the_model(api: FaultServer, server: Pipe, value: bytes, raw: str | None) -> None:
+    api.script(fault.answer(b'{"id": "%s", "odd": %s}' % (SAMPLE_ID.encode(), value)))
     result = server.call()
     assert result["isError"] is False
     given = result["structuredContent"]["raw"]["odd"]
@@ -49,15 +52,15 @@ def test_odd_json_reaches_the_model(api: HeldApi, server: Pipe, value: bytes, ra
     [b'{"a": NaN}', b'{"a": ' * 300 + b"1" + b"}" * 300, b"[" * 200_000, b"Infinity", b""],
     ids=["NaN", "300 levels", "200,000 brackets", "Infinity", "nothing"],
 )
-def test_what_is_no_campaign_is_an_answer_in_our_words(api: HeldApi, server: Pipe, body: bytes) -> None:
-    api.body = body
+def test_what_is_no_campaign_is_an_answer_in_our_words(api: FaultServer, server: Pipe, body: bytes) -> None:
+    api.script(fault.answer(body))
     result = server.call()
     assert result["isError"]
     assert result["_meta"]["callers-mcp/error"]["kind"] == "unexpected_response"
     assert "result" in server.ask("ping")
 
 
-def test_a_bug_of_ours_is_an_answer_with_a_reference_and_no_python(api: HeldApi) -> None:
+def test_a_bug_of_ours_is_an_answer_with_a_reference_and_no_python(api: FaultServer) -> None:
     code = """
 from callers_mcp.tools import get_campaign
 def broken(*a, **k):
@@ -68,8 +71,8 @@ sys.argv = ["callers-mcp"]
 from callers_mcp.cli import main
 main()
 """
-    api.body = b"{}"
-    with Pipe(environment=api.environment, code=code) as pipe:
+    api.script(fault.answer(b"{}"))
+    with Pipe(environment=environment_of(api), code=code) as pipe:
         pipe.handshake()
         result = pipe.call()
         assert "result" in pipe.ask("ping")

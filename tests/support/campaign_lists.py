@@ -2,23 +2,17 @@
 
 import json
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-import anyio
 from mcp import Client
 from mcp_types import CallToolResult
 
-from callers_mcp import CallersClient, Settings
-from callers_mcp.api.client import Admit
-from callers_mcp.api.observer import Observer
+from callers_mcp import CallersClient
 from callers_mcp.campaign.listing import CampaignRow, read_row
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
-from tests.support.constants import KEY, MAIN_ID, PATIENCE
 from tests.support.fault_server import Behaviour, Exchange, FaultServer, Request
+from tests.support.stand_in_api import is_list, query_of
 
 GROUP = "65bb0011223344556677889a"
 """The group of a healthy campaign."""
@@ -34,21 +28,6 @@ def body(count: int = 3, **values: Any) -> bytes:
 
 
 LISTED = fault.answer(campaigns())
-KNOWN = fault.answer(campaign())
-
-
-def is_list(request: Request) -> bool:
-    return urlsplit(request.target).path == "/campaigns"
-
-
-def either(lists: Behaviour, single: Behaviour = KNOWN) -> Behaviour:
-    """Do the one for a list, the other for a single campaign."""
-    return lambda exchange: (lists if is_list(exchange.request) else single)(exchange)
-
-
-def query_of(request: Request) -> dict[str, list[str]]:
-    """Return a list's query, decoded as a server does."""
-    return parse_qs(urlsplit(request.target).query, keep_blank_values=True, strict_parsing=True)
 
 
 def lists_asked(server: FaultServer) -> list[str]:
@@ -88,21 +67,6 @@ class Counted:
 
     def release(self) -> None:
         self._released.set()
-
-
-def made(server: FaultServer, **settings: Any) -> Settings:
-    """Return settings with which the main organization's campaigns can be listed."""
-    given: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "organization_id": MAIN_ID}
-    return Settings(**given | {"max_attempts": 1, "timeout": 600} | settings)
-
-
-@asynccontextmanager
-async def connect(
-    server: FaultServer, notes: Observer | None = None, admit: Admit | None = None, **settings: Any
-) -> AsyncIterator[CallersClient]:
-    with anyio.fail_after(PATIENCE):
-        async with CallersClient(made(server, **settings), observer=notes, admit=admit) as client:
-            yield client
 
 
 async def rows_of(client: CallersClient, place: str | None = None, group: str | None = None) -> list[CampaignRow]:

@@ -1,23 +1,14 @@
-"""A healthy campaign as the API's reference documents it, ways to make it odd, and an API that serves any bytes."""
+"""A healthy campaign as the API's reference documents it, and ways to make it odd."""
 
 import copy
-import json
-import re
-import threading
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from mcp import Client
-
-from callers_mcp import Settings, create_server
 from callers_mcp.campaign.summary import summarize
 from callers_mcp.campaign.text import summary_text
 from callers_mcp.tools import load_tools
-from tests.support.constants import ID, KEY
+from tests.support.constants import ID
 
 Json = dict[str, Any]
 
@@ -147,97 +138,3 @@ def wire_definition(name: str = "get_campaign") -> Json:
     """Return a tool's definition as ``tools/list`` has it."""
     (tool,) = (tool for tool in load_tools(lists=True) if tool.name == name)
     return tool.definition().model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-_QUOTED = r'"(?:[^"\\\n]|\\["\\])*"'
-_VALUE = rf"(?:{_QUOTED}|[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]*[A-Za-z0-9])?)"
-_LISTED = rf"{_VALUE}(?:, {_VALUE})*(?: and \d+ more)?"
-_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z(?: \((?:less than a day|1 day|\d+ days) ago\))?"
-_SENTENCE = rf"(?:[A-Z]|\d+ more )(?:[A-Za-z0-9 ,.:;()'+\[\]-]|{_QUOTED})+\."
-_LINES = (
-    r"(?:Running|Completed|Stopped|Not yet started|Outbound|Inbound|Campaign)\b[A-Za-z0-9_ ,()/+-]*\.",
-    "Needs attention:",
-    "Worth checking:",
-    rf"- {_SENTENCE}",
-    rf"Name: {_QUOTED}",
-    rf"Id: {_VALUE}",
-    "Status: (?:running|new chats paused|completed|stopped|not started|unknown)",
-    "Direction: (?:outbound|inbound)",
-    rf"(?:First interaction|Completed): {_TIME}",
-    rf"Calling days: (?:every day|{_VALUE}(?:(?:, | and | to ){_VALUE})*)"
-    r"(?: and \d+ more)?(?:; today is (?:not )?one of them)?",
-    rf"Time zone: {_VALUE}(?: \(local time [0-9T:+-]+\))?",
-    rf"(?:Language|Incoming number|Organization): {_VALUE}",
-    rf"(?:Approved countries|Calls from|Webhooks go to): {_LISTED}",
-    rf"Group: (?:{_QUOTED} \(id {_VALUE}\)|{_QUOTED}|\(id {_VALUE}\))",
-    "Slack notifications: (?:on|off)",
-    r"Variables: \d+",
-    r"Looked up in: (?:the main organization|sub-organization [!-~]+)",
-    rf"As of: {_TIME}",
-)
-_line, _quoted, _sentence = re.compile("|".join(_LINES)), re.compile(_QUOTED), re.compile(_SENTENCE)
-
-
-def is_ours(line: str) -> bool:
-    """Tell whether ``line`` is one of the text's own, with what strangers wrote in quotation marks or a plain token."""
-    return _line.fullmatch(line) is not None
-
-
-def is_our_sentence(sentence: str) -> bool:
-    """Tell the same of a sentence of ``attention`` or ``worth_checking``."""
-    return _sentence.fullmatch(sentence) is not None
-
-
-def outside_quotes(text: str) -> str:
-    """Return ``text`` without what stands in quotation marks."""
-    return _quoted.sub("", text)
-
-
-class Api:
-    """An HTTP API on loopback that answers every GET with ``body``, and records the requests."""
-
-    def __init__(self, body: bytes | Json = b"{}") -> None:
-        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.requests: list[tuple[str, dict[str, str]]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    @asynccontextmanager
-    async def client(self, **settings: Any) -> AsyncIterator[Client]:
-        """Connect a client, in memory, to a server that looks campaigns up here."""
-        given = {"api_key": KEY, "base_url": self.base_url} | settings
-        async with Client(create_server(Settings(**given))) as client:
-            yield client
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_GET(self) -> None:
-            api.requests.append((self.path, dict(self.headers)))
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(api.body)))
-            self.end_headers()
-            self.wfile.write(api.body)
-
-        def log_message(self, *args: object) -> None:
-            """Keep the tests' output clean."""
-
-    return Handler

@@ -32,8 +32,10 @@ from playwright.async_api import FrameLocator as FrameLocator
 from playwright.async_api import expect as expect
 
 from callers_mcp.card import card_html
-from tests.support.campaigns import Api, Json
+from tests.support.campaigns import Json
 from tests.support.constants import PATIENCE
+from tests.support.fault_server import FaultServer
+from tests.support.lookups import connect
 
 expect.set_options(timeout=PATIENCE * 1000)
 
@@ -170,10 +172,10 @@ class Host(Watched):
         return card
 
     @asynccontextmanager
-    async def at(self, api: Api, **settings: Any) -> AsyncIterator[None]:
+    async def at(self, api: FaultServer, **settings: Any) -> AsyncIterator[None]:
         """Let the server look campaigns up at ``api``."""
         before = self.client
-        async with api.client(**settings) as self.client:
+        async with connect(api, **settings) as self.client:
             yield
         self.client = before
 

@@ -1,41 +1,15 @@
-"""Look-ups of one client at the same moment: hold answers back, start calls together, record what an observer gets."""
+"""Look-ups of one client at the same moment: start calls together, record what an observer gets."""
 
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import anyio
 from anyio import to_thread
 
-from callers_mcp import CallersClient, Settings
 from callers_mcp.api.observer import LookUp, Observer
-from tests.support import fault_server as fault
-from tests.support.campaigns import campaign
-from tests.support.constants import KEY, PATIENCE
-from tests.support.fault_server import Behaviour, Exchange, FaultServer
+from tests.support.fault_server import FaultServer
 
 T = TypeVar("T")
-
-
-KNOWN = fault.answer(campaign())
-
-
-class Held:
-    """A behaviour that begins only when it is released."""
-
-    def __init__(self, behaviour: Behaviour = KNOWN) -> None:
-        self._behaviour = behaviour
-        self._released = threading.Event()
-
-    def __call__(self, exchange: Exchange) -> None:
-        while not self._released.wait(0.005):
-            if exchange.peer_left() or exchange.server.stopping.is_set():
-                return
-        self._behaviour(exchange)
-
-    def release(self) -> None:
-        self._released.set()
 
 
 class Notes(Observer):
@@ -53,18 +27,6 @@ class Notes(Observer):
 
     def asked(self, seconds: float) -> None:
         self.requests += 1
-
-
-def made(server: FaultServer, **settings: Any) -> Settings:
-    given: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "max_attempts": 1, "timeout": 600}
-    return Settings(**given | settings)
-
-
-@asynccontextmanager
-async def connect(server: FaultServer, notes: Observer | None = None, **settings: Any) -> AsyncIterator[CallersClient]:
-    with anyio.fail_after(PATIENCE):
-        async with CallersClient(made(server, **settings), observer=notes) as client:
-            yield client
 
 
 async def at_once(*look_ups: Callable[[], Awaitable[T]], then: Callable[[], object] = lambda: None) -> list[Any]:

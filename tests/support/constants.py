@@ -6,6 +6,9 @@ KEY = "PlantedKey-7f3aQ9z"
 ID = "665f1c2ab1e4a9d0c7f3b812"
 """The healthy campaign's id, see ``campaigns.campaign``."""
 
+OTHER_ID = "665f1c2ab1e4a9d0c7f3b8aa"
+"""The id of another campaign."""
+
 CAMPAIGN_OWNER_ID = "65aa0011223344556677889a"
 """The organization that the healthy campaign belongs to."""
 

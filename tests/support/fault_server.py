@@ -16,7 +16,11 @@ from typing import Any, Self
 
 from tests.support.constants import PATIENCE
 
-_TICK = 0.02
+TICK = 0.02
+"""Seconds between two looks at whether a client has left."""
+
+AT_ONCE = ("Retry-After", "0")
+"""The header of an error after which the client may try again immediately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Exchange:
 
     def hang(self) -> None:
         """Stay silent until the client leaves or the test ends."""
-        while not self.peer_left() and not self.server.stopping.wait(_TICK):
+        while not self.peer_left() and not self.server.stopping.wait(TICK):
             pass
 
     def peer_left(self) -> bool:
@@ -223,7 +227,7 @@ def slow_body(exchange: Exchange) -> None:
 def drip(exchange: Exchange) -> None:
     """Send a body of which a byte arrives now and then, so that no timeout between two reads ever strikes."""
     exchange.send(_head(200, 1_000_000))
-    while not exchange.peer_left() and not exchange.server.stopping.wait(_TICK):
+    while not exchange.peer_left() and not exchange.server.stopping.wait(TICK):
         exchange.send(b" ")
 
 
@@ -276,7 +280,7 @@ def tunnel(port: int) -> Behaviour:
             exchange.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
             ways = {exchange.connection: onward, onward: exchange.connection}
             while not exchange.server.stopping.is_set():
-                for readable in select.select([*ways], [], [], _TICK)[0]:
+                for readable in select.select([*ways], [], [], TICK)[0]:
                     received = readable.recv(65_536)
                     if not received:
                         return

@@ -24,3 +24,6 @@ MARKUP = (
     "https://elsewhere.example/?<iframe src=javascript:window.planted=1>",
     "{{script}}${window.planted = 1}<!--<script>",
 )
+
+WORST = ["\U00013000", "\U0002a6d0", "🫠", "ཧཱུྃ", "龘", '"', "\\", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "ﷺ", "\ufffd", "e\u0301\u0323"]
+"""Characters and quotes that are dear in bytes and tokens, or that are escaped."""

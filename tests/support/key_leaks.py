@@ -7,9 +7,6 @@ from tests.support.fault_server import Behaviour
 ESCAPED = "".join(f"\\u{ord(character):04x}" for character in KEY)
 
 
-AT_ONCE = ("Retry-After", "0")
-
-
 MASK = "[API key]"
 
 
@@ -23,9 +20,9 @@ WALK: dict[str, tuple[Behaviour, str]] = {
     "400, cut in the key": (fault.error(400, "x" * 390 + KEY), "rejected"),
     "400, in pieces": (fault.error(400, ["one", KEY]), "rejected"),
     "an error under 200": (fault.error(200, f"not with {KEY}"), "rejected"),
-    "429": (fault.error(429, KEY, [AT_ONCE]), "rate_limited"),
+    "429": (fault.error(429, KEY, [fault.AT_ONCE]), "rate_limited"),
     "429, odd": (fault.error(429, KEY, [("Retry-After", KEY)]), "rate_limited"),
-    "503": (fault.error(503, KEY, [AT_ONCE]), "unavailable"),
+    "503": (fault.error(503, KEY, [fault.AT_ONCE]), "unavailable"),
     "500": (fault.answer(KEY.encode(), 500), "unavailable"),
     "reset": (fault.reset_in_body, "unreachable"),
     "closed": (fault.close_at_once, "unreachable"),

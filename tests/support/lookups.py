@@ -6,19 +6,41 @@ from functools import cache
 from typing import Any
 
 from mcp import Client
+from mcp.client.client import ConnectMode
 from mcp.server.lowlevel import Server
 from mcp_types import CallToolResult, TextContent
 
 from callers_mcp import CallersClient, Settings, create_server
+from callers_mcp.api.caller import Caller
+from callers_mcp.api.client import Admit
+from callers_mcp.sandbox import API_KEY, Sandbox
 from tests.support.constants import ID, KEY
 from tests.support.fault_server import FaultServer
 
 
 @asynccontextmanager
-async def connect(base_url: str, **settings: Any) -> AsyncIterator[Client]:
-    """Connect a client to a server that tries each look-up once, with a planted key, unless ``settings`` differ."""
-    given = {"api_key": KEY, "base_url": base_url, "max_attempts": 1, **settings}
-    async with Client(_server(**given)) as client:
+async def connect(
+    server: FaultServer | Sandbox | str,
+    mode: ConnectMode = "auto",
+    *,
+    caller: Caller | None = None,
+    admit: Admit | None = None,
+    **settings: Any,
+) -> AsyncIterator[Client]:
+    """Connect a client to a server that tries each look-up once, with a planted key, unless ``settings`` differ.
+
+    Args:
+        server: Where campaigns are requested: a server, or a base URL.
+        mode: The protocol version that the client begins with.
+        caller: Connect to a hosted server, on behalf of this caller.
+        admit: The rate limit of the server.
+        settings: Other settings of the server.
+    """
+    base_url = server if isinstance(server, str) else server.base_url
+    key = API_KEY if isinstance(server, Sandbox) else KEY
+    given = {"api_key": key, "base_url": base_url, "max_attempts": 1, **settings}
+    connected = hosted(Settings(**given), caller, admit) if caller or admit else _server(**given)
+    async with Client(connected, mode=mode) as client:
         yield client
 
 
@@ -27,14 +49,19 @@ def _server(**settings: Any) -> Server[CallersClient]:
     return create_server(Settings(**settings))  # 50 ms, and it keeps nothing from one client to the next
 
 
+def hosted(settings: Settings, caller: Caller | None, admit: Admit | None = None) -> Server[CallersClient]:
+    """Return a server for one client, whose every call is on behalf of ``caller``."""
+    client = CallersClient(settings, admit=admit)
+    return create_server(settings, client=client, caller_of=(lambda ctx: caller) if caller else None)
+
+
 async def call(client: Client, **arguments: Any) -> CallToolResult:
     return await client.call_tool("get_campaign", {"campaign_id": ID} | arguments)
 
 
 async def look_up(server: FaultServer | str, place: str | None = None, **settings: Any) -> CallToolResult:
     """Look one campaign up at a server or a base URL."""
-    base_url = server if isinstance(server, str) else server.base_url
-    async with connect(base_url, **settings) as client:
+    async with connect(server, **settings) as client:
         return await call(client, **({} if place is None else {"sub_organization_id": place}))
 
 

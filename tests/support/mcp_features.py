@@ -1,9 +1,8 @@
-"""Resources, prompts and completion through the SDK's client, against an API that holds what a test gives it."""
+"""Resources, prompts and completion through the SDK's client, against a stand-in API or the sandbox."""
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from mcp import Client
 from mcp.client.client import ConnectMode
@@ -19,15 +18,13 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from callers_mcp import CallersClient, Settings, create_server
 from callers_mcp.api.caller import Caller
 from callers_mcp.api.client import Admit
 from callers_mcp.resources import TEMPLATES
-from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
-from tests.support import fault_server as fault
-from tests.support.campaigns import Json
-from tests.support.constants import CAMPAIGN_OWNER_ID, KEY
-from tests.support.fault_server import Behaviour, Exchange, FaultServer
+from callers_mcp.sandbox import ORGANIZATION_ID, Sandbox
+from tests.support import lookups
+from tests.support.constants import CAMPAIGN_OWNER_ID
+from tests.support.fault_server import FaultServer
 
 MODES: Sequence[ConnectMode] = ("auto", "legacy")
 """The stateless version, and the latest that begins with a handshake."""
@@ -35,25 +32,6 @@ MODES: Sequence[ConnectMode] = ("auto", "legacy")
 REVIEW = PromptReference(name="review_campaign")
 COMPARE = PromptReference(name="compare_campaigns")
 CAMPAIGN, IN_SUB_ORGANIZATION = (ResourceTemplateReference(uri=template.uri_template) for template in TEMPLATES)
-
-
-def holding(*campaigns: Json, **places: Sequence[Json]) -> Behaviour:
-    """Be an API that has ``campaigns`` in the main organization, and others in sub-organizations, by their ids."""
-    held: dict[str, Sequence[Json]] = {"": campaigns, **places}
-
-    def answer(exchange: Exchange) -> None:
-        place = (exchange.request.values("x-sub-organization-id") or [""])[0]
-        url = urlsplit(exchange.request.target)
-        if url.path == "/campaigns":
-            asked = parse_qs(url.query)["organizationId"]
-            behaviour = fault.answer(held.get(place, ()) if asked == [place or CAMPAIGN_OWNER_ID] else [])
-        else:
-            wanted = url.path.rpartition("/")[2].lower()
-            found = [one for one in held.get(place, ()) if str(one.get("id")).lower() == wanted]
-            behaviour = fault.answer(found[0]) if found else fault.error(404, "nothing here")
-        behaviour(exchange)
-
-    return answer
 
 
 def numbered(number: int) -> str:
@@ -70,13 +48,11 @@ async def connect(
     admit: Admit | None = None,
     **given: Any,
 ) -> AsyncIterator[Client]:
-    """Connect a client to a server of its own: with ``caller`` a hosted one, on behalf of that one."""
-    key, main_id = (API_KEY, ORGANIZATION_ID) if isinstance(server, Sandbox) else (KEY, CAMPAIGN_OWNER_ID)
-    usual: dict[str, Any] = {"api_key": key, "base_url": server.base_url, "organization_id": main_id, "max_attempts": 1}
-    settings = Settings(**usual | given)
-    client = CallersClient(settings, admit=admit)
-    made = create_server(settings, client=client, caller_of=(lambda ctx: caller) if caller else None)
-    async with Client(made, mode=mode) as connected:
+    """Connect as ``lookups.connect`` does, to a server that can list the main organization's campaigns."""
+    main_id = ORGANIZATION_ID if isinstance(server, Sandbox) else CAMPAIGN_OWNER_ID
+    async with lookups.connect(
+        server, mode, caller=caller, admit=admit, **{"organization_id": main_id} | given
+    ) as connected:
         yield connected
 
 

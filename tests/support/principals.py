@@ -7,13 +7,13 @@ from typing import Any
 
 from mcp import Client
 
-from callers_mcp import CallersClient, Settings, create_server
+from callers_mcp import CallersClient
 from callers_mcp.api.caller import Caller, Scope
 from callers_mcp.api.errors import CallersError
-from callers_mcp.sandbox import Sandbox
-from tests.support.constants import ID, KEY
+from tests.support.constants import ID
 from tests.support.fault_server import FaultServer
-from tests.support.lookups import failure, told
+from tests.support.lookups import failure, hosted, told
+from tests.support.stand_in_api import settings_for
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,8 @@ def someone(*places: str) -> Caller:
     return Caller("token:someone", Scope.of(places))
 
 
-def made(server: FaultServer | Sandbox, **settings: Any) -> Settings:
-    given: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "max_attempts": 1}
-    return Settings(**given | settings)
-
-
 async def by_client(server: FaultServer, caller: Caller, named: str | None = None, **settings: Any) -> Outcome:
-    async with CallersClient(made(server, **settings)) as client:
+    async with CallersClient(settings_for(server, **{"organization_id": None} | settings)) as client:
         try:
             await client.on_behalf_of(caller).get_campaign(ID, sub_organization_id=named)
         except CallersError as error:
@@ -47,7 +42,7 @@ async def by_client(server: FaultServer, caller: Caller, named: str | None = Non
 
 
 async def by_mcp(server: FaultServer, caller: Caller, named: str | None = None, **settings: Any) -> Outcome:
-    async with Client(hosted(made(server, **settings), caller)) as client:
+    async with Client(hosted(settings_for(server, **{"organization_id": None} | settings), caller)) as client:
         result = await client.call_tool("get_campaign", {"campaign_id": ID, "sub_organization_id": named})
     if not result.is_error:
         return Outcome("found")
@@ -57,10 +52,6 @@ async def by_mcp(server: FaultServer, caller: Caller, named: str | None = None, 
     assert shown == f"{request_id}."
     assert re.fullmatch("[0-9a-f]{16}", request_id)
     return Outcome(details["kind"], text, details)
-
-
-def hosted(settings: Settings, caller: Caller) -> Any:
-    return create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: caller)
 
 
 def places_asked(server: FaultServer) -> list[list[str]]:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
@@ -106,54 +105,3 @@ class Pipe:
         code = self.process.wait(PATIENCE)
         assert self.process.stderr
         return code, self.process.stderr.read().decode()
-
-
-class HeldApi:
-    """An API that answers with ``body``; a path in ``held`` only when it is released."""
-
-    def __init__(self, body: bytes = b"{}", held: str | None = None) -> None:
-        api = self
-        self.body, self.held = body, held
-        self.arrived, self.release, self.left = threading.Event(), threading.Event(), threading.Event()
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                if api.held is not None and api.held in self.path:
-                    api.arrived.set()
-                    self.connection.settimeout(0.02)
-                    while not api.release.is_set():
-                        try:
-                            if not self.connection.recv(1):
-                                api.left.set()
-                                return
-                        except TimeoutError:
-                            pass
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(api.body)))
-                self.end_headers()
-                self.wfile.write(api.body)
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-
-    @property
-    def environment(self) -> dict[str, str]:
-        url = f"http://127.0.0.1:{self._server.server_port}"
-        return {"CALLERS_BASE_URL": url, "CALLERS_API_KEY": "key", "CALLERS_LOG_LEVEL": "WARNING"}
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.release.set()
-        self._server.shutdown()
-        self._server.server_close()

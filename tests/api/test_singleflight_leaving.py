@@ -1,0 +1,183 @@
+"""Callers that share a request and stop waiting: by a deadline, by cancelling, one or all of them."""
+
+import gc
+import weakref
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from callers_mcp import CallersClient, Settings
+from callers_mcp.api.errors import (
+    CallersError,
+    DeadlineExceeded,
+    RateLimited,
+)
+from callers_mcp.api.flights import Flights
+from tests.support import fault_server as fault
+from tests.support.concurrency import Notes, at_once, ids_sent, requests_of
+from tests.support.constants import ID, PATIENCE
+from tests.support.fault_server import FaultServer
+from tests.support.stand_in_api import KNOWN, Held, api_client
+
+
+@pytest.mark.parametrize("hasty", ["who began", "who joined"])
+async def test_each_caller_keeps_their_own_deadline(hasty: str) -> None:
+    arrive = anyio.Event()
+    asked: list[str] = []
+
+    async def attempt(request_id: str) -> str:
+        asked.append(request_id)
+        await arrive.wait()
+        return "the answer"
+
+    soon, late = Settings(timeout=0.05), Settings(timeout=PATIENCE)
+    first, second = (soon, late) if hasty == "who began" else (late, soon)
+    with anyio.fail_after(PATIENCE):
+        async with Flights() as flights, anyio.create_task_group() as tasks:
+            came: dict[float, object] = {}
+
+            async def ask(settings: Settings) -> None:
+                flight, _ = flights.join("same", attempt, settings)
+                try:
+                    came[settings.timeout] = await flight.wait(settings, None)
+                except DeadlineExceeded as error:
+                    came[settings.timeout] = str(error)
+                    arrive.set()  # only now, so that the other one's answer comes after this one's deadline
+
+            tasks.start_soon(ask, first)
+            tasks.start_soon(ask, second)
+    assert "within 0.05 seconds" in str(came[0.05])
+    assert came[PATIENCE] == "the answer"
+    assert len(asked) == 1
+
+
+async def test_a_retry_that_one_caller_has_no_time_for_is_made_for_the_other() -> None:
+    asked: list[str] = []
+
+    async def attempt(request_id: str) -> str:
+        asked.append(request_id)
+        if len(asked) == 1:
+            raise RateLimited("busy", retry_after_seconds=0.3)
+        return "the answer"
+
+    with anyio.fail_after(PATIENCE):
+        async with Flights() as flights:
+
+            def ask(timeout: float) -> Callable[[], Awaitable[str]]:
+                settings = Settings(timeout=timeout)
+                return lambda: flights.join("same", attempt, settings)[0].wait(settings, None)
+
+            hasty, patient = await at_once(ask(0.1), ask(PATIENCE))
+    assert isinstance(hasty, DeadlineExceeded)
+    assert patient == "the answer"
+    assert len(set(asked)) == 1
+
+
+class Answer:
+    """Something that can be seen to be gone."""
+
+
+async def test_an_answer_is_let_go_of_once_all_have_it() -> None:
+    made_answers: list[weakref.ref[Answer]] = []
+
+    async def attempt(request_id: str) -> Answer:
+        answer = Answer()
+        made_answers.append(weakref.ref(answer))
+        return answer
+
+    settings = Settings()
+    async with Flights() as flights:
+        flight, _ = flights.join("same", attempt, settings)
+        assert isinstance(await flight.wait(settings, None), Answer)
+        del flight
+        gc.collect()
+        assert [answer() for answer in made_answers] == [None]
+
+
+@pytest.mark.parametrize("leaves", [0, 1], ids=["who began", "who joined"])
+async def test_a_caller_who_leaves_disturbs_no_other(leaves: int) -> None:
+    held, notes = Held(), Notes()
+    scopes = [anyio.CancelScope() for _ in range(3)]
+    with FaultServer(held, KNOWN) as server:
+        async with api_client(server, notes) as client:
+
+            async def ask(number: int) -> Any:
+                with scopes[number]:
+                    return await client.get_campaign(ID)
+
+            async def leave() -> None:
+                await requests_of(server, 1)
+                scopes[leaves].cancel()
+                await anyio.wait_all_tasks_blocked()
+                assert not server.disconnected.is_set()
+                held.release()
+
+            came = await at_once(*(lambda number=number: ask(number) for number in range(3)), leave)
+        assert len(server.requests) == 1
+    assert [document and document.content["id"] for document in came[:3]] == [
+        None if number == leaves else ID for number in range(3)
+    ]
+    assert sorted(look_up.outcome for look_up in notes.look_ups) == ["cancelled", "found", "found"]
+    assert len({look_up.request_id for look_up in notes.look_ups}) == 1
+
+
+@pytest.mark.parametrize("why", ["cancelled", "timeout"])
+async def test_the_last_one_who_leaves_ends_the_request(why: str) -> None:
+    notes = Notes()
+    with FaultServer(fault.silent, KNOWN) as server:
+        async with api_client(server, notes, max_connections=1, timeout=2 if why == "timeout" else 600) as client:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(_quietly, client)
+                await requests_of(server, 1)
+                if why == "cancelled":
+                    tasks.cancel_scope.cancel()
+            await to_thread.run_sync(server.wait_for_disconnect)
+            assert (await client.get_campaign(ID)).content["id"] == ID, "the one connection is free again"
+    assert [look_up.outcome for look_up in notes.look_ups] == [why] * 3 + ["found"]
+    assert [look_up.attempts for look_up in notes.look_ups] == [1] * 4
+
+
+async def _quietly(client: CallersClient) -> None:
+    with suppress(CallersError):
+        await client.get_campaign(ID)
+
+
+async def test_who_comes_as_the_last_one_leaves_gets_a_request_of_their_own() -> None:
+    scope, came = anyio.CancelScope(), []
+    with FaultServer(fault.silent, KNOWN) as server:
+        async with api_client(server) as client:
+
+            async def leave_and_ask_again() -> None:
+                with scope:
+                    try:
+                        await client.get_campaign(ID)
+                    finally:  # the request is being cancelled, and still there
+                        with anyio.CancelScope(shield=True):
+                            came.append(await client.get_campaign(ID))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(leave_and_ask_again)
+                await requests_of(server, 1)
+                scope.cancel()
+        assert len(set(ids_sent(server))) == 2
+    assert [document.content["id"] for document in came] == [ID]
+
+
+async def test_a_request_that_is_lost_does_not_take_those_along_who_come_later() -> None:
+    with FaultServer(fault.silent, KNOWN) as server:
+        async with api_client(server, timeout=2) as client, anyio.create_task_group() as tasks:
+            answers: list[object] = []
+
+            async def ask() -> None:
+                with suppress(CallersError):
+                    answers.append(await client.get_campaign(ID))
+
+            while not answers:  # one after the other, so that somebody always waits
+                tasks.start_soon(ask)
+                await anyio.sleep(0.05)
+    assert len(server.requests) == 2

@@ -1,0 +1,131 @@
+"""What a summary finds wrong with a campaign, or worth a question, and what it leaves unsaid."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.campaigns import (
+    FIELDS,
+    LISTS,
+    MAY_BE_MISSING,
+    MAY_BE_NULL,
+    NEVER_NULL,
+    REQUIRED,
+    Json,
+    campaign,
+    inbound,
+    replaced,
+    summary_of,
+    without,
+)
+from tests.support.constants import ID
+
+CHANGED = "(the API may have changed)"
+EARLIER, LATER = "2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z"
+FOR_CHAT = "(fine for chat or e-mail alone)"
+
+
+def _findings(raw: Json, **options: Any) -> tuple[list[str], list[str]]:
+    summary = summary_of(raw, **options)
+    return summary["attention"], summary["worth_checking"]
+
+
+HEALTHY = {
+    "outbound": campaign(),
+    "inbound": inbound(),
+    "completed": campaign(active=False, firstInteractionAt=EARLIER, completedAt=LATER),
+    "in capitals": campaign(id=ID.upper()),
+    "more fields": campaign(emailParams={"signature": None}, webhookSecret=5),
+    "no webhooks": campaign(webhooks=[]),
+    "empty texts": campaign(slackUrl="", firstInteractionAt="", completedAt="", campaignGroupName=""),
+    "all absent": without(*MAY_BE_MISSING),
+    **{f"null {path}": replaced(path, None) for path in MAY_BE_NULL if path not in LISTS[2:]},
+    **{f"null {path} inbound": replaced(path, None, inbound()) for path in LISTS},
+    **{f"no {path}": without(path) for path in MAY_BE_MISSING},
+}
+
+
+@pytest.mark.parametrize("raw", HEALTHY.values(), ids=HEALTHY)
+def test_a_healthy_campaign_has_nothing_to_look_at(raw: Json) -> None:
+    assert _findings(raw) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (campaign(id="0" * 24), f'The API answered with campaign "{"0" * 24}", but {ID} was asked for.'),
+        (campaign(completedAt=LATER), "It is active, but has a completion time."),
+        (
+            campaign(active=False, firstInteractionAt=LATER, completedAt=EARLIER),
+            "It was completed before its first interaction.",
+        ),
+        (campaign(firstInteractionAt="soon"), "The time of its first interaction can't be read."),
+        (campaign(active=False, completedAt="soon"), "The time of its completion can't be read."),
+        (campaign(firstInteractionAt="2026-11-05T12:00:01Z"), "The time of its first interaction is in the future."),
+        (campaign(active=False, completedAt="2027-01-01"), "The time of its completion is in the future."),
+        (campaign(callParams={"timezone": "Europe/Lodnon"}), 'Its time zone "Europe/Lodnon" does not exist.'),
+        (
+            campaign(webhooks=["https://a.example", "http://b.example/SECRET"]),
+            'Webhook 2 of 2 ("b.example") is not https.',
+        ),
+        (campaign(webhooks=["SECRET"]), "Webhook 1 of 1 (without a host name) is not https."),
+        (without("variables"), f"The documented field variables is missing {CHANGED}."),
+        (
+            without("name", "callParams.language"),
+            f"The documented fields name and callParams.language are missing {CHANGED}.",
+        ),
+        (campaign(variables=["a", 1]), f"The documented field variables is not of the documented type {CHANGED}."),
+    ],
+)
+def test_what_is_wrong_for_certain_is_said_in_one_sentence(raw: Json, sentence: str) -> None:
+    assert _findings(raw) == ([sentence], [])
+
+
+@pytest.mark.parametrize("path", REQUIRED)
+def test_a_missing_documented_field_is_named(path: str) -> None:
+    assert f"The documented field {path} is missing {CHANGED}." in _findings(without(path))[0]
+
+
+@pytest.mark.parametrize("path", NEVER_NULL)
+def test_null_is_named_where_it_is_not_normal(path: str) -> None:
+    assert f"The documented field {path} is not of the documented type {CHANGED}." in _findings(replaced(path, None))[0]
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_a_field_of_another_type_is_left_out_and_named(path: str) -> None:
+    summary = summary_of(replaced(path, 77701))
+    assert f"The documented field {path} is not of the documented type {CHANGED}." in summary["attention"]
+    assert not summary["worth_checking"]
+    assert "77701" not in str(summary)
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (campaign(callParams={"phonesFrom": []}), f"It is outbound without a number to call from {FOR_CHAT}."),
+        (campaign(callParams={"phonesFrom": None}), f"It is outbound without a number to call from {FOR_CHAT}."),
+        (campaign(callParams={"approvedCountries": []}), f"It is outbound without approved countries {FOR_CHAT}."),
+        (campaign(callParams={"daysOfWeek": [" "]}), f"It is outbound without calling days {FOR_CHAT}."),
+        (inbound(incomingPhoneNumber=None), f"It is inbound without an incoming phone number {FOR_CHAT}."),
+        (inbound(incomingPhoneNumber=""), f"It is inbound without an incoming phone number {FOR_CHAT}."),
+        (campaign(name="A\u202eB"), "Invisible or direction-changing characters are in its name"),
+        (campaign(campaignGroupName="A\u200bB"), "Invisible or direction-changing characters are in its group's name"),
+        (campaign(variables=["a", "b\U000e0101"]), "Invisible or direction-changing characters are in a variable"),
+    ],
+)
+def test_what_may_be_right_is_asked_about(raw: Json, sentence: str) -> None:
+    attention, (asked,) = _findings(raw)
+    assert not attention
+    assert asked.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\u06cc\u200c\u0647", "\u2764\ufe0f", "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"],
+)
+def test_joiners_emoji_and_registered_flags_are_no_suspects(text: str) -> None:
+    assert _findings(campaign(name=text, variables=[text])) == ([], [])
+
+
+def test_what_was_changed_in_raw_is_worth_checking() -> None:
+    assert _findings(campaign(), changes=["It changed."]) == ([], ["It changed."])

@@ -1,0 +1,65 @@
+"""Recognizes the text of a campaign and of a page of campaigns; use it to show that no foreign text adds a line."""
+
+import re
+
+QUOTED = r'"(?:[^"\\\n]|\\["\\])*"'
+_VALUE = rf"(?:{QUOTED}|[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]*[A-Za-z0-9])?)"
+_LISTED = rf"{_VALUE}(?:, {_VALUE})*(?: and \d+ more)?"
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z(?: \((?:less than a day|1 day|\d+ days) ago\))?"
+_SENTENCE = rf"(?:[A-Z]|\d+ more )(?:[A-Za-z0-9 ,.:;()'+\[\]-]|{QUOTED})+\."
+_LINES = (
+    r"(?:Running|Completed|Stopped|Not yet started|Outbound|Inbound|Campaign)\b[A-Za-z0-9_ ,()/+-]*\.",
+    "Needs attention:",
+    "Worth checking:",
+    rf"- {_SENTENCE}",
+    rf"Name: {QUOTED}",
+    rf"Id: {_VALUE}",
+    "Status: (?:running|new chats paused|completed|stopped|not started|unknown)",
+    "Direction: (?:outbound|inbound)",
+    rf"(?:First interaction|Completed): {_TIME}",
+    rf"Calling days: (?:every day|{_VALUE}(?:(?:, | and | to ){_VALUE})*)"
+    r"(?: and \d+ more)?(?:; today is (?:not )?one of them)?",
+    rf"Time zone: {_VALUE}(?: \(local time [0-9T:+-]+\))?",
+    rf"(?:Language|Incoming number|Organization): {_VALUE}",
+    rf"(?:Approved countries|Calls from|Webhooks go to): {_LISTED}",
+    rf"Group: (?:{QUOTED} \(id {_VALUE}\)|{QUOTED}|\(id {_VALUE}\))",
+    "Slack notifications: (?:on|off)",
+    r"Variables: \d+",
+    r"Looked up in: (?:the main organization|sub-organization [!-~]+)",
+    rf"As of: {_TIME}",
+)
+_line, _quoted, _sentence = re.compile("|".join(_LINES)), re.compile(QUOTED), re.compile(_SENTENCE)
+
+ROW_ID = rf"(?:-|[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]{{0,38}}[A-Za-z0-9])?|{QUOTED})"
+_STATUS = "(?:running|new chats paused|completed|stopped|not started|unknown)"
+_ROW = rf"{ROW_ID} \| (?:-|{QUOTED}) \| {_STATUS} \| (?:-|outbound|inbound) \| (?:-|{QUOTED})(?: \| !)?"
+_COUNT = r"\d{1,3}(?:,\d{3})*"
+_PAGE = re.compile(
+    rf"(?:{_COUNT} of {_COUNT} campaigns? match(?:es)?; \d+ shown\.|None of {_COUNT} campaigns? matches(?:\.|; what "
+    r"comes nearest:))"
+    rf"(?:\nid \| name \| status \| direction \| group \| ! needs attention(?P<rows>(?:\n{_ROW})+)"
+    r"\nFor details call get_campaign with an id, and the same sub_organization_id if one was given\.)?"
+    r"(?:\nFor more call again with the same arguments and cursor [0-9A-Za-z._~%-]{1,900})?"
+)
+
+
+def is_ours(line: str) -> bool:
+    """Return whether ``line`` is a line that we write: what strangers wrote is in quotation marks, or a plain token."""
+    return _line.fullmatch(line) is not None
+
+
+def is_our_sentence(sentence: str) -> bool:
+    """Return whether ``sentence`` is one that we write in ``attention`` or ``worth_checking``."""
+    return _sentence.fullmatch(sentence) is not None
+
+
+def outside_quotes(text: str) -> str:
+    """Return ``text`` without what is in quotation marks."""
+    return _quoted.sub("", text)
+
+
+def is_our_page(text: str, campaigns: int) -> bool:
+    """Return whether ``text`` is a page that we write, with a line for each of so many campaigns and no other line."""
+    page = _PAGE.fullmatch(text)
+    rows = page["rows"].splitlines()[1:] if page and page["rows"] else []
+    return page is not None and len(rows) == campaigns and text.splitlines() == text.split("\n")
