@@ -16,7 +16,7 @@ from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox, organization
 from callers_mcp.untrusted import has_hidden
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
-from tests.support.constants import ID, MAIN_ID, A, B, C
+from tests.support.constants import CAMPAIGN_OWNER_ID, ID, A, B, C
 from tests.support.fault_server import FaultServer
 from tests.support.hostile_names import HOSTILE
 from tests.support.key_leaks import WALK, secret_parts
@@ -282,7 +282,7 @@ async def test_a_place_that_can_not_be_listed_is_an_empty_offer() -> None:
     [
         ({"organization_id": None}, False),
         ({"organization_id": None, "sub_organizations": "main"}, False),
-        ({"organization_id": MAIN_ID}, True),
+        ({"organization_id": CAMPAIGN_OWNER_ID}, True),
         ({"organization_id": None, "sub_organization_id": A}, True),
         ({"organization_id": None, "sub_organizations": f"main,{A}"}, True),
     ],
@@ -331,7 +331,7 @@ async def test_each_keystroke_is_counted_and_one_too_many_is_offered_nothing(cap
 
 
 async def test_a_caller_is_offered_the_campaigns_of_their_own_place_alone() -> None:
-    own, leaked = campaign(id=numbered(7), organizationId=A), campaign(organizationId=MAIN_ID)
+    own, leaked = campaign(id=numbered(7), organizationId=A), campaign(organizationId=CAMPAIGN_OWNER_ID)
     with FaultServer(holding(leaked, **{A: [leaked, own], B: [leaked]})) as server:
         async with connect(server, caller=someone(A)) as client:
             for ref in (REVIEW, CAMPAIGN, IN_SUB_ORGANIZATION):

@@ -15,7 +15,7 @@ from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox
 from callers_mcp.untrusted import has_hidden
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign, is_ours, outside_quotes
-from tests.support.constants import ID, KEY, MAIN_ID, SAMPLE_ID, A, B
+from tests.support.constants import CAMPAIGN_OWNER_ID, ID, KEY, SAMPLE_ID, A, B
 from tests.support.fault_server import FaultServer
 from tests.support.hosted_server import LATEST, VERSIONS
 from tests.support.hostile_names import HOSTILE
@@ -44,7 +44,7 @@ NOT_FOUND = {"auto": -32602, "legacy": -32002}
 
 
 def environment_of(server: FaultServer) -> dict[str, str]:
-    return {"CALLERS_BASE_URL": server.base_url, "CALLERS_API_KEY": KEY, "CALLERS_ORGANIZATION_ID": MAIN_ID}
+    return {"CALLERS_BASE_URL": server.base_url, "CALLERS_API_KEY": KEY, "CALLERS_ORGANIZATION_ID": CAMPAIGN_OWNER_ID}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -401,7 +401,7 @@ async def test_a_caller_without_the_place_learns_nothing_and_nothing_is_sent(mod
 
 async def test_a_callers_names_are_of_their_own_place_alone() -> None:
     there = campaign(id=numbered(7), organizationId=A)
-    leaked = campaign(organizationId=MAIN_ID, name="Spring renewals")
+    leaked = campaign(organizationId=CAMPAIGN_OWNER_ID, name="Spring renewals")
     with FaultServer(holding(leaked, **{A: [there, leaked], B: [leaked]})) as server:
         async with connect(server, caller=someone(A)) as client:
             assert await meant(client, "Spring renewals") == [f"callers://campaigns/{numbered(7)}"]
