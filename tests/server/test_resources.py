@@ -3,8 +3,6 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -17,44 +15,16 @@ from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, KEY, MAIN_ID, A, B
 from tests.support.fault_server import FaultServer
-from tests.support.hosted_server import HANDSHAKES, LATEST, VERSIONS
 from tests.support.key_leaks import WALK, secret_parts
 from tests.support.lookups import call, failure, found, told
 from tests.support.mcp_features import MODES, connect, holding, kind, read, refused
 from tests.support.principals import someone
-from tests.support.stdio_process import ENVELOPE, Pipe
 
 URI = f"callers://campaigns/{ID}"
 NOTHING_TO_LOAD: dict[str, list[str]] = {"connectDomains": [], "resourceDomains": []}
 CARD_META = {"ui": {"csp": NOTHING_TO_LOAD, "permissions": {"clipboardWrite": {}}, "prefersBorder": True}}
 NOT_FOUND = {"auto": -32602, "legacy": -32002}
 AGAIN = fault.error(503, headers=[("Retry-After", "0")])
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_each_version_lists_reads_and_misses_as_it_is_written_there(version: str) -> None:
-    with Pipe("--sandbox") as spoken:
-
-        def ask(method: str, **params: Any) -> dict[str, Any]:
-            return spoken.ask(method, params | ({"_meta": ENVELOPE} if version == LATEST else {}))
-
-        if version != LATEST:
-            assert "resources" in spoken.handshake(version)["capabilities"]
-        assert [one["uri"] for one in ask("resources/list")["result"]["resources"]] == [CARD_URI]
-        assert len(ask("resources/templates/list")["result"]["resourceTemplates"]) == 2
-        sample = "callers://campaigns/665f1c2ab1e4a9d0c7f3b801"
-        result = ask("resources/read", uri=sample)["result"]
-        (contents,) = result["contents"]
-        assert (contents["uri"], contents["mimeType"]) == (sample, "application/json")
-        assert json.loads(contents["text"])["name"] == "Sample: Spring renewals"
-        assert (result.get("ttlMs"), result.get("cacheScope")) == (
-            (0, "private") if version == LATEST else (None, None)
-        )
-        missing = f"callers://campaigns/{'0' * 24}"
-        error = ask("resources/read", uri=missing)["error"]
-        assert error["code"] == (-32002 if version in HANDSHAKES else -32602)
-        assert error["data"]["uri"] == missing
-        assert error["data"]["callers-mcp/error"]["kind"] == "not_found"
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -368,26 +338,3 @@ async def test_a_bug_of_ours_is_a_reference_to_the_log_and_not_pythons_words(
     assert reference
     assert reference[1] in caplog.text
     assert "on purpose" in caplog.text
-
-
-@pytest.fixture(scope="module")
-def pipe() -> Iterator[Pipe]:
-    with Pipe("--sandbox") as pipe:
-        pipe.handshake()
-        yield pipe
-
-
-@pytest.mark.parametrize("method", ["resources/list", "resources/templates/list", "prompts/list"])
-def test_a_cursor_that_was_never_given_out_is_refused(pipe: Pipe, method: str) -> None:
-    assert pipe.ask(method, {"cursor": "2"})["error"]["code"] == -32602
-    assert "result" in pipe.ask(method)
-
-
-@pytest.mark.parametrize("params", [{}, {"uri": 7}, {"uri": None}, {"uri": [URI]}], ids=repr)
-def test_a_read_of_wrong_types_is_a_protocol_error(pipe: Pipe, params: dict[str, object]) -> None:
-    assert pipe.ask("resources/read", params)["error"]["code"] == -32602
-
-
-@pytest.mark.parametrize("method", ["resources/subscribe", "resources/unsubscribe"])
-def test_what_is_not_offered_is_an_unknown_method(pipe: Pipe, method: str) -> None:
-    assert pipe.ask(method, {"uri": URI})["error"]["code"] == -32601
