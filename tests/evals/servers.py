@@ -93,7 +93,9 @@ def over_stdio(environment: Environment) -> Client:
 
 def in_memory(environment: Environment) -> Client:
     """Return a client of a server in this process: for tests, which need no process for each kind."""
-    given = {name.removeprefix("CALLERS_").lower(): value for name, value in environment.items() if value}
+    given: dict[str, Any] = {
+        name.removeprefix("CALLERS_").lower(): value for name, value in environment.items() if value
+    }
     del given["log_level"]
     return Client(create_server(Settings(**given)))
 

@@ -195,8 +195,9 @@ async def test_a_huge_uri_is_refused_in_a_few_words() -> None:
     assert max(len(error.model_dump_json()) for error in errors) < 5_000
 
 
+@pytest.mark.usefixtures("two_attempts")
 @pytest.mark.parametrize("mode", MODES)
-async def test_every_failure_has_the_tools_words_and_kind_and_never_the_key(mode: ConnectMode) -> None:
+async def test_every_failure_has_the_message_and_kind_of_the_tool_and_never_the_key(mode: ConnectMode) -> None:
     codes = {"not_found": NOT_FOUND[mode]}
     with FaultServer() as server:
         async with connect(server, mode, max_attempts=2) as client:
