@@ -68,7 +68,7 @@ KINDS: Mapping[str, Callable[[], AbstractContextManager[Environment]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server, as a model is told of it."""
+    """A running server, as a model sees it."""
 
     client: Client
     instructions: str

@@ -121,7 +121,7 @@ OF_SEVERAL: Mapping[str, Callable[[list[Campaign]], Any]] = {
 }
 
 ABSENT = {"unknown-id": None, "sub-organization-not-named": None, "wrong-place": SUB_ORGANIZATION_ID}
-"""Where the campaign that is asked for is not."""
+"""Questions for a campaign that is not in this organization."""
 
 OTHERWISE: Mapping[str, Callable[[], Any]] = {
     "malformed-id": lambda: f"An id has {len(held()[0]['id'])} digits.",

@@ -75,7 +75,7 @@ async def test_before_anything_is_typed_all_are_offered_by_name() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_at_most_a_hundred_are_offered_and_how_many_there_are_is_said(mode: ConnectMode) -> None:
+async def test_at_most_a_hundred_are_offered_together_with_the_total(mode: ConnectMode) -> None:
     for count, shown, more in ((150, 100, True), (101, 100, True), (100, 100, False), (1, 1, False)):
         held = [campaign(id=numbered(at), name=f"Plan {at:03}") for at in range(count)]
         with FaultServer(holding(*held, campaign(name="Other"))) as server:
@@ -89,7 +89,7 @@ def steps(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(len(NAMES)))
-async def test_what_is_offered_stays_so_however_much_of_it_is_typed_or_taken_away(number: int) -> None:
+async def test_an_offer_stays_however_much_of_it_is_typed(number: int) -> None:
     with FaultServer(holding(*HELD)) as server:
         async with connect(server) as client:
             (value,) = [one for one in await offered(client, "") if numbered(number) in one.rpartition("(")[2]]
@@ -155,7 +155,7 @@ async def test_of_many_campaigns_half_typed_and_misspelt_names_are_still_offered
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_templates_ids_are_those_whose_id_or_name_begins_so(mode: ConnectMode) -> None:
+async def test_a_template_is_offered_the_ids_of_campaigns_whose_id_or_name_begins_so(mode: ConnectMode) -> None:
     odd = [campaign(id=wrong, name="Renewals") for wrong in (None, "", "../x", 7, ID + "0", "665f")]
     with FaultServer(holding(*HELD, *odd)) as server:
         async with connect(server, mode) as client:

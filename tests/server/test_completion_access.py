@@ -37,7 +37,7 @@ def steps(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("ref", [REVIEW, IN_SUB_ORGANIZATION], ids=["prompt", "template"])
-async def test_the_place_that_was_filled_in_before_is_the_one_that_is_searched(
+async def test_the_organization_that_was_filled_in_before_is_the_one_that_is_searched(
     ref: PromptReference | ResourceTemplateReference,
 ) -> None:
     places = {A: [campaign(id=numbered(1), name="Renewals of a")], B: [campaign(id=numbered(2), name="Renewals of b")]}
@@ -53,7 +53,7 @@ async def test_the_place_that_was_filled_in_before_is_the_one_that_is_searched(
 
 
 @pytest.mark.parametrize("ref", [REVIEW, COMPARE, IN_SUB_ORGANIZATION], ids=["review", "compare", "template"])
-async def test_a_sub_organization_is_offered_of_the_callers_own_and_nothing_is_sent(
+async def test_only_the_callers_own_sub_organizations_are_offered_and_nothing_is_sent(
     ref: PromptReference | ResourceTemplateReference,
 ) -> None:
     allowed: dict[str, Any] = {"sub_organizations": f"main,{B},{A}"}
@@ -75,7 +75,7 @@ async def test_a_sub_organization_is_offered_of_the_callers_own_and_nothing_is_s
         assert server.connections == 0
 
 
-async def test_of_many_places_a_hundred_are_offered() -> None:
+async def test_of_many_sub_organizations_a_hundred_are_offered() -> None:
     places = [f"{number:024x}" for number in range(150)]
     with FaultServer(fault.answer([])) as server:
         async with connect(server, caller=someone(*places)) as client:
@@ -85,7 +85,7 @@ async def test_of_many_places_a_hundred_are_offered() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_what_is_not_there_can_not_be_completed_and_what_takes_nothing_is_offered_nothing(
+async def test_an_unknown_reference_is_an_error_and_an_unknown_argument_is_offered_nothing(
     mode: ConnectMode,
 ) -> None:
     unknown: list[PromptReference | ResourceTemplateReference] = [
@@ -108,7 +108,7 @@ async def test_what_is_not_there_can_not_be_completed_and_what_takes_nothing_is_
         assert server.connections == 0
 
 
-async def test_a_list_that_can_not_be_had_is_an_empty_offer_and_no_error() -> None:
+async def test_a_list_that_fails_is_an_empty_offer_and_not_an_error() -> None:
     with FaultServer() as server:
         async with connect(server, list_cache_seconds=0, list_max_body_bytes=1_048_576) as client:
             for name, (behaviour, _) in WALK.items():
@@ -119,7 +119,7 @@ async def test_a_list_that_can_not_be_had_is_an_empty_offer_and_no_error() -> No
                     assert not secret_parts(completed.model_dump_json()), name
 
 
-async def test_a_place_that_can_not_be_listed_is_an_empty_offer() -> None:
+async def test_an_organization_that_can_not_be_listed_is_an_empty_offer() -> None:
     with FaultServer(holding(campaign())) as server:
         for caller, settings in (
             (None, {"sub_organization_id": A, "organization_id": None}),
@@ -145,7 +145,7 @@ async def test_a_place_that_can_not_be_listed_is_an_empty_offer() -> None:
     ],
     ids=repr,
 )
-async def test_completion_is_offered_only_where_there_is_a_list(
+async def test_completion_is_a_capability_only_if_campaigns_can_be_listed(
     mode: ConnectMode, settings: dict[str, Any], can_list: bool
 ) -> None:
     with FaultServer(fault.answer([])) as server:
@@ -157,7 +157,7 @@ async def test_completion_is_offered_only_where_there_is_a_list(
         assert server.connections == 0
 
 
-async def test_many_keystrokes_are_one_request_unless_nothing_may_be_kept() -> None:
+async def test_many_keystrokes_are_one_request_unless_the_cache_is_off() -> None:
     typed = ["", *steps("Spring renewals (665f")]
     with FaultServer() as server:
         for seconds, requests in ((60, 1), (0, len(typed))):
@@ -187,7 +187,7 @@ async def test_each_keystroke_is_counted_and_one_too_many_is_offered_nothing(cap
     assert outcomes == ["found", "found", "rate_limited", "rate_limited"]
 
 
-async def test_a_caller_is_offered_the_campaigns_of_their_own_place_alone() -> None:
+async def test_a_caller_is_offered_only_campaigns_of_their_own_organization() -> None:
     own, leaked = campaign(id=numbered(7), organizationId=A), campaign(organizationId=CAMPAIGN_OWNER_ID)
     with FaultServer(holding(leaked, **{A: [leaked, own], B: [leaked]})) as server:
         async with connect(server, caller=someone(A)) as client:
@@ -210,7 +210,7 @@ async def test_a_sub_organizations_campaigns_are_offered_only_there() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_bug_of_ours_is_a_reference_to_the_log_and_not_pythons_words(
+async def test_a_bug_is_answered_with_a_reference_to_the_log_and_without_pythons_words(
     mode: ConnectMode, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object, **__: object) -> None:

@@ -149,7 +149,7 @@ async def test_a_long_name_is_found_by_itself(api: FaultServer, name: str) -> No
         assert [row["id"] for row in (await find(client, group=name[::-1]))["campaigns"]] == [number(9)]
 
 
-async def test_with_no_match_the_nearest_names_are_in_text_and_structure(api: FaultServer) -> None:
+async def test_without_a_match_the_nearest_names_are_in_text_and_structure(api: FaultServer) -> None:
     async with connected(api) as client:
         result = await client.call_tool(FIND, {"query": "sprint renewings"})
         page = page_of(result)
@@ -167,7 +167,7 @@ async def test_a_name_that_is_there_under_another_filter_is_shown_as_it_is(api: 
     assert (page["matched"], found(page)[0], page["campaigns"][0]["status"]) == (0, "Spring renewals", "running")
 
 
-async def test_no_more_of_what_comes_nearest_is_shown_than_asked_for(api: FaultServer) -> None:
+async def test_the_nearest_names_are_at_most_as_many_as_the_limit(api: FaultServer) -> None:
     async with connected(api) as client:
         assert len(found(await find(client, query="sprint renewings", limit=1))) == 1
 
@@ -217,7 +217,7 @@ async def test_organizations_and_groups_are_sent_as_the_api_takes_them(api: Faul
 
 async def test_a_cached_list_of_an_organization_answers_for_its_groups(api: FaultServer) -> None:
     async with connected(api) as client:
-        whole = await find(client, group=RENEWALS)  # the API gives this group's alone, or others too
+        whole = await find(client, group=RENEWALS)  # the API returns this group, or others too
         await find(client)
         assert await find(client, group=RENEWALS) == await find(client, group=RENEWALS.upper()) == whole
     assert len(api.requests) == 2

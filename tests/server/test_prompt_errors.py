@@ -108,7 +108,7 @@ async def test_a_key_that_is_taken_for_an_argument_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_where_no_list_can_be_had_an_id_works_and_a_name_is_told_what_to_do(mode: ConnectMode) -> None:
+async def test_without_a_list_an_id_works_and_a_name_is_an_error_that_says_what_to_do(mode: ConnectMode) -> None:
     with FaultServer(holding(campaign())) as server:
         async with connect(server, mode, organization_id=None) as client:
             assert await meant(client, ID) == [URI]
@@ -123,7 +123,7 @@ async def test_where_no_list_can_be_had_an_id_works_and_a_name_is_told_what_to_d
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("text", [ID, "Spring renewals", f"Spring renewals ({ID})"])
-async def test_a_caller_without_the_place_learns_nothing_and_nothing_is_sent(mode: ConnectMode, text: str) -> None:
+async def test_a_caller_without_access_learns_nothing_and_nothing_is_sent(mode: ConnectMode, text: str) -> None:
     with FaultServer(holding(campaign(), **{B: [campaign()]})) as server:
         for caller, place in (
             (someone(), ""),
@@ -139,7 +139,7 @@ async def test_a_caller_without_the_place_learns_nothing_and_nothing_is_sent(mod
         assert server.connections == 0
 
 
-async def test_a_callers_names_are_of_their_own_place_alone() -> None:
+async def test_a_name_is_searched_only_in_the_callers_own_organization() -> None:
     there = campaign(id=numbered(7), organizationId=A)
     leaked = campaign(organizationId=CAMPAIGN_OWNER_ID, name="Spring renewals")
     with FaultServer(holding(leaked, **{A: [there, leaked], B: [leaked]})) as server:
@@ -152,7 +152,7 @@ async def test_a_callers_names_are_of_their_own_place_alone() -> None:
 
 
 @pytest.mark.parametrize("text", [ID, "Spring renewals"])
-async def test_a_caller_over_their_limit_is_told_so(text: str) -> None:
+async def test_a_caller_over_their_limit_gets_that_error(text: str) -> None:
     async def full(caller: Caller) -> None:
         raise RateLimited("Later.", retry_after_seconds=7)
 
@@ -165,7 +165,7 @@ async def test_a_caller_over_their_limit_is_told_so(text: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("broken", ["callers_mcp.prompts.search", "callers_mcp.tools.get_campaign.summarize"])
-async def test_a_bug_of_ours_is_a_reference_to_the_log_and_not_pythons_words(
+async def test_a_bug_is_answered_with_a_reference_to_the_log_and_without_pythons_words(
     broken: str, mode: ConnectMode, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object, **__: object) -> None:

@@ -92,7 +92,7 @@ NAMED = {
         (f"In capitals ({numbered(10).upper()})", 10),
     ],
 )
-async def test_a_campaign_is_meant_by_its_id_its_name_or_what_is_offered(text: str, number: int) -> None:
+async def test_a_campaign_is_found_by_its_id_its_name_or_what_is_offered(text: str, number: int) -> None:
     with FaultServer(holding(*(campaign(id=one, name=name) for one, name in NAMED.items()))) as server:
         async with connect(server) as client:
             (uri,) = await meant(client, text)
@@ -129,7 +129,7 @@ async def test_of_equal_names_each_is_a_choice_and_an_exact_one_needs_none() -> 
             assert await meant(client, "Remind") == [f"callers://campaigns/{numbered(2)}"]
 
 
-async def test_a_name_that_none_has_is_answered_with_the_nearest_or_a_question() -> None:
+async def test_a_name_without_a_match_is_answered_with_the_nearest_or_a_question() -> None:
     with FaultServer(holding(campaign(name="Winter checks"), OTHER), holding()) as server:
         async with connect(server, list_cache_seconds=0) as client:
             (near, _) = texts(await review(client, "Winter shacks of 2019"))
@@ -142,7 +142,7 @@ async def test_a_name_that_none_has_is_answered_with_the_nearest_or_a_question()
     )
 
 
-async def test_what_has_no_real_id_is_never_meant() -> None:
+async def test_a_campaign_without_a_valid_id_is_never_chosen() -> None:
     odd = [campaign(id=wrong, name="Odd one") for wrong in (None, "", "../organizations", 7, ["x"], ID + "0")]
     with FaultServer(holding(*odd, OTHER)) as server:
         async with connect(server) as client:
@@ -156,7 +156,7 @@ def timeless(text: str) -> str:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_each_campaign_stands_in_a_prompt_as_the_tool_has_it(mode: ConnectMode) -> None:
+async def test_each_campaign_is_in_a_prompt_as_the_tool_returns_it(mode: ConnectMode) -> None:
     odd = campaign(name='\u202eI\u0307 \u2603\n"', webhooks=["https://hooks.example.com/in?token=s3cret"])
     with FaultServer(holding(odd, OTHER)) as server:
         async with connect(server, mode, redact_urls=True) as client:
@@ -182,8 +182,8 @@ async def test_each_campaign_stands_in_a_prompt_as_the_tool_has_it(mode: Connect
             assert "s3cret" not in resource.text
 
 
-async def test_a_campaign_that_has_not_the_name_it_was_asked_for_by_is_said_to_have_another() -> None:
-    """Another may have that text for its whole name."""
+async def test_a_name_that_differs_from_the_campaigns_own_is_pointed_out() -> None:
+    """Another campaign may have that text as its whole name."""
     with FaultServer(holding(*(campaign(id=one, name=name) for one, name in NAMED.items()))) as server:
         async with connect(server) as client:
             _, wrong = texts(await review(client, f'Payroll "x"\ny ({numbered(1)})'))
@@ -205,7 +205,7 @@ async def test_a_campaign_is_not_compared_with_itself() -> None:
     assert error.message == "first and second are the same campaign: give two."
 
 
-async def test_what_people_leave_blank_or_paste_with_space_around_it_is_understood() -> None:
+async def test_blank_arguments_and_spaces_around_them_are_ignored() -> None:
     with FaultServer(holding(campaign(), **{A: [campaign()]})) as server:
         async with connect(server) as client:
             for place, expected in (("", ""), (" \n", ""), (f" {A} ", A)):

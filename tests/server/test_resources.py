@@ -83,7 +83,7 @@ PLACES = {
 }
 
 
-async def test_a_campaigns_uri_leads_to_the_place_that_it_names() -> None:
+async def test_a_campaigns_uri_leads_to_the_organization_that_it_names() -> None:
     with FaultServer(fault.answer(campaign())) as server:
         async with connect(server) as client:
             for uri in PLACES:
@@ -95,7 +95,7 @@ async def test_a_campaigns_uri_leads_to_the_place_that_it_names() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_sub_organizations_campaign_is_read_there_alone(sandbox: Sandbox, mode: ConnectMode) -> None:
+async def test_a_sub_organizations_campaign_is_read_only_there(sandbox: Sandbox, mode: ConnectMode) -> None:
     inside, there = "665f1c2ab1e4a9d0c7f3b806", f"callers://sub-organizations/{SUB_ORGANIZATION_ID}"
     async with connect(sandbox, mode) as client:
         contents = await read(client, f"{there}/campaigns/{inside}")
@@ -162,7 +162,7 @@ WRONG_ID = [
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_what_is_no_campaigns_uri_is_refused_and_nothing_is_sent(mode: ConnectMode) -> None:
+async def test_any_other_uri_is_refused_and_nothing_is_sent(mode: ConnectMode) -> None:
     with FaultServer(fault.answer(campaign())) as server:
         async with connect(server, mode) as client:
             errors = {uri: await refused(client.read_resource(uri)) for uri in [*NO_RESOURCE, *WRONG_ID]}
@@ -213,7 +213,7 @@ async def test_every_failure_has_the_message_and_kind_of_the_tool_and_never_the_
                 assert not secret_parts(error.model_dump_json()), name
 
 
-async def test_what_is_not_even_sent_has_the_tools_words_too() -> None:
+async def test_a_failure_before_any_request_has_the_message_of_the_tool_too() -> None:
     with FaultServer(fault.answer(campaign())) as server:
         for given, expected in (
             ({"api_key": None}, "not_configured"),
@@ -233,7 +233,7 @@ async def test_a_key_that_is_taken_for_an_id_is_not_repeated() -> None:
                 assert not secret_parts(error.model_dump_json())
 
 
-async def test_urls_are_redacted_as_the_operator_wants_it() -> None:
+async def test_urls_are_redacted_if_the_operator_sets_it() -> None:
     secret = campaign(webhooks=["https://hooks.example.com/in?token=s3cret"], slackUrl="https://slack.example/s3cret")
     with FaultServer(holding(secret)) as server:
         for redact in (True, False):
@@ -245,7 +245,7 @@ async def test_urls_are_redacted_as_the_operator_wants_it() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_whoever_asks_for_progress_hears_of_a_retry_and_why(mode: ConnectMode) -> None:
+async def test_a_retry_is_reported_as_progress_with_its_reason(mode: ConnectMode) -> None:
     heard: list[tuple[float, str | None]] = []
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
@@ -273,7 +273,7 @@ async def test_a_host_keeps_the_lists_and_the_card_but_never_a_campaign() -> Non
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_caller_without_the_place_gets_nothing_and_nothing_is_sent(mode: ConnectMode) -> None:
+async def test_a_caller_without_access_gets_nothing_and_nothing_is_sent(mode: ConnectMode) -> None:
     there = f"callers://sub-organizations/{B}/campaigns/{ID}"
     with FaultServer(fault.answer(campaign())) as server:
         for caller, uris in (
@@ -284,7 +284,7 @@ async def test_a_caller_without_the_place_gets_nothing_and_nothing_is_sent(mode:
         ):
             async with connect(server, mode, caller=caller) as client:
                 errors = [await refused(client.read_resource(uri)) for uri in uris]
-                assert await read(client, CARD_URI), "which is nobody's secret"
+                assert await read(client, CARD_URI), "which is not a secret"
             assert {(error.code, kind(error)) for error in errors} == {(-32603, "forbidden")}
         assert server.connections == 0
 
@@ -302,7 +302,7 @@ async def test_a_caller_reads_what_is_theirs_and_no_campaign_of_the_main_organiz
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_hosted_error_says_by_which_id_the_operator_finds_it(mode: ConnectMode) -> None:
+async def test_a_hosted_error_has_the_request_id_that_is_sent_to_the_api(mode: ConnectMode) -> None:
     with FaultServer(fault.error(500), fault.error(404)) as server:
         async with connect(server, mode, caller=someone("*")) as client:
             errors = [await refused(client.read_resource(uri)) for uri in (URI, URI, f"{URI}?x")]
@@ -318,7 +318,7 @@ async def test_a_hosted_error_says_by_which_id_the_operator_finds_it(mode: Conne
 @pytest.mark.parametrize(
     ("uri", "broken"), [(URI, "callers_mcp.tools.get_campaign.summarize"), (CARD_URI, "callers_mcp.card.card_html")]
 )
-async def test_a_bug_of_ours_is_a_reference_to_the_log_and_not_pythons_words(
+async def test_a_bug_is_answered_with_a_reference_to_the_log_and_without_pythons_words(
     sandbox: Sandbox,
     uri: str,
     broken: str,

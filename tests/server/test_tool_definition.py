@@ -1,4 +1,4 @@
-"""What a host and a model are told of the tool: exactly the committed definition, and little of it."""
+"""What a host and a model get of the tool: exactly the committed definition, and it is short."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def test_what_a_model_pays_for_in_every_chat_stays_small() -> None:
     assert _size({name: definition[name] for name in ("name", "title", "description", "inputSchema")}) <= 800
 
 
-async def test_where_no_campaigns_can_be_listed_a_model_is_told_nothing_of_it() -> None:
+async def test_if_no_campaigns_can_be_listed_a_model_sees_nothing_of_find_campaigns() -> None:
     told = []
     for organization_id in (None, "65aa0011223344556677889a"):
         async with Client(create_server(Settings(organization_id=organization_id))) as client:

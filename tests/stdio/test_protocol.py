@@ -104,7 +104,7 @@ def test_an_unknown_cursor_is_a_protocol_error(server: Pipe, method: str) -> Non
     assert "result" in server.ask(method)
 
 
-def test_a_call_without_arguments_is_told_what_is_missing(server: Pipe) -> None:
+def test_a_call_without_arguments_returns_what_is_missing(server: Pipe) -> None:
     result = server.ask("tools/call", {"name": "get_campaign"})["result"]
     assert result["isError"]
     assert "campaign_id" in result["content"][0]["text"]
@@ -130,7 +130,7 @@ def test_a_call_without_arguments_is_told_what_is_missing(server: Pipe) -> None:
     ],
     ids=lambda line: line[:40].decode("latin-1"),
 )
-def test_a_line_that_makes_no_sense_does_not_end_it(server: Pipe, line: bytes) -> None:
+def test_an_invalid_line_does_not_stop_the_server(server: Pipe, line: bytes) -> None:
     server.write(line)
     assert "result" in server.ask("ping")
     assert server.call()["isError"] is False
@@ -167,7 +167,7 @@ def beside(api: FaultServer) -> Iterator[Pipe]:
         yield pipe
 
 
-def test_a_slow_call_holds_no_other_up(api: FaultServer, beside: Pipe) -> None:
+def test_a_slow_call_does_not_hold_up_another(api: FaultServer, beside: Pipe) -> None:
     behaviour = InOrder()
     api.script(behaviour)
     slow = beside.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})

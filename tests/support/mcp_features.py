@@ -57,7 +57,7 @@ def holding(*campaigns: Json, **places: Sequence[Json]) -> Behaviour:
 
 
 def numbered(number: int) -> str:
-    """Return an id, of its own for each number."""
+    """Return an id, another one for each number."""
     return f"{0x665F0000 + number:08x}b1e4a9d0c7f3b812"
 
 
@@ -70,7 +70,7 @@ async def connect(
     admit: Admit | None = None,
     **given: Any,
 ) -> AsyncIterator[Client]:
-    """Connect a client to a server of its own: with ``caller`` a hosted one, on behalf of that one."""
+    """Connect a client to a new server, in memory: with ``caller`` a hosted one, on behalf of that caller."""
     key, main_id = (API_KEY, ORGANIZATION_ID) if isinstance(server, Sandbox) else (KEY, CAMPAIGN_OWNER_ID)
     usual: dict[str, Any] = {"api_key": key, "base_url": server.base_url, "organization_id": main_id, "max_attempts": 1}
     settings = Settings(**usual | given)
@@ -81,7 +81,7 @@ async def connect(
 
 
 async def read(client: Client, uri: str) -> TextResourceContents:
-    """Read a resource, which is one text under the URI that was asked for."""
+    """Read a resource, which is one text under the requested URI."""
     result: ReadResourceResult = await client.read_resource(uri)
     (contents,) = result.contents
     assert isinstance(contents, TextResourceContents)
@@ -90,7 +90,7 @@ async def read(client: Client, uri: str) -> TextResourceContents:
 
 
 async def refused(asked: Awaitable[object]) -> ErrorData:
-    """Return the error with which a request was answered."""
+    """Await a request that must fail, and return its error."""
     try:
         answer = await asked
     except MCPError as caught:
@@ -99,9 +99,9 @@ async def refused(asked: Awaitable[object]) -> ErrorData:
 
 
 def kind(error: ErrorData) -> str:
-    """Return what machines read of an error."""
-    told: str = error.data["callers-mcp/error"]["kind"]
-    return told
+    """Return the kind of an error, for machines."""
+    found: str = error.data["callers-mcp/error"]["kind"]
+    return found
 
 
 def texts(result: GetPromptResult) -> list[str]:
@@ -123,7 +123,7 @@ async def review(client: Client, campaign: str, **others: str) -> GetPromptResul
 
 
 async def meant(client: Client, campaign: str, **others: str) -> list[str]:
-    """Return the URIs of the campaigns that a review is of: one, or none where it asks which."""
+    """Return the URIs of the campaigns that a review is of: one, or none if the prompt asks the user which."""
     return [resource.uri for resource in embedded(await review(client, campaign, **others))]
 
 
@@ -134,7 +134,7 @@ async def offered(
     argument: str | None = None,
     **others: str,
 ) -> list[str]:
-    """Return what is offered to somebody who has typed so much of a campaign."""
+    """Return what completion offers after ``typed``."""
     name = argument or ("campaign" if ref == REVIEW else "campaign_id")
     completed = await client.complete(ref, {"name": name, "value": typed}, others or None)
     return completed.completion.values
