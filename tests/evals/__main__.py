@@ -45,9 +45,9 @@ def _writable(context: click.Context, parameter: click.Parameter, file: Path | N
 @click.command(epilog="Example: python -m tests.evals --model gpt-5-mini --base-url https://api.openai.com/v1")
 @click.option("--model", help="What the endpoint calls the model.")
 @click.option("--base-url", help=f"The endpoint, up to /chat/completions. Its key is read from {KEY_VARIABLE}.")
-@click.option("--scripted", type=click.Choice(["right", "wrong"]), help="Ask no endpoint, but a script.")
+@click.option("--scripted", type=click.Choice(["right", "wrong"]), help="Follow a script instead of an endpoint.")
 @click.option("--results", type=click.Choice(["text", "structured"]), help="What of a result is shown. [text]")
-@click.option("--only", multiple=True, metavar="ID", help="Ask this question alone; may be given again.")
+@click.option("--only", multiple=True, metavar="ID", help="Only this question; may be given again.")
 @click.option("--turns", type=click.IntRange(1, 50), default=TURNS, show_default=True, help="Turns for a question.")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="The score to reach.")
 @click.option(
@@ -113,7 +113,7 @@ def main(
 
 
 def _key(base_url: str) -> str | None:
-    """Return the endpoint's key, where there is one and the URL is fit for it."""
+    """Return the endpoint's key if there is one and the URL may get it."""
     key = os.environ.get(KEY_VARIABLE, "").strip() or None
     try:
         url = httpx2.URL(base_url)

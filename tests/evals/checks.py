@@ -1,4 +1,4 @@
-"""Whether an answer is right: phrases, a time, and the calls that led to it; nothing of it is a matter of taste."""
+"""Whether an answer is right: phrases, a time, and the calls that led to it; none of it is a matter of taste."""
 
 import re
 import unicodedata
@@ -20,14 +20,14 @@ _time = re.compile(r"(?<!\d)([01]?\d|2[0-3])[:.]([0-5]\d)(?::\d\d)? ?(?:([ap])\.
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A call that a model made; ``arguments`` is ``None`` where they could not be read."""
+    """A call that a model made; ``arguments`` is ``None`` if they could not be read."""
 
     tool: str
     arguments: Mapping[str, Any] | None
 
 
 def problems(expect: Expect, answer: str, calls: Sequence[Made], now: datetime) -> list[str]:
-    """Return what is wrong, a sentence each; nothing where the answer is right."""
+    """Return what is wrong, a sentence each; nothing if the answer is right."""
     text = plain(answer)
     found = [f"no call {_shown(call)}" for call in expect.calls if not any(_fits(call, made) for made in calls)]
     found += [f"called {_shown(call)}" for call in expect.never_calls if any(_fits(call, made) for made in calls)]
@@ -51,7 +51,7 @@ def plain(text: str) -> str:
 
 
 def has(text: str, phrase: str) -> bool:
-    """Tell whether the plain ``text`` has the phrase, as whole words where it is of Latin letters and digits."""
+    """Return whether the plain ``text`` has the phrase, as whole words if it is of Latin letters and digits."""
     phrase = plain(phrase)
     before = r"(?<![0-9a-z])" if re.match("[0-9a-z]", phrase) else ""
     after = r"(?![0-9a-z])" if re.search("[0-9a-z]$", phrase) else ""
@@ -59,7 +59,7 @@ def has(text: str, phrase: str) -> bool:
 
 
 def tells_time(text: str, local: datetime) -> bool:
-    """Tell whether a time stands in the plain ``text`` that is ``local``, about; with am and pm or without."""
+    """Return whether a time in the plain ``text`` is about ``local``, with am and pm or without."""
     for hour, minute, half in _time.findall(text):
         hours = int(hour) % 12 + 12 * (half == "p") if half else int(hour)
         apart = (hours * 60 + int(minute) - local.hour * 60 - local.minute) % _DAY

@@ -1,4 +1,4 @@
-"""Who is asked: a model at an OpenAI-compatible endpoint, or one that follows the questions' scripts."""
+"""The models: one at an OpenAI-compatible endpoint, and one that follows the questions' scripts."""
 
 import datetime as dt
 import json
@@ -15,7 +15,7 @@ from callers_mcp.untrusted import quote
 from tests.evals.questions import Question, Way
 
 ATTEMPTS = 4
-_LONGEST_WAIT = 60.0  # seconds, whatever an endpoint asks for
+_LONGEST_WAIT = 60.0  # seconds, whatever an endpoint demands
 _TIMEOUT = httpx2.Timeout(10, read=300)  # a model that thinks says nothing for minutes
 
 Message = dict[str, Any]
@@ -30,14 +30,14 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model says: its message as it goes back into the conversation, and the tokens where it tells them."""
+    """What a model says: its message as it goes back into the conversation, and the tokens if it reports them."""
 
     message: Message
     usage: Usage | None
 
     @property
     def text(self) -> str:
-        """The answer, where there is one."""
+        """The answer, if there is one."""
         content = self.message.get("content") or ""
         return content if isinstance(content, str) else "".join(str(part.get("text", "")) for part in content)
 
@@ -71,7 +71,7 @@ class _Function(BaseModel):
 
 
 class ToolCall(BaseModel):
-    """A call that a model wants; what else stands in it goes back as it came, as some endpoints need."""
+    """A call that a model wants; what else is in it goes back as it came, as some endpoints need."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -108,7 +108,7 @@ class Endpoint:
         self._url = f"{base_url.rstrip('/')}/chat/completions"
 
     async def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Reply:
-        """Ask the endpoint; where it is overloaded, a few times.
+        """Request an answer from the endpoint; if it is overloaded, a few times.
 
         Raises:
             EndpointError: It gave no usable answer.
@@ -176,7 +176,7 @@ class Scripted:
         return Reply(self.message(messages), None)
 
     def message(self, messages: Sequence[Message]) -> Message:
-        """Return what comes next, which depends on the conversation alone."""
+        """Return what comes next, which depends only on the conversation."""
         asked = next(message["content"] for message in messages if message["role"] == "user")
         script = self._questions[asked].script(self._way)
         calls = script.calls or []
@@ -208,7 +208,7 @@ def _fill(template: Any, results: Sequence[Any]) -> Any:
 
 
 def _at(value: Any, path: str) -> Any:
-    """Return what stands at ``path``, such as ``summary/status``; ``*`` is every element, ``-1`` the last one."""
+    """Return the value at ``path``, such as ``summary/status``; ``*`` is every element, ``-1`` the last one."""
     step, _, rest = path.partition("/")
     if not step:
         return value

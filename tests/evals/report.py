@@ -1,4 +1,4 @@
-"""The outcome as Markdown. What a model wrote stands in code spans alone, where nothing of it is Markdown or HTML."""
+"""The outcome as Markdown. What a model wrote is only in code spans, where nothing of it is Markdown or HTML."""
 
 import json
 from collections.abc import Sequence

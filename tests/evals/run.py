@@ -17,7 +17,7 @@ TURNS = 8
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a question; ``usage`` is ``None`` where the endpoint did not tell it for each turn."""
+    """What came of a question; ``usage`` is ``None`` if the endpoint did not report it for each turn."""
 
     question: Question
     answer: str
@@ -44,11 +44,11 @@ async def evaluate(
 
     Args:
         questions: What to ask.
-        model: Whom to ask.
+        model: Answers them.
         servers: Where the tools are.
         turns: How often the model may speak for one question.
         structured: Whether the model is shown the structured content of results, or their text.
-        on_outcome: Is told how it goes.
+        on_outcome: Gets each outcome as soon as it is known.
 
     Raises:
         EndpointError: The model gave no usable answer.
@@ -99,7 +99,7 @@ def _arguments(text: str) -> dict[str, Any] | None:
 
 
 def total(usages: Sequence[Usage | None]) -> Usage | None:
-    """Add up, where all are known."""
+    """Return the sum if all are known."""
     known = [usage for usage in usages if usage]
     if len(known) < len(usages):
         return None

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 
+from callers_mcp import Settings, create_server
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, SAMPLES, Sandbox
 from tests.support.fault_server import Behaviour, FaultServer, answer, error
 
@@ -67,7 +68,7 @@ KINDS: Mapping[str, Callable[[], AbstractContextManager[Environment]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server, as a model is told of it."""
+    """A running server, as a model sees it."""
 
     client: Client
     instructions: str
@@ -84,10 +85,30 @@ class Server:
         return "\n\n".join(block.text for block in result.content if block.type == "text")
 
 
-class Servers:
-    """Starts a server when the first question needs it, and ends all with its ``async with`` block."""
+def over_stdio(environment: Environment) -> Client:
+    """Return a client of a server process."""
+    parameters = StdioServerParameters(command=sys.executable, args=["-m", "callers_mcp"], env=environment)
+    return Client(stdio_client(parameters))
 
-    def __init__(self) -> None:
+
+def in_memory(environment: Environment) -> Client:
+    """Return a client of a server in this process: for tests, which need no process for each kind."""
+    given: dict[str, Any] = {
+        name.removeprefix("CALLERS_").lower(): value for name, value in environment.items() if value
+    }
+    del given["log_level"]
+    return Client(create_server(Settings(**given)))
+
+
+class Servers:
+    """Starts a server when the first question needs it, and stops all with its ``async with`` block.
+
+    Args:
+        connect: Starts a server with these variables, and returns its client.
+    """
+
+    def __init__(self, connect: Callable[[Environment], Client] = over_stdio) -> None:
+        self._connect = connect
         self._running: dict[str, Server] = {}
         self._stack = AsyncExitStack()
 
@@ -107,8 +128,7 @@ class Servers:
 
     async def _start(self, kind: str) -> Server:
         environment = self._stack.enter_context(KINDS[kind]())
-        parameters = StdioServerParameters(command=sys.executable, args=["-m", "callers_mcp"], env=environment)
-        client = await self._stack.enter_async_context(Client(stdio_client(parameters)))
+        client = await self._stack.enter_async_context(self._connect(environment))
         listed = (await client.list_tools()).tools
         return Server(
             client,

@@ -1,4 +1,4 @@
-"""Every way to the API that a server offers, tried with every place: none leads a caller out of their own."""
+"""Every way to the API that a server offers, with every organization: none leads a caller out of their own."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -26,7 +26,7 @@ TOOLS = load_tools(lists=True)
 
 
 def known(exchange: Exchange) -> None:
-    """Be an API that has one campaign, everywhere."""
+    """Answer as an API that has one campaign, in every organization."""
     listed = exchange.request.target.startswith("/campaigns?")
     fault.answer([campaign()] if listed else campaign())(exchange)
 
@@ -42,14 +42,14 @@ LEAST: dict[str, dict[str, object]] = {"get_campaign": {"campaign_id": ID}, "fin
 
 
 def calls_that_name(place: str, tool: Tool[Any, Any]) -> list[dict[str, object]]:
-    """Return calls of a tool that name no place, and ``place`` in each argument, alone and in a list."""
+    """Return calls of a tool that name no organization, and ``place`` in each argument, as text and in a list."""
     least = LEAST[tool.name]
     tried = [{**least, name: value} for name in tool.input_model.model_fields for value in (place, [place])]
     return [least, *tried]
 
 
 def offering_all(server: FaultServer, caller: Caller) -> Any:
-    """Return a server on which every door is open, and each one asks the API anew."""
+    """Return a server with every feature, on which each use makes a new request."""
     return hosted(settings_for(server, sub_organization_id=B, organization_id=MAIN_ID, list_cache_seconds=0), caller)
 
 
@@ -60,7 +60,7 @@ async def call_each(server: FaultServer, tool: Tool[Any, Any], caller: Caller, *
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-async def test_every_tool_refuses_a_caller_without_the_place_before_any_request(
+async def test_every_tool_refuses_a_caller_without_access_before_any_request(
     server: FaultServer, tool: Tool[Any, Any]
 ) -> None:
     results = await call_each(server, tool, someone(), A, B, "main", "*")
@@ -69,20 +69,20 @@ async def test_every_tool_refuses_a_caller_without_the_place_before_any_request(
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-async def test_no_tool_leads_a_caller_out_of_their_own_place(server: FaultServer, tool: Tool[Any, Any]) -> None:
+async def test_no_tool_leads_a_caller_out_of_their_own_organization(server: FaultServer, tool: Tool[Any, Any]) -> None:
     await call_each(server, tool, someone(A), B, C, "main", "*")
-    assert places_asked(server), "the call that names no place looks into their own"
+    assert places_asked(server), "the call that names no organization looks into their own"
     assert all(place == [A] for place in places_asked(server))
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-async def test_every_tool_leads_a_caller_with_all_anywhere(server: FaultServer, tool: Tool[Any, Any]) -> None:
+async def test_every_tool_leads_an_unrestricted_caller_anywhere(server: FaultServer, tool: Tool[Any, Any]) -> None:
     await call_each(server, tool, someone("*"), A, C, "main")
     assert {A, B, C} <= {place for (place,) in filter(None, places_asked(server))}
     assert [] in places_asked(server)
 
 
-async def try_each_other_door(client: Client, place: str) -> None:
+async def try_each_other_feature(client: Client, place: str) -> None:
     """Read each resource, get each prompt and complete each argument, with ``place`` wherever a text fits."""
     templates = [template.uri_template for template in (await client.list_resource_templates()).resource_templates]
     prompts = {prompt.name: prompt.arguments or [] for prompt in (await client.list_prompts()).prompts}
@@ -123,35 +123,35 @@ async def test_every_capability_is_one_that_is_tried_here(server: FaultServer) -
         offered = client.server_capabilities.model_dump(exclude_none=True)
         names = [tool.name for tool in (await client.list_tools()).tools]
     assert set(offered) == {"tools", "resources", "prompts", "completions", "extensions"}
-    assert offered["extensions"] == {"io.modelcontextprotocol/ui": {}}, "a page: it asks nothing by itself"
+    assert offered["extensions"] == {"io.modelcontextprotocol/ui": {}}, "a page: it makes no request by itself"
     assert names == [tool.name for tool in TOOLS]
     assert server.connections == 0
 
 
-async def test_every_other_door_refuses_a_caller_without_the_place_before_any_request(server: FaultServer) -> None:
+async def test_every_other_feature_refuses_a_caller_without_access_before_any_request(server: FaultServer) -> None:
     async with Client(offering_all(server, someone())) as client:
         for place in (A, B, "main", "*"):
-            await try_each_other_door(client, place)
+            await try_each_other_feature(client, place)
     assert server.connections == 0
 
 
-async def test_no_other_door_leads_a_caller_out_of_their_own_place(server: FaultServer) -> None:
+async def test_no_other_feature_leads_a_caller_out_of_their_own_organization(server: FaultServer) -> None:
     async with Client(offering_all(server, someone(A))) as client:
         for place in (B, C, "main", "*"):
-            await try_each_other_door(client, place)
+            await try_each_other_feature(client, place)
     assert places_asked(server), "what names no place looks into their own"
     assert all(place == [A] for place in places_asked(server))
 
 
-async def test_every_other_door_leads_a_caller_with_all_anywhere(server: FaultServer) -> None:
+async def test_every_other_feature_leads_an_unrestricted_caller_anywhere(server: FaultServer) -> None:
     async with Client(offering_all(server, someone("*"))) as client:
         for place in (A, C, "main"):
-            await try_each_other_door(client, place)
+            await try_each_other_feature(client, place)
     assert {A, B, C} <= {place for (place,) in filter(None, places_asked(server))}
     assert [] in places_asked(server)
 
 
-async def test_a_completion_names_no_place_but_the_callers_own(server: FaultServer) -> None:
+async def test_a_completion_names_no_organization_but_the_callers_own(server: FaultServer) -> None:
     reference = PromptReference(type="ref/prompt", name="review_campaign")
     offered = {}
     for places in ([A], [A, "main"], ["*"], []):

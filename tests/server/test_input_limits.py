@@ -1,4 +1,4 @@
-"""What strangers send may be long and many; what comes of it is neither, and comes at once."""
+"""Input of any length: the output stays short, and the work stays linear."""
 
 import json
 import os
@@ -14,12 +14,10 @@ from callers_mcp.api.key import KeySource
 from callers_mcp.campaign.urls import redact_urls
 from callers_mcp.settings import Settings
 from tests.support.campaigns import campaign, summary_of, text_of
-from tests.support.fault_server import FaultServer
-from tests.support.stand_in_api import KNOWN, environment_of
-from tests.support.stdio_process import Pipe
+from tests.support.lookups import connect, told
 
 
-def test_webhooks_without_number_are_a_few_sentences() -> None:
+def test_thousands_of_webhooks_are_a_few_sentences() -> None:
     raw = campaign(webhooks=["x"] * 40_000)
     attention = summary_of(raw)["attention"]
     assert len(attention) == 6
@@ -27,15 +25,14 @@ def test_webhooks_without_number_are_a_few_sentences() -> None:
     assert len(text_of(raw)) < 5_000
 
 
-def test_wrong_arguments_without_number_are_a_few_sentences() -> None:
-    with FaultServer(KNOWN) as api, Pipe(environment=environment_of(api)) as pipe:
-        pipe.handshake()
-        result = pipe.call({f"argument_{number}": 1 for number in range(5_000)})
-    assert "4998 more arguments are wrong" in result["content"][0]["text"]
-    assert len(result["content"][0]["text"]) < 1_000
+async def test_thousands_of_wrong_arguments_are_refused_in_a_few_sentences() -> None:
+    async with connect("http://127.0.0.1:1") as client:  # the call is refused before any request
+        text = told(await client.call_tool("get_campaign", {f"argument_{number}": 1 for number in range(5_000)}))
+    assert "4998 more arguments are wrong" in text
+    assert len(text) < 1_000
 
 
-def test_names_that_become_alike_cost_no_square() -> None:
+def test_names_that_become_alike_take_linear_time() -> None:
     members = ",".join(f'"\\ud8{number >> 8:02x}\\ud8{number & 255:02x}":1' for number in range(60_000))
     document = read_object(f"{{{members}}}".encode(), key="k")
     assert len(document.content) == 60_000
@@ -83,19 +80,19 @@ def test_a_key_with_unseen_characters_in_it_is_masked(between: str) -> None:
     assert content == {"name": "[API key]"}
 
 
-def test_many_urls_of_one_host_as_names_cost_no_square() -> None:
+def test_many_urls_of_one_host_as_names_take_linear_time() -> None:
     raw: dict[str, Any] = {"webhooks": {f"https://a.example/{number}": 0 for number in range(20_000)}}
     redacted, _ = redact_urls(raw)
     assert len(json.dumps(redacted)) < 2 * len(json.dumps(raw))
 
 
 @pytest.mark.parametrize("content", ["${CALLERS_API_KEY}", "a" * 70_000], ids=["a placeholder", "too long"])
-def test_what_is_no_key_in_a_key_file_is_never_sent(tmp_path: Path, content: str) -> None:
+def test_a_key_file_without_a_usable_key_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "key").write_text(content)
     with pytest.raises(NotConfigured, match="no usable key"):
         KeySource(Settings(api_key_file=tmp_path / "key")).current()
 
 
-def test_a_key_file_of_a_user_who_is_not_here_is_an_unreadable_one() -> None:
+def test_a_key_file_of_an_unknown_user_is_unreadable() -> None:
     with pytest.raises(NotConfigured, match="can't be read"):
         KeySource(Settings(api_key_file=Path("~no-such-user/key"))).current()

@@ -3,8 +3,6 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -17,45 +15,17 @@ from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, KEY, MAIN_ID, A, B
 from tests.support.fault_server import FaultServer
-from tests.support.hosted_server import HANDSHAKES, LATEST, VERSIONS
 from tests.support.key_leaks import WALK, secret_parts
 from tests.support.lookups import call, failure, found, told
 from tests.support.mcp_features import MODES, connect, kind, read, refused
 from tests.support.principals import someone
 from tests.support.stand_in_api import holding
-from tests.support.stdio_process import ENVELOPE, Pipe
 
 URI = f"callers://campaigns/{ID}"
 NOTHING_TO_LOAD: dict[str, list[str]] = {"connectDomains": [], "resourceDomains": []}
 CARD_META = {"ui": {"csp": NOTHING_TO_LOAD, "permissions": {"clipboardWrite": {}}, "prefersBorder": True}}
 NOT_FOUND = {"auto": -32602, "legacy": -32002}
 AGAIN = fault.error(503, headers=[("Retry-After", "0")])
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_each_version_lists_reads_and_misses_as_it_is_written_there(version: str) -> None:
-    with Pipe("--sandbox") as spoken:
-
-        def ask(method: str, **params: Any) -> dict[str, Any]:
-            return spoken.ask(method, params | ({"_meta": ENVELOPE} if version == LATEST else {}))
-
-        if version != LATEST:
-            assert "resources" in spoken.handshake(version)["capabilities"]
-        assert [one["uri"] for one in ask("resources/list")["result"]["resources"]] == [CARD_URI]
-        assert len(ask("resources/templates/list")["result"]["resourceTemplates"]) == 2
-        sample = "callers://campaigns/665f1c2ab1e4a9d0c7f3b801"
-        result = ask("resources/read", uri=sample)["result"]
-        (contents,) = result["contents"]
-        assert (contents["uri"], contents["mimeType"]) == (sample, "application/json")
-        assert json.loads(contents["text"])["name"] == "Sample: Spring renewals"
-        assert (result.get("ttlMs"), result.get("cacheScope")) == (
-            (0, "private") if version == LATEST else (None, None)
-        )
-        missing = f"callers://campaigns/{'0' * 24}"
-        error = ask("resources/read", uri=missing)["error"]
-        assert error["code"] == (-32002 if version in HANDSHAKES else -32602)
-        assert error["data"]["uri"] == missing
-        assert error["data"]["callers-mcp/error"]["kind"] == "not_found"
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -114,7 +84,7 @@ PLACES = {
 }
 
 
-async def test_a_campaigns_uri_leads_to_the_place_that_it_names() -> None:
+async def test_a_campaigns_uri_leads_to_the_organization_that_it_names() -> None:
     with FaultServer(fault.answer(campaign())) as server:
         async with connect(server) as client:
             for uri in PLACES:
@@ -126,7 +96,7 @@ async def test_a_campaigns_uri_leads_to_the_place_that_it_names() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_sub_organizations_campaign_is_read_there_alone(sandbox: Sandbox, mode: ConnectMode) -> None:
+async def test_a_sub_organizations_campaign_is_read_only_there(sandbox: Sandbox, mode: ConnectMode) -> None:
     inside, there = "665f1c2ab1e4a9d0c7f3b806", f"callers://sub-organizations/{SUB_ORGANIZATION_ID}"
     async with connect(sandbox, mode) as client:
         contents = await read(client, f"{there}/campaigns/{inside}")
@@ -193,7 +163,7 @@ WRONG_ID = [
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_what_is_no_campaigns_uri_is_refused_and_nothing_is_sent(mode: ConnectMode) -> None:
+async def test_any_other_uri_is_refused_and_nothing_is_sent(mode: ConnectMode) -> None:
     with FaultServer(fault.answer(campaign())) as server:
         async with connect(server, mode) as client:
             errors = {uri: await refused(client.read_resource(uri)) for uri in [*NO_RESOURCE, *WRONG_ID]}
@@ -226,8 +196,9 @@ async def test_a_huge_uri_is_refused_in_a_few_words() -> None:
     assert max(len(error.model_dump_json()) for error in errors) < 5_000
 
 
+@pytest.mark.usefixtures("two_attempts")
 @pytest.mark.parametrize("mode", MODES)
-async def test_every_failure_has_the_tools_words_and_kind_and_never_the_key(mode: ConnectMode) -> None:
+async def test_every_failure_has_the_message_and_kind_of_the_tool_and_never_the_key(mode: ConnectMode) -> None:
     codes = {"not_found": NOT_FOUND[mode]}
     with FaultServer() as server:
         async with connect(server, mode, max_attempts=2) as client:
@@ -243,7 +214,7 @@ async def test_every_failure_has_the_tools_words_and_kind_and_never_the_key(mode
                 assert not secret_parts(error.model_dump_json()), name
 
 
-async def test_what_is_not_even_sent_has_the_tools_words_too() -> None:
+async def test_a_failure_before_any_request_has_the_message_of_the_tool_too() -> None:
     with FaultServer(fault.answer(campaign())) as server:
         for given, expected in (
             ({"api_key": None}, "not_configured"),
@@ -263,7 +234,7 @@ async def test_a_key_that_is_taken_for_an_id_is_not_repeated() -> None:
                 assert not secret_parts(error.model_dump_json())
 
 
-async def test_urls_are_redacted_as_the_operator_wants_it() -> None:
+async def test_urls_are_redacted_if_the_operator_sets_it() -> None:
     secret = campaign(webhooks=["https://hooks.example.com/in?token=s3cret"], slackUrl="https://slack.example/s3cret")
     with FaultServer(holding(secret)) as server:
         for redact in (True, False):
@@ -275,7 +246,7 @@ async def test_urls_are_redacted_as_the_operator_wants_it() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_whoever_asks_for_progress_hears_of_a_retry_and_why(mode: ConnectMode) -> None:
+async def test_a_retry_is_reported_as_progress_with_its_reason(mode: ConnectMode) -> None:
     heard: list[tuple[float, str | None]] = []
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
@@ -303,7 +274,7 @@ async def test_a_host_keeps_the_lists_and_the_card_but_never_a_campaign() -> Non
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_caller_without_the_place_gets_nothing_and_nothing_is_sent(mode: ConnectMode) -> None:
+async def test_a_caller_without_access_gets_nothing_and_nothing_is_sent(mode: ConnectMode) -> None:
     there = f"callers://sub-organizations/{B}/campaigns/{ID}"
     with FaultServer(fault.answer(campaign())) as server:
         for caller, uris in (
@@ -314,7 +285,7 @@ async def test_a_caller_without_the_place_gets_nothing_and_nothing_is_sent(mode:
         ):
             async with connect(server, mode, caller=caller) as client:
                 errors = [await refused(client.read_resource(uri)) for uri in uris]
-                assert await read(client, CARD_URI), "which is nobody's secret"
+                assert await read(client, CARD_URI), "which is not a secret"
             assert {(error.code, kind(error)) for error in errors} == {(-32603, "forbidden")}
         assert server.connections == 0
 
@@ -332,7 +303,7 @@ async def test_a_caller_reads_what_is_theirs_and_no_campaign_of_the_main_organiz
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_hosted_error_says_by_which_id_the_operator_finds_it(mode: ConnectMode) -> None:
+async def test_a_hosted_error_has_the_request_id_that_is_sent_to_the_api(mode: ConnectMode) -> None:
     with FaultServer(fault.error(500), fault.error(404)) as server:
         async with connect(server, mode, caller=someone("*")) as client:
             errors = [await refused(client.read_resource(uri)) for uri in (URI, URI, f"{URI}?x")]
@@ -348,7 +319,7 @@ async def test_a_hosted_error_says_by_which_id_the_operator_finds_it(mode: Conne
 @pytest.mark.parametrize(
     ("uri", "broken"), [(URI, "callers_mcp.tools.get_campaign.summarize"), (CARD_URI, "callers_mcp.card.card_html")]
 )
-async def test_a_bug_of_ours_is_a_reference_to_the_log_and_not_pythons_words(
+async def test_a_bug_is_answered_with_a_reference_to_the_log_and_without_pythons_words(
     sandbox: Sandbox,
     uri: str,
     broken: str,
@@ -369,26 +340,3 @@ async def test_a_bug_of_ours_is_a_reference_to_the_log_and_not_pythons_words(
     assert reference
     assert reference[1] in caplog.text
     assert "on purpose" in caplog.text
-
-
-@pytest.fixture(scope="module")
-def pipe() -> Iterator[Pipe]:
-    with Pipe("--sandbox") as pipe:
-        pipe.handshake()
-        yield pipe
-
-
-@pytest.mark.parametrize("method", ["resources/list", "resources/templates/list", "prompts/list"])
-def test_a_cursor_that_was_never_given_out_is_refused(pipe: Pipe, method: str) -> None:
-    assert pipe.ask(method, {"cursor": "2"})["error"]["code"] == -32602
-    assert "result" in pipe.ask(method)
-
-
-@pytest.mark.parametrize("params", [{}, {"uri": 7}, {"uri": None}, {"uri": [URI]}], ids=repr)
-def test_a_read_of_wrong_types_is_a_protocol_error(pipe: Pipe, params: dict[str, object]) -> None:
-    assert pipe.ask("resources/read", params)["error"]["code"] == -32602
-
-
-@pytest.mark.parametrize("method", ["resources/subscribe", "resources/unsubscribe"])
-def test_what_is_not_offered_is_an_unknown_method(pipe: Pipe, method: str) -> None:
-    assert pipe.ask(method, {"uri": URI})["error"]["code"] == -32601

@@ -1,49 +1,35 @@
-"""MCP, every version of it, over real stdio: what is said is answered as the specification has it."""
+"""MCP over real stdio: right and wrong messages, answered as the specification says. Versions: ``test_versions``."""
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
 import callers_mcp
 from callers_mcp.sandbox import sample_ids
-from tests.support.constants import SAMPLE_ID
-from tests.support.fault_server import FaultServer
-from tests.support.stand_in_api import Held, environment_of
-from tests.support.stdio_process import ENVELOPE, Pipe
+from tests.support.constants import ID, KEY, SAMPLE_ID
+from tests.support.fault_server import Exchange, FaultServer
+from tests.support.stand_in_api import KNOWN, Held
+from tests.support.stdio_process import Pipe
 
-HANDSHAKES = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
+SAMPLE_URI = f"callers://campaigns/{SAMPLE_ID}"
+OF_A_REAL_ACCOUNT = {
+    "CALLERS_API_KEY": "real",
+    "CALLERS_BASE_URL": "https://api.callers.ai",
+    "CALLERS_SUB_ORGANIZATIONS": "elsewhere",
+    "CALLERS_SUB_ORGANIZATION_ID": "${unset}",
+}
+"""Settings that the sandbox must ignore."""
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Pipe]:
-    """One server for all that must not disturb it."""
-    with Pipe("--sandbox") as pipe:
+    """One process for all tests that leave it as it was."""
+    with Pipe("--sandbox", environment=OF_A_REAL_ACCOUNT) as pipe:
         pipe.handshake()
         yield pipe
 
 
-@pytest.mark.parametrize("version", HANDSHAKES)
-def test_each_handshake_version_lists_and_calls(version: str) -> None:
-    with Pipe("--sandbox") as pipe:
-        assert pipe.handshake(version)["protocolVersion"] == version
-        tools = pipe.ask("tools/list")["result"]["tools"]
-        assert [tool["name"] for tool in tools] == ["get_campaign", "find_campaigns"]
-        result = pipe.call()
-        assert json.loads(result["content"][1]["text"])["id"] == SAMPLE_ID
-
-
-def test_the_stateless_version_needs_no_handshake() -> None:
-    with Pipe("--sandbox") as pipe:
-        listed = pipe.ask("tools/list", {"_meta": ENVELOPE})["result"]
-        assert (listed["ttlMs"], listed["cacheScope"]) == (3_600_000, "public")
-        call = {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}, "_meta": ENVELOPE}
-        result = pipe.ask("tools/call", call)["result"]
-        assert result["structuredContent"]["summary"]["id"] == SAMPLE_ID
-        assert result["_meta"]["io.modelcontextprotocol/serverInfo"]["version"] == callers_mcp.__version__
-
-
-def test_it_says_who_it_is_and_only_what_it_can(server: Pipe) -> None:
+def test_a_handshake_names_the_server_and_only_what_it_can_do(server: Pipe) -> None:
     hello = server.handshake()
     assert hello["serverInfo"] == {
         "name": "callers-mcp",
@@ -73,16 +59,8 @@ def test_in_the_sandbox_an_unknown_id_is_answered_with_the_samples(server: Pipe)
     assert sample_ids() in result["content"][0]["text"]
 
 
-def test_the_sandbox_ignores_the_settings_of_a_real_account() -> None:
-    environment = {
-        "CALLERS_API_KEY": "real",
-        "CALLERS_BASE_URL": "https://api.callers.ai",
-        "CALLERS_SUB_ORGANIZATIONS": "elsewhere",
-        "CALLERS_SUB_ORGANIZATION_ID": "${unset}",
-    }
-    with Pipe("--sandbox", environment=environment) as pipe:
-        pipe.handshake()
-        assert pipe.call()["structuredContent"]["summary"]["name"].startswith("Sample: ")
+def test_the_sandbox_ignores_the_settings_of_a_real_account(server: Pipe) -> None:
+    assert server.call()["structuredContent"]["summary"]["name"].startswith("Sample: ")
 
 
 def test_without_a_key_it_lists_its_tools_and_a_call_says_what_to_set() -> None:
@@ -95,9 +73,11 @@ def test_without_a_key_it_lists_its_tools_and_a_call_says_what_to_set() -> None:
     assert "CALLERS_API_KEY" in result["content"][0]["text"]
 
 
-@pytest.mark.parametrize("method", ["nonsense", "tasks/list", "callers/call"])
+@pytest.mark.parametrize(
+    "method", ["nonsense", "tasks/list", "callers/call", "resources/subscribe", "resources/unsubscribe"]
+)
 def test_an_unknown_method_is_a_protocol_error(server: Pipe, method: str) -> None:
-    assert server.ask(method)["error"]["code"] == -32601
+    assert server.ask(method, {"uri": SAMPLE_URI})["error"]["code"] == -32601
 
 
 @pytest.mark.parametrize("name", ["get_campaigns", "", "x" * 100_000, 'quote"\n'])
@@ -113,11 +93,18 @@ def test_a_call_of_wrong_types_is_a_protocol_error(server: Pipe, params: dict[st
     assert server.ask("tools/call", params)["error"]["code"] == -32602
 
 
-def test_a_cursor_that_was_never_given_out_is_a_protocol_error(server: Pipe) -> None:
-    assert server.ask("tools/list", {"cursor": "2"})["error"]["code"] == -32602
+@pytest.mark.parametrize("params", [{}, {"uri": 7}, {"uri": None}, {"uri": [SAMPLE_URI]}], ids=repr)
+def test_a_read_of_wrong_types_is_a_protocol_error(server: Pipe, params: dict[str, object]) -> None:
+    assert server.ask("resources/read", params)["error"]["code"] == -32602
 
 
-def test_a_call_without_arguments_is_told_what_is_missing(server: Pipe) -> None:
+@pytest.mark.parametrize("method", ["tools/list", "resources/list", "resources/templates/list", "prompts/list"])
+def test_an_unknown_cursor_is_a_protocol_error(server: Pipe, method: str) -> None:
+    assert server.ask(method, {"cursor": "2"})["error"]["code"] == -32602
+    assert "result" in server.ask(method)
+
+
+def test_a_call_without_arguments_returns_what_is_missing(server: Pipe) -> None:
     result = server.ask("tools/call", {"name": "get_campaign"})["result"]
     assert result["isError"]
     assert "campaign_id" in result["content"][0]["text"]
@@ -143,7 +130,7 @@ def test_a_call_without_arguments_is_told_what_is_missing(server: Pipe) -> None:
     ],
     ids=lambda line: line[:40].decode("latin-1"),
 )
-def test_a_line_that_makes_no_sense_does_not_end_it(server: Pipe, line: bytes) -> None:
+def test_an_invalid_line_does_not_stop_the_server(server: Pipe, line: bytes) -> None:
     server.write(line)
     assert "result" in server.ask("ping")
     assert server.call()["isError"] is False
@@ -155,22 +142,47 @@ def test_a_huge_argument_is_refused_in_a_few_words(server: Pipe) -> None:
     assert len(result["content"][0]["text"]) < 1000
 
 
-def test_calls_run_beside_each_other() -> None:
-    with FaultServer(held := Held(only=SAMPLE_ID)) as api, Pipe(environment=environment_of(api)) as pipe:
-        pipe.handshake()
-        slow = pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
-        api.wait_for_requests(1)
-        assert pipe.call({"campaign_id": "a" * 24})["isError"] is False
-        held.release()
-        assert pipe.receive()["id"] == slow
+class InOrder:
+    """An API that holds back the answer for one campaign until the test lets it go."""
+
+    def __init__(self) -> None:
+        self.held = Held()
+
+    def __call__(self, exchange: Exchange) -> None:
+        (self.held if SAMPLE_ID in exchange.request.target else KNOWN)(exchange)
 
 
-def test_a_cancelled_call_is_dropped_with_its_request_and_never_answered() -> None:
-    with FaultServer(Held(only=SAMPLE_ID)) as api, Pipe(environment=environment_of(api)) as pipe:
+@pytest.fixture(scope="module")
+def api() -> Iterator[FaultServer]:
+    with FaultServer(KNOWN) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def beside(api: FaultServer) -> Iterator[Pipe]:
+    """A process in front of ``api``, for calls beside each other."""
+    environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY}
+    with Pipe(environment=environment) as pipe:
         pipe.handshake()
-        cancelled = pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
-        api.wait_for_requests(1)
-        pipe.notify("notifications/cancelled", {"requestId": cancelled})
-        api.wait_for_disconnect()
-        following = pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": "a" * 24}})
-        assert pipe.receive()["id"] == following
+        yield pipe
+
+
+def test_a_slow_call_does_not_hold_up_another(api: FaultServer, beside: Pipe) -> None:
+    behaviour = InOrder()
+    api.script(behaviour)
+    slow = beside.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
+    api.wait_for_requests(1)
+    assert beside.call({"campaign_id": ID})["isError"] is False
+    behaviour.held.release()
+    assert beside.receive()["id"] == slow
+
+
+def test_a_cancelled_call_is_dropped_with_its_request_and_never_answered(api: FaultServer, beside: Pipe) -> None:
+    api.script(InOrder())
+    api.disconnected.clear()
+    cancelled = beside.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
+    api.wait_for_requests(1)
+    beside.notify("notifications/cancelled", {"requestId": cancelled})
+    api.wait_for_disconnect()
+    following = beside.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": ID}})
+    assert beside.receive()["id"] == following

@@ -35,7 +35,7 @@ CAMPAIGN, IN_SUB_ORGANIZATION = (ResourceTemplateReference(uri=template.uri_temp
 
 
 def numbered(number: int) -> str:
-    """Return an id, of its own for each number."""
+    """Return an id, another one for each number."""
     return f"{0x665F0000 + number:08x}b1e4a9d0c7f3b812"
 
 
@@ -57,7 +57,7 @@ async def connect(
 
 
 async def read(client: Client, uri: str) -> TextResourceContents:
-    """Read a resource, which is one text under the URI that was asked for."""
+    """Read a resource, which is one text under the requested URI."""
     result: ReadResourceResult = await client.read_resource(uri)
     (contents,) = result.contents
     assert isinstance(contents, TextResourceContents)
@@ -66,7 +66,7 @@ async def read(client: Client, uri: str) -> TextResourceContents:
 
 
 async def refused(asked: Awaitable[object]) -> ErrorData:
-    """Return the error with which a request was answered."""
+    """Await a request that must fail, and return its error."""
     try:
         answer = await asked
     except MCPError as caught:
@@ -75,9 +75,9 @@ async def refused(asked: Awaitable[object]) -> ErrorData:
 
 
 def kind(error: ErrorData) -> str:
-    """Return what machines read of an error."""
-    told: str = error.data["callers-mcp/error"]["kind"]
-    return told
+    """Return the kind of an error, for machines."""
+    found: str = error.data["callers-mcp/error"]["kind"]
+    return found
 
 
 def texts(result: GetPromptResult) -> list[str]:
@@ -99,7 +99,7 @@ async def review(client: Client, campaign: str, **others: str) -> GetPromptResul
 
 
 async def meant(client: Client, campaign: str, **others: str) -> list[str]:
-    """Return the URIs of the campaigns that a review is of: one, or none where it asks which."""
+    """Return the URIs of the campaigns that a review is of: one, or none if the prompt asks the user which."""
     return [resource.uri for resource in embedded(await review(client, campaign, **others))]
 
 
@@ -110,7 +110,7 @@ async def offered(
     argument: str | None = None,
     **others: str,
 ) -> list[str]:
-    """Return what is offered to somebody who has typed so much of a campaign."""
+    """Return what completion offers after ``typed``."""
     name = argument or ("campaign" if ref == REVIEW else "campaign_id")
     completed = await client.complete(ref, {"name": name, "value": typed}, others or None)
     return completed.completion.values

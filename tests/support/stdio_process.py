@@ -1,4 +1,7 @@
-"""The server as a host has it: a process and two pipes, spoken to in lines, so that a test can say anything."""
+"""The server as a host has it: a process and two pipes, used line by line, so that a test can send anything.
+
+Use it for what only a process can show; everything else is cheaper through ``lookups`` or ``mcp_features``.
+"""
 
 import json
 import os
@@ -101,7 +104,7 @@ class Pipe:
         return result
 
     def end(self) -> tuple[int, str]:
-        """Wait for the process to end by itself; return its exit code and what it wrote to stderr."""
+        """Wait until the process stops by itself; return its exit code and what it wrote to stderr."""
         code = self.process.wait(PATIENCE)
         assert self.process.stderr
         return code, self.process.stderr.read().decode()

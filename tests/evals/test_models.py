@@ -1,0 +1,152 @@
+"""The evaluation of a model: a real conversation with an endpoint and a server, its errors, and the report."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import httpx2
+import pytest
+import stamina
+from mcp import Client
+
+from tests.evals.checks import Made
+from tests.evals.models import ATTEMPTS, Endpoint, EndpointError, Message, Model, Reply, Scripted, Usage
+from tests.evals.questions import load
+from tests.evals.report import markdown, score
+from tests.evals.run import Outcome, evaluate
+from tests.evals.servers import Environment, Servers, in_memory, over_stdio
+from tests.support.chat_endpoint import ENDPOINT_KEY, calling, endpoint, saying
+
+QUESTIONS = {question.id: question for question in load()}
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("connect", [in_memory, pytest.param(over_stdio, marks=pytest.mark.slow)])
+async def test_over_http_the_right_model_passes_all_questions_and_the_wrong_one_none(
+    connect: Callable[[Environment], Client],
+) -> None:
+    right, wrong = (Scripted(way, load()).message for way in ("right", "wrong"))
+    async with Servers(connect) as servers, httpx2.AsyncClient() as http:
+        with endpoint(right) as (url, asked):
+            outcomes = await evaluate(load(), Endpoint("m-1", url, ENDPOINT_KEY, http), servers, structured=True)
+        assert [(outcome.question.id, outcome.problems) for outcome in outcomes if outcome.problems] == []
+        assert {(each["path"], each["key"], each["model"]) for each in asked} == {
+            ("/v1/chat/completions", f"Bearer {ENDPOINT_KEY}", "m-1")
+        }
+        assert asked[0]["tools"][0]["function"].keys() == {"name", "description", "parameters"}
+        assert "Report what stands in attention first" in asked[0]["messages"][0]["content"]
+        used = sum(len(outcome.calls) + 1 for outcome in outcomes)
+        assert len(asked) == used
+        assert f" + {7 * used:,} = " in markdown(outcomes, model="m-1", threshold=0.9, at=NOW)
+        with endpoint(wrong) as (url, _):
+            outcomes = await evaluate(load(), Endpoint("m-2", url, None, http), servers, structured=True)
+        assert score(outcomes) == 0
+        assert [outcome.question.id for outcome in outcomes if outcome.passed] == []
+
+
+class Saying:
+    """A model that says one thing after the other, the last one again and again, and keeps what it was shown."""
+
+    name = "saying"
+
+    def __init__(self, *replies: Message) -> None:
+        self._replies, self._turn = replies, count()
+        self.shown: list[Message] = []
+
+    async def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Reply:
+        self.shown = list(messages)
+        return Reply(self._replies[min(next(self._turn), len(self._replies) - 1)], Usage(10, 1))
+
+
+async def ask(question_id: str, model: Model, servers: Servers, **options: Any) -> Outcome:
+    (outcome,) = await evaluate([QUESTIONS[question_id]], model, servers, **options)
+    return outcome
+
+
+async def test_a_model_that_makes_errors_gets_them_back_and_goes_on() -> None:
+    """Bad JSON, JSON that is no object or no Unicode, an unknown tool, wrong arguments; then a right call."""
+    campaign_id = QUESTIONS["status-paused"].expect.calls[0].arguments["campaign_id"]
+    errors = [calling(text) for text in ('{"campaign_id": ', "[1]", '{"campaign_id": "\\ud800"}', '{"a": NaN}')]
+    model = Saying(
+        *errors,
+        calling("{}", tool="delete_campaign"),
+        calling(""),
+        calling(json.dumps({"campaign_id": campaign_id})),
+        saying("Paused."),
+    )
+    async with Servers(in_memory) as servers:
+        outcome = await ask("status-paused", model, servers)
+        assert outcome.passed
+        told = [message["content"] for message in model.shown if message["role"] == "tool"]
+        assert told[:4] == ["Error: the arguments are not a JSON object."] * 4
+        assert "Unknown tool" in told[4]
+        assert "campaign_id is missing" in told[5]
+        assert told[6].startswith("Running outbound campaign with new chats paused")
+        assert f'{{"id":"{campaign_id}"' in told[6], "the text is both blocks"
+        assert outcome.usage == Usage(80, 8)
+        assert model.shown[2]["tool_calls"][0]["extra"] == "kept"
+
+        endless = Saying(calling(json.dumps({"campaign_id": campaign_id})))
+        outcome = await ask("status-paused", endless, servers, turns=3, structured=True)
+        assert outcome.problems == ["no answer within 3 turns"]
+        assert len(outcome.calls) == 3
+        assert json.loads(endless.shown[-1]["content"])["summary"]["status"] == "new_chats_paused"
+
+
+async def reply_from(url: str) -> Reply:
+    async with httpx2.AsyncClient() as http:
+        return await Endpoint("m", url, ENDPOINT_KEY, http).reply([{"role": "user", "content": "?"}], [])
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_an_overloaded_endpoint_is_requested_a_few_times(status: int) -> None:
+    with stamina.set_testing(True, attempts=ATTEMPTS):  # without the waits
+        with endpoint(status) as (url, asked), pytest.raises(EndpointError, match=f"answered {status}"):
+            await reply_from(url)
+        assert len(asked) == ATTEMPTS
+        with endpoint(status, lambda _: saying("well")) as (url, asked):
+            reply = await reply_from(url)
+    assert (reply.text, reply.usage is not None, len(asked)) == ("well", True, 2)
+
+
+@pytest.mark.parametrize("reply", [400, 401, 404, b"<html>", b"{}", b'{"choices": []}'])
+async def test_another_error_of_the_endpoint_is_one_line_at_once_and_without_the_key(reply: int | bytes) -> None:
+    with endpoint(reply) as (url, asked), pytest.raises(EndpointError) as caught:
+        await reply_from(url)
+    assert len(asked) == 1
+    said = str(caught.value)
+    assert said.isprintable()
+    assert ENDPOINT_KEY not in said
+    assert ("no, not with ***" in said) is isinstance(reply, int)
+
+
+@pytest.mark.parametrize("usage", ["", ', "usage": null', ', "usage": {"prompt_tokens": "many"}'])
+async def test_tokens_that_an_endpoint_does_not_return_are_not_reported(usage: str) -> None:
+    body = '{"choices": [{"message": {"content": [{"type": "text", "text": "4"}]}}]' + usage + "}"
+    with endpoint(body.encode()) as (url, _):
+        reply = await reply_from(url)
+    assert (reply.text, reply.usage) == ("4", None)
+    outcomes = [Outcome(QUESTIONS["group"], reply.text, [], known, []) for known in (Usage(1_000, 200), reply.usage)]
+    report = markdown(outcomes, model="m", threshold=0.9, at=NOW)
+    assert "Tokens: not reported" in report
+    assert "| 1,000 + 200 = 1,200 |" in report
+
+
+def test_no_answer_of_a_model_breaks_the_reports_table_or_is_markdown_in_it() -> None:
+    hostile = "a | b `c` \\| `` ![x](https://example.com/?q)\n\n# <script>alert(1)</script> \u202e www.example.com \\"
+    calls = [Made("t`|\n", {"q": hostile})]
+    outcome = Outcome(QUESTIONS["group"], hostile, calls, None, [hostile])
+    report = markdown([outcome], model=hostile, threshold=0.9, at=NOW)
+    row = report.splitlines()[-1]
+    assert row.count("|") == 7
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:2] == ["group", "**fail**"]
+    for cell in (cells[2], cells[3], cells[5], report.splitlines()[0].removeprefix("# Evaluation of ")):
+        assert re.fullmatch(r"`[^`|\n]+`", cell), cell
+    assert "0 of 1 right (0%)" in report
+    assert (
+        markdown([Outcome(QUESTIONS["group"], "x" * 10_000, [], None, [])], model="m", threshold=1, at=NOW)[2000:] == ""
+    )
