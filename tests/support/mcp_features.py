@@ -72,7 +72,8 @@ async def connect(
 ) -> AsyncIterator[Client]:
     """Connect a client to a new server, in memory: with ``caller`` a hosted one, on behalf of that caller."""
     key, main_id = (API_KEY, ORGANIZATION_ID) if isinstance(server, Sandbox) else (KEY, CAMPAIGN_OWNER_ID)
-    usual: dict[str, Any] = {"api_key": key, "base_url": server.base_url, "organization_id": main_id, "max_attempts": 1}
+    usual: dict[str, Any] = {"api_key": key, "base_url": server.base_url, "organization_id": main_id}
+    usual |= {"max_attempts": 1, "timeout": 600}
     settings = Settings(**usual | given)
     client = CallersClient(settings, admit=admit)
     made = create_server(settings, client=client, caller_of=(lambda ctx: caller) if caller else None)
