@@ -53,7 +53,7 @@ def settings_for(api: FaultServer, **given: Any) -> Settings:
 @asynccontextmanager
 async def connected(api: FaultServer, **given: Any) -> AsyncIterator[Client]:
     """Connect a client, in memory, to a server that lists the campaigns of ``api``."""
-    async with Client(create_server(settings_for(api, **{"max_attempts": 1} | given))) as client:
+    async with Client(create_server(settings_for(api, **{"max_attempts": 1, "timeout": 600} | given))) as client:
         yield client
 
 

@@ -27,5 +27,5 @@ SAMPLE_IN_SUB_ORGANIZATION = "665f1c2ab1e4a9d0c7f3b806"
 NODE_MODULES = "TEST_NODE_MODULES"
 """The environment variable that names the folder with the Node packages of ``tests/node/packages.txt``."""
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds until a test gives up: far more than anything takes, so that a slow machine changes no verdict."""

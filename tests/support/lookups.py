@@ -38,7 +38,7 @@ async def connect(
     """
     base_url = server if isinstance(server, str) else server.base_url
     key = API_KEY if isinstance(server, Sandbox) else KEY
-    given = {"api_key": key, "base_url": base_url, "max_attempts": 1, **settings}
+    given = {"api_key": key, "base_url": base_url, "max_attempts": 1, "timeout": 600, **settings}
     connected = hosted(Settings(**given), caller, admit) if caller or admit else _server(**given)
     async with Client(connected, mode=mode) as client:
         yield client
