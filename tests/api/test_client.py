@@ -41,7 +41,7 @@ def exactly(size: int) -> bytes:
     return body
 
 
-async def test_the_api_gets_the_key_alone_and_learns_who_asks(server: FaultServer) -> None:
+async def test_the_api_gets_only_the_key_and_the_user_agent(server: FaultServer) -> None:
     found(await look_up(server))
     (request,) = server.requests
     assert (request.method, request.target) == ("GET", f"/campaigns/{ID}")

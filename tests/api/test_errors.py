@@ -179,7 +179,7 @@ async def test_what_the_api_does_is_named_for_machines_and_explained_to_the_mode
     assert len(server.requests) == row.settings.get("max_attempts", 1)
 
 
-async def test_a_date_to_wait_for_is_told_in_seconds(server: FaultServer) -> None:
+async def test_a_date_to_wait_for_is_reported_in_seconds(server: FaultServer) -> None:
     server.script(_later(429, format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)))
     result = await look_up(server)
     assert 3500 < failure(result)["retry_after_seconds"] <= 3600
@@ -289,7 +289,7 @@ async def test_what_the_operator_has_to_set_is_named_and_nothing_is_sent(
     assert server.requests == []
 
 
-async def test_a_bug_of_ours_is_ours_and_stands_in_the_log_with_its_reference(
+async def test_a_bug_of_ours_is_logged_with_the_reference_in_the_answer(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object, **__: object) -> None:

@@ -47,7 +47,7 @@ async def test_a_caller_without_all_never_learns_why_a_list_is_not_to_be_seen() 
 
 
 @pytest.mark.parametrize("keep", [60, 0], ids=["kept", "not kept"])
-async def test_each_list_checks_the_callers_scope_whoever_asked_before(keep: float) -> None:
+async def test_each_list_checks_the_callers_access_also_after_another_caller(keep: float) -> None:
     with FaultServer(LISTED_BY_PLACE) as server:
         async with api_client(server, list_cache_seconds=keep) as client:
             assert await names_of(client, A) == [A] * 3

@@ -1,4 +1,4 @@
-"""What is kept of a list of campaigns: what the server needs of it, for a while, for those alone who may see it."""
+"""The cache of lists: what it keeps of a campaign, for how long, for which callers, and in how much memory."""
 
 import gc
 import pickle
@@ -91,7 +91,7 @@ async def test_paging_searching_and_completing_fetch_a_list_once() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 1e-9], ids=["off", "hardly"])
-async def test_what_is_not_to_be_kept_is_asked_for_each_time(seconds: float) -> None:
+async def test_without_a_cache_each_list_is_requested(seconds: float) -> None:
     with FaultServer(LISTED, fault.answer(campaigns(name="Newer"))) as server:
         async with api_client(server, list_cache_seconds=seconds) as client:
             assert await names_of(client) == ["Campaign 0", "Campaign 1", "Campaign 2"]
@@ -171,7 +171,7 @@ async def test_a_tool_never_gets_the_rows_that_another_one_reads() -> None:
     assert len(server.requests) == 2
 
 
-async def test_the_rate_limit_is_asked_for_each_list_also_one_that_is_kept() -> None:
+async def test_the_rate_limit_applies_to_each_list_also_a_cached_one() -> None:
     asked: list[str] = []
     notes = Notes()
 
@@ -278,7 +278,7 @@ async def test_a_list_that_is_too_large_is_not_kept_and_drives_no_other_out() ->
     assert not kept.get("small"), "the older one of the same is no longer true"
 
 
-async def test_a_list_that_is_fetched_anew_takes_its_own_place(clock: Clock) -> None:
+async def test_a_list_that_is_fetched_again_replaces_its_older_one(clock: Clock) -> None:
     kept = KeptLists(60, max_bytes=1_000)
     kept.put("one", listing(400))
     kept.put("two", listing(400))
@@ -314,7 +314,7 @@ async def test_lists_of_nothing_do_not_fill_the_memory_either() -> None:
     [{}, {"campaignGroupName": None, "campaignGroupId": None, "name": ""}, {"name": "Приветствие 日本 " * 20}],
     ids=["usual", "short", "long"],
 )
-async def test_rows_take_no_more_than_they_say(values: Json) -> None:
+async def test_rows_take_at_most_the_memory_that_they_report(values: Json) -> None:
     raws = campaigns(100, organizationId=MAIN_ID, **values)
     settings = Settings(organization_id=MAIN_ID)
     await read_in_steps(iter(raws), read_row, settings)  # what is made once is made

@@ -1,4 +1,4 @@
-"""Nobody's lists keep the others waiting: neither those that hang at the API, nor searches through them."""
+"""No caller's lists keep the others waiting: neither lists that hang at the API, nor searches in them."""
 
 import json
 import threading
@@ -25,7 +25,7 @@ def hangs_for_one(exchange: Exchange) -> None:
     (fault.silent if hangs else fault.answer(campaigns()))(exchange)
 
 
-async def test_who_has_many_lists_under_way_leaves_room_for_others() -> None:
+async def test_a_caller_with_many_lists_in_flight_leaves_room_for_others() -> None:
     with FaultServer(hangs_for_one) as server:
         async with CallersClient(settings_for(server)) as client, anyio.create_task_group() as tasks:
             slow = client.on_behalf_of(SLOW)
@@ -69,7 +69,7 @@ async def test_searches_run_few_at_a_time_while_single_campaigns_are_looked_up()
     assert 1 <= most[0] <= SEARCHES_AT_ONCE
 
 
-async def test_who_searches_much_leaves_room_for_the_searches_of_others() -> None:
+async def test_a_caller_with_many_searches_leaves_room_for_those_of_others() -> None:
     go_on = threading.Event()
     with FaultServer(fault.answer(campaigns())) as server:
         async with CallersClient(settings_for(server)) as client, anyio.create_task_group() as tasks:

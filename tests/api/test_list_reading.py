@@ -1,4 +1,4 @@
-"""How a list is read: each campaign on its own, none at the others' price, and others have their turn in between."""
+"""How a list is read: each campaign separately, so that an odd one harms no other, and without blocking other work."""
 
 import json
 import time
@@ -56,7 +56,7 @@ def written(content: object) -> bytes:
 @settings(modest, max_examples=80)
 @example([{KEY: 1, KEY.upper(): 2}, {"\ud800": "\U000e0041"}, [[[]]], None, KEY, 1], True, " \n", KEY)
 @example([{"a": 1}, {"b": "A"}], False, "", "a")
-def test_any_list_gives_as_many_campaigns_as_it_has_each_as_if_it_came_alone(
+def test_each_campaign_of_any_list_is_read_as_a_single_campaign_would_be(
     sent: list[Any], escaped: bool, blank: str, key: str
 ) -> None:
     elements = [render(element, escaped) for element in sent]
@@ -64,10 +64,10 @@ def test_any_list_gives_as_many_campaigns_as_it_has_each_as_if_it_came_alone(
     documents = read(text.encode("utf-8", "surrogatepass"), key)
     expected = [alone(element, key) for element in elements]
     assert [document.content for document in documents] == [document.content for document in expected]
-    if not any("\ud800" <= character <= "\udfff" for character in text):  # else it is the body that was mended
+    if not any("\ud800" <= character <= "\udfff" for character in text):  # else the body itself was repaired
         changed = [document.changes for document in documents if document.content]
         assert changed == [document.changes for document in expected if document.content]
-    if key == KEY:  # a short one stands in escapes, in true and in false too
+    if key == KEY:  # a short one is in escapes, in true and in false too
         assert KEY not in json.dumps([document.content for document in documents]).lower()
 
 
@@ -188,7 +188,7 @@ def test_a_list_is_read_as_its_campaigns_would_be(name: str) -> None:
     assert [*read_campaigns(Answer(200, {}, sent), LOOKUP)] == expected
 
 
-def test_what_had_to_be_changed_is_said_of_the_campaign_alone_where_it_was() -> None:
+def test_a_change_is_noted_only_for_the_campaign_that_was_changed() -> None:
     documents = read(b'[{"a": 1}, {"a": "\\ud800", "b": 1e999}, {"a": 1, "a": 2}, {"a": 1}]')
     assert [len(document.changes) for document in documents] == [0, 2, 1, 0]
 
@@ -301,10 +301,10 @@ async def test_reading_ends_with_the_deadline() -> None:
             then = rows
             for _ in range(100):
                 await checkpoint()
-    assert rows == then < 3_000, "nobody waits for it, so nobody reads on"
+    assert rows == then < 3_000, "no caller waits for it, so reading has stopped"
 
 
-async def test_a_bug_in_the_reading_fails_that_list_alone() -> None:
+async def test_a_bug_in_reading_fails_only_that_list() -> None:
     def broken(raw: Mapping[str, JsonValue]) -> CampaignRow:
         raise RuntimeError("on purpose")
 

@@ -31,7 +31,7 @@ from tests.support.principals import someone
 from tests.support.stand_in_api import Held, api_client, either, query_of, settings_for
 
 
-async def test_four_lists_are_fetched_at_once_and_no_more_and_single_campaigns_do_not_wait_for_them() -> None:
+async def test_at_most_four_lists_are_fetched_at_once_and_single_campaigns_do_not_wait_for_them() -> None:
     held = Counted()
     places = [f"place-{number}" for number in range(10)]
     with FaultServer(either(held)) as server:
@@ -101,7 +101,7 @@ async def test_lists_that_differ_in_place_group_or_key_share_nothing(tmp_path: P
     assert sorted(keys) == ["first-key"] * 3 + ["the-other-key"] * 2
 
 
-async def test_a_caller_who_leaves_disturbs_no_other_and_the_last_one_takes_the_request_along() -> None:
+async def test_a_caller_that_leaves_disturbs_no_other_and_the_last_one_cancels_the_request() -> None:
     held, notes = Held(LISTED), Notes()
     with FaultServer(held, fault.silent) as server:
         async with api_client(server, notes, list_cache_seconds=0) as client:
@@ -142,7 +142,7 @@ async def test_a_client_that_is_cancelled_with_a_list_under_way_ends_and_leaves_
         await to_thread.run_sync(server.wait_for_disconnect)
 
 
-async def test_each_list_is_told_to_the_audit_whether_it_was_fetched_shared_or_kept() -> None:
+async def test_each_list_is_reported_to_the_observer_fetched_shared_or_cached() -> None:
     notes, held = Notes(), Held(LISTED)
     with FaultServer(held, LISTED) as server:
         async with api_client(server, notes) as client:

@@ -41,7 +41,7 @@ ODD = "".join(map(chr, range(0x21, 0x7F)))
 
 @pytest.mark.parametrize("place", [None, A, ODD, "a&campaignGroupId=b", "a#b", "%41", "a+b", "../x?y=z"])
 @pytest.mark.parametrize("group", [None, GROUP], ids=["all", "group"])
-async def test_a_list_is_asked_for_by_the_organizations_id_and_under_the_place(
+async def test_a_list_is_requested_with_the_organizations_id_in_query_and_header(
     place: str | None, group: str | None
 ) -> None:
     with FaultServer(LISTED) as server:
@@ -65,7 +65,7 @@ async def test_an_organizations_own_odd_id_is_sent_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"sub_organization_id": A}, {"sub_organizations": f"main,{A}"}], ids=str)
-async def test_where_no_id_is_known_the_operator_is_told_which_setting_and_nothing_is_sent(
+async def test_a_list_without_a_known_organization_id_names_the_setting_and_sends_nothing(
     settings: dict[str, Any],
 ) -> None:
     notes = Notes()

@@ -20,7 +20,7 @@ from tests.support.stand_in_api import KNOWN, api_client, settings_for
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
-async def test_every_attempt_goes_out_under_the_id_that_the_caller_and_the_observer_are_told(attempts: int) -> None:
+async def test_every_attempt_has_the_request_id_of_the_error_and_of_the_observer(attempts: int) -> None:
     notes = Notes()
     with FaultServer(fault.error(503, headers=[fault.AT_ONCE])) as server:
         async with api_client(server, notes, max_attempts=attempts) as client:
@@ -50,7 +50,7 @@ async def test_a_look_up_that_is_refused_before_any_request_has_an_id_too() -> N
     assert notes.begun == 1
 
 
-async def test_only_a_model_with_an_operator_elsewhere_is_told_the_request_id() -> None:
+async def test_only_a_hosted_server_gives_the_model_the_request_id() -> None:
     with FaultServer(fault.error(404)) as server:
         settings, caller = settings_for(server), Caller("token:a", Scope.of(["*"]))
         hosted = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: caller)

@@ -1,4 +1,4 @@
-"""Trying again: what for, how often, how long; and that a call which ends, ends on the wire too."""
+"""Retries: for which failures, how often, how long; and a call that ends also ends on the wire."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tests.support.stand_in_api import KNOWN
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultServer]:
-    """One for all that is told in requests alone."""
+    """One for all tests that only count requests."""
     with FaultServer() as server:
         yield server
 
@@ -56,7 +56,7 @@ async def test_a_connection_that_breaks_is_tried_again(server: FaultServer, beha
         pytest.param(fault.says(b"no HTTP\r\n\r\n"), id="no HTTP"),
     ],
 )
-async def test_what_another_try_would_not_change_is_asked_once(server: FaultServer, behaviour: Behaviour) -> None:
+async def test_what_a_retry_would_not_change_is_requested_once(server: FaultServer, behaviour: Behaviour) -> None:
     server.script(behaviour, KNOWN)
     failure(await look_up(server, max_attempts=3))
     assert len(server.requests) == 1
@@ -77,7 +77,7 @@ async def test_three_attempts_are_the_default(server: FaultServer) -> None:
     assert len(server.requests) == 3
 
 
-async def test_the_error_that_is_told_is_the_last_one(server: FaultServer) -> None:
+async def test_the_error_that_is_returned_is_the_last_one(server: FaultServer) -> None:
     server.script(fault.error(503, headers=[fault.AT_ONCE]), fault.error(404))
     assert failure(await look_up(server, max_attempts=3))["kind"] == "not_found"
     assert len(server.requests) == 2
@@ -109,7 +109,7 @@ async def test_a_wait_that_is_over_or_unreadable_does_not_keep_from_trying_again
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("form", ["seconds", "date"])
-async def test_a_wait_beyond_the_deadline_ends_the_call_at_once_and_is_told(
+async def test_a_wait_beyond_the_deadline_fails_the_call_immediately_and_is_reported(
     server: FaultServer, status: int, form: str
 ) -> None:
     value = "3600" if form == "seconds" else _in_seconds(3600)
@@ -155,7 +155,7 @@ async def test_the_wait_for_a_free_connection_is_inside_the_deadline() -> None:
     assert ended[1] - ended[0] < 1.9
 
 
-async def test_a_caller_who_asks_for_progress_hears_of_a_retry_and_why() -> None:
+async def test_a_caller_that_wants_progress_is_notified_of_a_retry_and_its_reason() -> None:
     heard: list[tuple[float, str | None]] = []
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:

@@ -83,7 +83,7 @@ async def test_look_ups_that_differ_in_campaign_place_or_key_share_nothing(tmp_p
     assert sorted(keys) == [["first-key"]] * 3 + [["the-other-key"]]
 
 
-async def test_no_answer_and_no_failure_is_kept_for_who_comes_later() -> None:
+async def test_no_answer_and_no_failure_is_kept_for_later_callers() -> None:
     with FaultServer(fault.error(404), KNOWN, fault.answer(campaign(name="Newer"))) as server:
         async with api_client(server) as client:
             with pytest.raises(CampaignNotFound):
@@ -96,7 +96,7 @@ async def test_no_answer_and_no_failure_is_kept_for_who_comes_later() -> None:
 @pytest.mark.parametrize(
     ("behaviour", "kind"), [(fault.error(404), CampaignNotFound), (fault.error(500), Unavailable)], ids=["404", "500"]
 )
-async def test_a_failure_reaches_all_who_wait_each_as_their_own_error(
+async def test_a_failure_reaches_all_waiting_callers_each_as_a_separate_error(
     behaviour: Behaviour, kind: type[CallersError]
 ) -> None:
     held = Held(behaviour)
@@ -112,7 +112,7 @@ async def test_a_failure_reaches_all_who_wait_each_as_their_own_error(
     }
 
 
-async def test_retries_are_made_once_for_all_and_each_caller_is_told() -> None:
+async def test_retries_are_made_once_for_all_and_each_caller_is_notified() -> None:
     first, second, notes = (
         Held(fault.error(503, headers=[fault.AT_ONCE])),
         Held(fault.error(503, headers=[fault.AT_ONCE])),
@@ -143,7 +143,7 @@ async def test_retries_are_made_once_for_all_and_each_caller_is_told() -> None:
     assert {(look_up.attempts, look_up.outcome) for look_up in notes.look_ups} == {(3, "found")}
 
 
-async def test_a_caller_who_cannot_be_told_of_a_retry_holds_up_no_other() -> None:
+async def test_a_caller_that_cannot_be_notified_of_a_retry_delays_no_other() -> None:
     held, stuck = Held(fault.error(503, headers=[fault.AT_ONCE])), anyio.Event()
 
     async def wait_for_ever(attempt: int, reason: str) -> None:
@@ -177,7 +177,7 @@ class Faulty(Notes):
             raise ZeroDivisionError("planted")
 
 
-async def test_a_bug_reaches_all_who_wait_stands_in_the_log_and_the_server_goes_on(
+async def test_a_bug_reaches_all_waiting_callers_is_logged_and_the_server_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     held, notes = Held(), Faulty()

@@ -99,7 +99,7 @@ async def test_an_answer_is_let_go_of_once_all_have_it() -> None:
 
 
 @pytest.mark.parametrize("leaves", [0, 1], ids=["who began", "who joined"])
-async def test_a_caller_who_leaves_disturbs_no_other(leaves: int) -> None:
+async def test_a_caller_that_leaves_disturbs_no_other(leaves: int) -> None:
     held, notes = Held(), Notes()
     scopes = [anyio.CancelScope() for _ in range(3)]
     with FaultServer(held, KNOWN) as server:
@@ -126,7 +126,7 @@ async def test_a_caller_who_leaves_disturbs_no_other(leaves: int) -> None:
 
 
 @pytest.mark.parametrize("why", ["cancelled", "timeout"])
-async def test_the_last_one_who_leaves_ends_the_request(why: str) -> None:
+async def test_the_last_caller_that_leaves_cancels_the_request(why: str) -> None:
     notes = Notes()
     with FaultServer(fault.silent, KNOWN) as server:
         async with api_client(server, notes, max_connections=1, timeout=2 if why == "timeout" else 600) as client:
@@ -147,7 +147,7 @@ async def _quietly(client: CallersClient) -> None:
         await client.get_campaign(ID)
 
 
-async def test_who_comes_as_the_last_one_leaves_gets_a_request_of_their_own() -> None:
+async def test_a_caller_that_joins_as_the_last_one_leaves_gets_a_new_request() -> None:
     scope, came = anyio.CancelScope(), []
     with FaultServer(fault.silent, KNOWN) as server:
         async with api_client(server) as client:
@@ -168,7 +168,7 @@ async def test_who_comes_as_the_last_one_leaves_gets_a_request_of_their_own() ->
     assert [document.content["id"] for document in came] == [ID]
 
 
-async def test_a_request_that_is_lost_does_not_take_those_along_who_come_later() -> None:
+async def test_a_request_without_an_answer_is_replaced_for_later_callers() -> None:
     with FaultServer(fault.silent, KNOWN) as server:
         async with api_client(server, timeout=2) as client, anyio.create_task_group() as tasks:
             answers: list[object] = []

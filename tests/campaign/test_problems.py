@@ -113,7 +113,7 @@ def test_a_field_of_another_type_is_left_out_and_named(path: str) -> None:
         (campaign(variables=["a", "b\U000e0101"]), "Invisible or direction-changing characters are in a variable"),
     ],
 )
-def test_what_may_be_right_is_asked_about(raw: Json, sentence: str) -> None:
+def test_what_may_be_right_is_phrased_as_a_question(raw: Json, sentence: str) -> None:
     attention, (asked,) = _findings(raw)
     assert not attention
     assert asked.startswith(sentence)

@@ -156,6 +156,6 @@ def test_a_long_query_costs_no_more_than_a_dozen_words(query: str) -> None:
         ("how is the spring renewal campaign", "Spring renewals"),
     ],
 )
-def test_what_has_the_asked_words_is_nearer_than_what_only_sounds_like_them(query: str, best: str) -> None:
+def test_a_name_with_the_words_of_the_query_is_nearer_than_one_that_sounds_like_them(query: str, best: str) -> None:
     names = ["Quarterly referrals, week 2", "Thirteen gums", "Howling campaigners", best]
     assert nearest(rows(*names), query)[0].name == best

@@ -20,7 +20,7 @@ from tests.support.constants import ID
 EARLIER, LATER = "2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z"
 
 
-def test_the_summary_says_who_and_what_the_campaign_is() -> None:
+def test_the_summary_names_and_describes_the_campaign() -> None:
     summary = summary_of(campaign(), place="65aa00112233445566778855")
     assert (summary["id"], summary["name"]) == (ID, "Spring renewals")
     assert summary["organization_id"] == "65aa0011223344556677889a"
@@ -33,13 +33,13 @@ def test_the_summary_says_who_and_what_the_campaign_is() -> None:
     assert summary_of(inbound())["inbound_phone_number"] == "+442071838751"
 
 
-def test_what_a_host_may_cut_stands_last() -> None:
+def test_what_a_host_may_cut_comes_last() -> None:
     assert list(summary_of(campaign()))[:4] == ["headline", "status", "attention", "worth_checking"]
 
 
 @pytest.mark.parametrize("name", ["id", "name", "organizationId", "callParams.language", "incomingPhoneNumber"])
 @pytest.mark.parametrize("value", ["A\nB\u2028C\u202e\u200bD", "\u06cc\u200c\u0647", "\u2764\ufe0f"])
-def test_text_stands_there_cleaned(name: str, value: str) -> None:
+def test_text_in_the_summary_is_sanitized(name: str, value: str) -> None:
     field = {"organizationId": "organization_id", "incomingPhoneNumber": "inbound_phone_number"}.get(name, name)
     expected = "A B CD" if value.startswith("A") else value
     assert summary_of(replaced(name, value))[field.removeprefix("callParams.")] == expected
@@ -219,7 +219,7 @@ def test_the_group_is_named_or_null(group_id: Any, group_name: Any, group: Json 
         ("https://SECRET@/x", []),
     ],
 )
-def test_a_webhook_is_named_by_its_host_alone(url: str, hosts: list[str]) -> None:
+def test_a_webhook_is_named_only_by_its_host(url: str, hosts: list[str]) -> None:
     summary = summary_of(campaign(webhooks=[url, url]))
     assert summary["webhook_hosts"] == hosts
     assert "secret" not in str(summary).lower()

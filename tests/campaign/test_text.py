@@ -71,7 +71,7 @@ def test_no_value_can_leave_its_line_or_its_quotes(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", STRING_FIELDS)
-def test_the_summary_alone_is_as_safe_as_the_text(path: str) -> None:
+def test_the_summary_is_as_safe_as_the_text(path: str) -> None:
     for raw in _hostile(path):
         summary = summary_of(raw)
         assert is_ours(summary["headline"])
@@ -191,7 +191,7 @@ def test_a_long_list_is_counted_not_poured_out(path: str) -> None:
     ],
     ids=["healthy", "with findings", "empty"],
 )
-async def test_each_form_of_the_answer_stands_alone(raw: Json) -> None:
+async def test_each_form_of_the_answer_is_complete(raw: Json) -> None:
     with FaultServer(fault.answer(raw)) as server:
         result = await look_up(server)
     assert not result.is_error

@@ -1,4 +1,4 @@
-"""What a caller may see: of the places, of the campaigns, of the API's words; through the client and through MCP."""
+"""What a caller may see of organizations, campaigns and the API's messages, through the client and through MCP."""
 
 import json
 from collections.abc import Iterator
@@ -91,7 +91,7 @@ async def test_a_call_that_names_no_place_looks_into_the_callers_own_first(
         ([], {"sub_organization_id": C}, []),
     ],
 )
-async def test_a_call_that_has_to_name_a_place_is_told_the_callers_own_and_no_others(
+async def test_a_call_that_has_to_name_an_organization_lists_only_those_of_the_caller(
     server: FaultServer, look_up: Door, places: list[str], settings: dict[str, str], own: list[str]
 ) -> None:
     outcome = await look_up(server, someone(*places), **settings)
@@ -221,7 +221,7 @@ async def test_the_main_organization_answers_a_caller_without_all_the_same_way(l
         (someone(A), {}, "found"),
     ],
 )
-async def test_a_campaign_of_the_main_organization_reaches_only_who_may_see_that(
+async def test_a_campaign_of_the_main_organization_reaches_only_callers_that_may_see_it(
     server: FaultServer, look_up: Door, caller: Caller, settings: dict[str, str], kind: str
 ) -> None:
     server.script(fault.answer(campaign(organizationId=MAIN_ID)))
@@ -240,7 +240,7 @@ async def test_a_campaign_that_does_not_say_so_is_not_taken_for_the_main_organiz
     assert (await by_client(server, someone(A), organization_id=MAIN_ID)).kind == "found"
 
 
-async def test_a_caller_with_all_is_told_what_the_api_says(look_up: Door) -> None:
+async def test_an_unrestricted_caller_gets_the_apis_own_message(look_up: Door) -> None:
     answers = {status: fault.error(status, "Acme has it not") for status in (400, 403, 404)}
     with FaultServer(*answers.values()) as server:
         outcomes = [await look_up(server, someone("*"), A) for _ in answers]
@@ -261,7 +261,7 @@ async def test_the_apis_own_words_never_reach_a_caller_without_all(server: Fault
     assert len(server.requests) == 1
 
 
-async def test_what_a_caller_may_read_is_theirs_alone_also_where_a_request_is_shared(server: FaultServer) -> None:
+async def test_a_shared_request_gives_each_caller_only_what_it_may_see(server: FaultServer) -> None:
     seen: dict[str, str] = {}
     callers = {"all": someone("*"), "main": someone("main", A), "part": someone(A), "none": someone(B)}
 
@@ -306,12 +306,12 @@ async def test_one_server_serves_each_caller_within_their_own_scope(server: Faul
     assert places_asked(server) == [[B], [B]]
 
 
-async def test_a_caller_who_cannot_be_told_gets_nothing(server: FaultServer) -> None:
-    def nobody(ctx: object) -> Caller:
+async def test_a_call_without_a_known_caller_gets_nothing(server: FaultServer) -> None:
+    def without_caller(ctx: object) -> Caller:
         raise PermissionError("no caller")
 
     settings = settings_for(server)
-    async with Client(create_server(settings, client=CallersClient(settings), caller_of=nobody)) as client:
+    async with Client(create_server(settings, client=CallersClient(settings), caller_of=without_caller)) as client:
         with pytest.raises(MCPError):
             await client.call_tool("get_campaign", {"campaign_id": ID})
     assert server.connections == 0

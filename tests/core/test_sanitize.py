@@ -112,7 +112,7 @@ def test_quoted_text_cannot_leave_its_quotation_marks(hostile: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a b", "a\n", "a,b", "a;", "(a)", "-", "a.", 'a"', "\uff41", "x" * 41, "a\u200b"])
-def test_only_a_plain_token_stands_without_quotation_marks(text: str) -> None:
+def test_only_a_plain_token_is_written_without_quotation_marks(text: str) -> None:
     assert plain_or_quoted(text) == quote(text, 60)
     assert plain_or_quoted("Europe/Berlin") == "Europe/Berlin"
     assert plain_or_quoted("+442071838750") == "+442071838750"

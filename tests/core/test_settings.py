@@ -1,4 +1,4 @@
-"""Every setting: its default, what it takes, what is said where it is wrong, and what it does."""
+"""Every setting: its default, what it takes, the message if it is wrong, and what it does."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -250,7 +250,7 @@ async def test_a_key_file_is_stripped_and_read_again_when_it_changes(server: Fau
 
 
 @pytest.mark.parametrize("content", [None, b"", b" \n", b"two\nlines", b"\xff\xfek\x00e\x00y\x00", "kéy".encode()])
-async def test_a_key_file_that_gives_no_key_is_the_operators_to_mend(
+async def test_a_key_file_without_a_usable_key_is_reported_as_the_operators_problem(
     server: FaultServer, tmp_path: Path, content: bytes | None
 ) -> None:
     file = tmp_path / "key"
@@ -304,7 +304,7 @@ async def test_urls_are_left_whole_unless_the_operator_asks_for_less(server: Fau
     assert found(await look_up(server)) == SECRETS
 
 
-async def test_urls_keep_scheme_and_host_alone_where_the_operator_asks_for_it(server: FaultServer) -> None:
+async def test_urls_keep_only_scheme_and_host_if_the_operator_sets_it(server: FaultServer) -> None:
     server.script(fault.answer(SECRETS))
     result = await look_up(server, redact_urls="on")
     raw = found(result)

@@ -146,7 +146,7 @@ def test_every_generated_campaign_is_found_by_its_id(campaigns: dict[str | None,
             assert json.loads(as_json(organization.find(campaign["id"], place))) == settled(campaign)
 
 
-def test_a_campaign_is_found_in_its_own_place_alone(api: Api, campaigns: dict[str | None, list[Json]]) -> None:
+def test_a_campaign_is_found_only_in_its_own_organization(api: Api, campaigns: dict[str | None, list[Json]]) -> None:
     for place, listed in campaigns.items():
         (other,) = (other for other in PLACES if other != place)
         for campaign in listed[:5]:
@@ -301,7 +301,7 @@ def test_a_wrong_key_lists_nothing(api: Api) -> None:
     assert API_KEY in answer.json()["message"]
 
 
-def test_several_who_ask_at_once_have_it_made_once(api: Api) -> None:
+def test_requests_at_the_same_time_build_the_list_once(api: Api) -> None:
     organization._elements.cache_clear()
     with ThreadPoolExecutor(8) as pool:
         listed = list(pool.map(lambda _: api.listed(campaignGroupId=RENEWALS_ID), range(8)))

@@ -31,12 +31,12 @@ LISTED = fault.answer(campaigns())
 
 
 def lists_asked(server: FaultServer) -> list[str]:
-    """Return which organizations' lists were asked for."""
+    """Return the organizations whose lists were requested, in order."""
     return [query_of(request)["organizationId"][0] for request in server.requests if is_list(request)]
 
 
 def by_place(request: Request) -> list[Json]:
-    """List three campaigns that have the place and the group asked for in their names."""
+    """List three campaigns that have the requested organization and group in their names."""
     query = query_of(request)
     name = " ".join(value for values in query.values() for value in values)
     return campaigns(name=name, campaignGroupId=query.get("campaignGroupId", [GROUP])[0])

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Notes(Observer):
-    """Keeps what it is told."""
+    """Keeps what it is notified of."""
 
     def __init__(self) -> None:
         self.begun = self.requests = 0

@@ -46,5 +46,5 @@ WALK: dict[str, tuple[Behaviour, str]] = {
 
 
 def secret_parts(text: str) -> list[str]:
-    """Return what of the key stands in ``text``, in any case, even if only a half of it."""
+    """Return the parts of the key that are in ``text``, in any case, even if only half of it."""
     return [part for part in (KEY[:8], KEY[-8:], ESCAPED[:24]) if part.lower() in text.lower()]

@@ -18,7 +18,7 @@ from tests.support.stand_in_api import settings_for
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a look-up: ``found`` or the kind of the error, and what the caller was told."""
+    """The outcome of a look-up: ``found`` or the kind of the error, and its message."""
 
     kind: str
     text: str = ""

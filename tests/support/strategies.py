@@ -17,7 +17,7 @@ modest = settings(deadline=None, database=None, derandomize=True, suppress_healt
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it stands in the JSON, however long."""
+    """A number as it is in the JSON, however long."""
 
     digits: str
 
@@ -35,7 +35,7 @@ def render(value: Any, escaped: bool) -> str:
 
 
 def body(value: Json, escaped: bool = True) -> bytes:
-    """Write ``value`` as an API might send it; lone surrogates stand as escapes, or make it no valid UTF-8."""
+    """Write ``value`` as an API might send it; lone surrogates are escapes, or make it invalid UTF-8."""
     return render(value, escaped).encode("utf-8", "surrogatepass")
 
 
