@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.constants import ID, KEY, SAMPLE_ID
+from tests.support.constants import ID, KEY, PATIENCE, SAMPLE_ID
 from tests.support.fault_server import FaultServer
 from tests.support.stand_in_api import KNOWN
-from tests.support.stdio_process import DEADLINE, Pipe
+from tests.support.stdio_process import Pipe
 
 LOUD_THEN_BROKEN = """
 import os, sys
@@ -88,4 +88,4 @@ def test_a_host_that_never_reads_stderr_gets_its_answers(sandbox_environment: di
         for _ in range(350):  # each writes a long line to the log: together more than a pipe holds
             assert pipe.call({"campaign_id": SAMPLE_ID, "sub_organization_id": "x" * 128})["isError"]
         pipe.stdin.close()
-        assert pipe.process.wait(DEADLINE) == 0
+        assert pipe.process.wait(PATIENCE) == 0

@@ -14,9 +14,6 @@ from typing import Any, Self
 
 from tests.support.constants import PATIENCE, SAMPLE_ID
 
-DEADLINE = 6 * PATIENCE
-"""Seconds until a test gives up on a process: a start takes a second, but a minute beside many others."""
-
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientInfo": {"name": "pipe", "version": "1"},
@@ -76,7 +73,7 @@ class Pipe:
 
     def receive(self) -> dict[str, Any]:
         """Return the next message, whatever it is."""
-        watch = threading.Timer(DEADLINE, self.process.kill)
+        watch = threading.Timer(PATIENCE, self.process.kill)
         watch.start()
         try:
             line = self.stdout.readline()
@@ -108,6 +105,6 @@ class Pipe:
 
     def end(self) -> tuple[int, str]:
         """Wait until the process stops by itself; return its exit code and what it wrote to stderr."""
-        code = self.process.wait(DEADLINE)
+        code = self.process.wait(PATIENCE)
         assert self.process.stderr
         return code, self.process.stderr.read().decode()
