@@ -24,7 +24,7 @@ from callers_mcp.api.key import KeySource
 from callers_mcp.hosting import tokens
 from callers_mcp.hosting.settings import HostingSettings
 from callers_mcp.sandbox import API_KEY
-from tests.support.command_line import run
+from tests.support.command_line import run_process
 from tests.support.constants import PATIENCE, SAMPLE_ID
 
 ROOT = Path(__file__).parents[2]
@@ -129,7 +129,7 @@ def test_a_secret_that_was_not_filled_in_lets_no_caller_in(tmp_path: Path) -> No
         (tmp_path / name).chmod(0o440)
     assert tokens.read(tmp_path / "tokens.json") == ()
     given = {name: value.replace(MOUNT["mountPath"], str(tmp_path)) for name, value in ENVIRONMENT.items()}
-    code, _, errors = run("http", "--host", "0.0.0.0", "--port", "0", environment=given)
+    code, _, errors = run_process("http", "--host", "0.0.0.0", "--port", "0", environment=given)
     assert code == 2
     assert "CALLERS_API_KEY_FILE names holds no usable key" in errors
 
