@@ -7,7 +7,7 @@ import select
 from contextlib import suppress
 
 from callers_mcp.api.errors import NotConfigured
-from callers_mcp.api.json import MASK
+from callers_mcp.api.json_reader import MASK
 from callers_mcp.api.key import KeySource
 from callers_mcp.settings import Settings
 

@@ -19,7 +19,7 @@ SUB_ORGANIZATION_ID = re.compile(r"[!-~]{1,128}")
 """What may be sent as ``x-sub-organization-id``: visible ASCII without spaces."""
 
 HTTP_PREFIX = f"{PREFIX}HTTP_"
-"""How the variables of a hosted server begin; ``callers_mcp.hosting.settings`` reads them."""
+"""How the variables of a hosted server begin; ``callers_mcp.http.settings`` reads them."""
 
 # What Kubernetes sets in each container for a service whose name begins like our variables.
 _SERVICE_LINK = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)")

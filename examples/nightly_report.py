@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 from mcp import Client, StdioServerParameters, stdio_client
 
-from callers_mcp.untrusted import shorten
+from callers_mcp.sanitize import shorten
 
 SANDBOX = [f"665f1c2ab1e4a9d0c7f3b80{number}" for number in range(1, 6)]
 

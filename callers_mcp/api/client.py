@@ -13,28 +13,15 @@ from typing import Self, TypeVar
 import anyio
 from pydantic import JsonValue
 
-from callers_mcp.api.caller import OPERATOR, Caller
-from callers_mcp.api.deadline import OnRetry, within_deadline
+from callers_mcp.access import OPERATOR, Caller, find_place, may_see, own_places
 from callers_mcp.api.errors import CallersError, DeadlineExceeded, InvalidArguments, NotConfigured
-from callers_mcp.api.flights import Flights
-from callers_mcp.api.json import Document, mask
+from callers_mcp.api.events import LIST, LookUp, Observer
+from callers_mcp.api.json_reader import Document, mask
 from callers_mcp.api.key import KeySource
-from callers_mcp.api.lists import (
-    AT_ONCE,
-    AT_ONCE_FOR_ONE,
-    SEARCHES_AT_ONCE,
-    KeptLists,
-    Listing,
-    RowT,
-    Turns,
-    belongs_to,
-    can_list,
-    read_in_steps,
-)
+from callers_mcp.api.limiter import AT_ONCE, AT_ONCE_FOR_ONE, SEARCHES_AT_ONCE, Turns
+from callers_mcp.api.list_cache import KeptLists
+from callers_mcp.api.lists import Listing, RowT, belongs_to, can_list, read_in_steps
 from callers_mcp.api.lists import query as list_query
-from callers_mcp.api.observer import LIST, LookUp, Observer
-from callers_mcp.api.places import find_place, may_see, own_places
-from callers_mcp.api.pool import Pool
 from callers_mcp.api.responses import (
     Lookup,
     as_seen_by_some,
@@ -43,6 +30,9 @@ from callers_mcp.api.responses import (
     read_campaigns,
     require_api_answer,
 )
+from callers_mcp.api.retry import OnRetry, within_deadline
+from callers_mcp.api.singleflight import Flights
+from callers_mcp.api.transport import Pool
 from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings, variable
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")

@@ -1,35 +1,19 @@
-"""Lists of campaigns: how one is asked for, how it is read without holding others up, and what is kept of it.
+"""Lists of campaigns: how one is requested, and how it is read without blocking the event loop.
 
-A list is big: up to ``CALLERS_LIST_MAX_BODY_BYTES``. What the server needs of it is kept for
-``CALLERS_LIST_CACHE_SECONDS``, so that paging and completing fetch it once. It is the one thing that is ever kept.
+A list is big: up to ``CALLERS_LIST_MAX_BODY_BYTES``.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlencode
-from weakref import WeakValueDictionary
 
 import anyio
 from pydantic import JsonValue
 
-from callers_mcp.api.caller import OPERATOR, Caller
-from callers_mcp.api.places import may_see, own_places
+from callers_mcp.access import Caller, may_see, own_places
 from callers_mcp.settings import MAIN, Settings
-
-AT_ONCE = 4
-"""Lists that one process fetches and reads at the same time."""
-
-AT_ONCE_FOR_ONE = 3
-"""Of these, for one of several callers, so that nobody's lists keep all the others waiting."""
-
-SEARCHES_AT_ONCE = 2
-"""Searches through the rows of lists, each in a thread; of one of several callers one."""
-
-MAX_KEPT_BYTES = 64 * 1024 * 1024
-"""Of all lists together, as their rows say what they take."""
 
 _LIST_BYTES = 1024  # beside its rows
 _STRETCH_SECONDS = 0.005  # of reading, until others have their turns
@@ -111,74 +95,3 @@ async def read_in_steps(
 def belongs_to(campaign: Mapping[str, JsonValue], organization_id: str) -> bool:
     """Tell whether ``campaign`` says that it is of this organization."""
     return str(campaign.get("organizationId")).strip().lower() == organization_id.lower()
-
-
-class Turns:
-    """Lets so many go at once, and of one caller fewer, so that nobody keeps all the others waiting.
-
-    Args:
-        at_once: How many in all.
-        of_one: How many of one of several callers; the operator has them all.
-    """
-
-    def __init__(self, at_once: int, of_one: int) -> None:
-        self._at_once = at_once
-        self._of_one = of_one
-        self._all = anyio.CapacityLimiter(at_once)
-        self._own: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
-
-    @asynccontextmanager
-    async def of(self, caller: Caller) -> AsyncIterator[None]:
-        """Wait for a turn of ``caller``, and take it for as long as the block runs."""
-        most = self._at_once if caller is OPERATOR else self._of_one
-        own = self._own.setdefault(caller.name, anyio.CapacityLimiter(most))
-        async with own, self._all:
-            yield
-
-
-class KeptLists:
-    """What was read of lists, for a while; the oldest goes when there is no room.
-
-    Args:
-        seconds: For how long; 0 keeps nothing.
-        max_bytes: How much of all together.
-    """
-
-    def __init__(self, seconds: float, max_bytes: int = MAX_KEPT_BYTES) -> None:
-        self._seconds = seconds
-        self._max_bytes = max_bytes
-        self._kept: dict[Hashable, tuple[float, Listing[Any]]] = {}  # the oldest first
-        self._size = 0
-
-    @property
-    def size(self) -> int:
-        """Bytes that are kept, about."""
-        return self._size
-
-    def get(self, key: Hashable) -> Listing[Any] | None:
-        """Return what is kept under ``key`` and not too old."""
-        self._make_room(0)
-        kept = self._kept.get(key)
-        return kept[1] if kept else None
-
-    def put(self, key: Hashable, listing: Listing[Any]) -> None:
-        """Keep ``listing``, if it is to be, and fits."""
-        self._drop(key)
-        if not self._seconds or listing.size > self._max_bytes:
-            return
-        self._make_room(listing.size)
-        self._kept[key] = (anyio.current_time() + self._seconds, listing)
-        self._size += listing.size
-
-    def _make_room(self, size: int) -> None:
-        now = anyio.current_time()
-        while self._kept:
-            oldest = next(iter(self._kept))
-            if self._kept[oldest][0] > now and self._size + size <= self._max_bytes:
-                return
-            self._drop(oldest)
-
-    def _drop(self, key: Hashable) -> None:
-        _, listing = self._kept.pop(key, (0, None))
-        if listing:
-            self._size -= listing.size

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
-from callers_mcp.api.caller import Caller
+from callers_mcp.access import Caller
 from callers_mcp.api.errors import (
     CallersError,
     CampaignNotFound,
@@ -22,9 +22,9 @@ from callers_mcp.api.errors import (
     Unavailable,
     UnexpectedResponse,
 )
-from callers_mcp.api.json import Document, mask, read_object, read_objects
+from callers_mcp.api.json_reader import Document, mask, read_object, read_objects
+from callers_mcp.sanitize import quote
 from callers_mcp.settings import variable
-from callers_mcp.untrusted import quote
 
 _MESSAGE_LIMIT = 400  # characters of the API's own message that are passed on
 _LONGEST_ERROR = 65_536  # bytes

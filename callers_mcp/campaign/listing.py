@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, Field, JsonValue
 
-from callers_mcp.campaign.attention import attention
+from callers_mcp.campaign.matching import LONGEST, fold
 from callers_mcp.campaign.model import read_campaign
-from callers_mcp.campaign.names import LONGEST, fold
+from callers_mcp.campaign.problems import attention
 from callers_mcp.campaign.summary import CampaignStatus, Direction, direction_of, status_of
-from callers_mcp.untrusted import clean, plain_or_quoted, quote, shorten
+from callers_mcp.sanitize import clean, plain_or_quoted, quote, shorten
 
 _KEPT = 120  # characters of a name
 _ID = 40

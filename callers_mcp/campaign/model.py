@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from callers_mcp.untrusted import clean
+from callers_mcp.sanitize import clean
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from callers_mcp.untrusted import clean, plain_or_quoted
+from callers_mcp.sanitize import clean, plain_or_quoted
 
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _ABBREVIATIONS = {day[:3]: day for day in WEEK} | {

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
-from callers_mcp.campaign.attention import attention, worth_checking
 from callers_mcp.campaign.model import Campaign, Moment, read_campaign
+from callers_mcp.campaign.problems import attention, worth_checking
 from callers_mcp.campaign.schedule import WEEK, Schedule, days_in_words, find_zone, read_schedule
 from callers_mcp.campaign.urls import host_of
-from callers_mcp.untrusted import clean
+from callers_mcp.sanitize import clean
 
 CampaignStatus = Literal["running", "new_chats_paused", "completed", "stopped", "not_started", "unknown"]
 Direction = Literal["outbound", "inbound"]

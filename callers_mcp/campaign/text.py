@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from callers_mcp.campaign.schedule import days_in_words
 from callers_mcp.campaign.summary import CampaignSummary, ago
-from callers_mcp.untrusted import escape, plain_or_quoted, quote
+from callers_mcp.sanitize import escape, plain_or_quoted, quote
 
 _NAME_LIMIT = 200
 _LISTED = 12

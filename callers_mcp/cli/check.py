@@ -22,8 +22,8 @@ def check(campaign_id: str | None) -> None:
     from callers_mcp import logs
     from callers_mcp.api.client import CallersClient
     from callers_mcp.api.errors import CallersError, InvalidArguments
-    from callers_mcp.cli.configuration import load_settings, run
-    from callers_mcp.tools.get_campaign import GET_CAMPAIGN
+    from callers_mcp.cli.runtime import load_settings, run
+    from callers_mcp.server.tools.get_campaign import GET_CAMPAIGN
 
     settings = load_settings()
     logs.configure(settings, command=True)
@@ -63,12 +63,11 @@ def check(campaign_id: str | None) -> None:
 
 def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
     """Print what is configured; return how many findings there are."""
-    from callers_mcp.api.caller import OPERATOR
-    from callers_mcp.api.connection import proxy_name
+    from callers_mcp.access import OPERATOR, find_place
     from callers_mcp.api.errors import Forbidden, NotConfigured
     from callers_mcp.api.key import KeySource, require_filled_in
     from callers_mcp.api.lists import can_list
-    from callers_mcp.api.places import find_place
+    from callers_mcp.api.transport import proxy_name
     from callers_mcp.settings import MAIN, Settings, variable
 
     findings = 0

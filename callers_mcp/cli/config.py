@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from callers_mcp.cli.host_name import HostName
+from callers_mcp.cli.host_argument import HostName
 
 _CONNECTOR = """\
 {title} takes a hosted server as a connector, not in its configuration:
@@ -26,8 +26,8 @@ def config(host: str, url: str | None, use_sandbox: bool) -> None:
     HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. Nothing is written; the key is
     left open, for you to fill in.
     """
-    from callers_mcp.hosts import entry, installation
-    from callers_mcp.hosts.table import HOSTS, System
+    from callers_mcp.install import entry, plan
+    from callers_mcp.install.registry import HOSTS, System
 
     row = HOSTS[host]
     if url is not None:
@@ -44,12 +44,12 @@ def config(host: str, url: str | None, use_sandbox: bool) -> None:
         content = entry.stdio_entry(row, {} if use_sandbox else _settings(), sandbox=use_sandbox)
     if not row.command:
         click.echo(f"For {row.config(System())}:", err=True)
-    click.echo(installation.snippet(row, content), nl=False)
+    click.echo(plan.snippet(row, content), nl=False)
 
 
 def _settings() -> dict[str, str]:
-    from callers_mcp.cli.configuration import load_settings
-    from callers_mcp.hosts import entry
+    from callers_mcp.cli.runtime import load_settings
+    from callers_mcp.install import entry
 
     file = load_settings().api_key_file
     if file:

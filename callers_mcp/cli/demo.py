@@ -31,7 +31,7 @@ async def _demo() -> list[dict[str, Any]]:
     """Run the demo, and return the structured content of the answers."""
     from mcp import Client, StdioServerParameters, stdio_client
 
-    from callers_mcp.hosts.entry import server_command
+    from callers_mcp.install.entry import server_command
     from callers_mcp.sandbox import API_KEY, MISSING_ID, ORGANIZATION_ID, SAMPLES, Sandbox
 
     with Sandbox() as sandbox:
@@ -73,9 +73,9 @@ async def _show(client: "Client", tool: str, **given: str | None) -> dict[str, A
 
 
 def _next_step() -> None:
-    from callers_mcp.hosts.entry import is_passing, server_command
-    from callers_mcp.hosts.installation import quoted
-    from callers_mcp.hosts.table import HOSTS
+    from callers_mcp.install.entry import is_passing, server_command
+    from callers_mcp.install.plan import quoted
+    from callers_mcp.install.registry import HOSTS
 
     command = "callers-mcp" if is_passing() else quoted(server_command())
     click.echo()

@@ -27,8 +27,8 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
     from callers_mcp.api.client import CallersClient
     from callers_mcp.api.errors import CallersError, InvalidArguments, NotConfigured
     from callers_mcp.campaign.text import raw_text
-    from callers_mcp.cli.configuration import load_settings, run
-    from callers_mcp.tools.get_campaign import GET_CAMPAIGN
+    from callers_mcp.cli.runtime import load_settings, run
+    from callers_mcp.server.tools.get_campaign import GET_CAMPAIGN
 
     settings = load_settings()
     logs.configure(settings, command=True)
@@ -55,8 +55,8 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
 
 def write_cards(page: Path, answers: Sequence[Mapping[str, Any]]) -> int:
     """Write the answers' cards as a page, say on stderr where, and return the exit code."""
-    from callers_mcp.card import card_page, write_page
-    from callers_mcp.untrusted import clean
+    from callers_mcp.sanitize import clean
+    from callers_mcp.server.card import card_page, write_page
 
     try:
         write_page(page, card_page(answers))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from callers_mcp.hosting.process import Plan
-    from callers_mcp.hosting.settings import HostingSettings
+    from callers_mcp.http.runtime.process import Plan
+    from callers_mcp.http.settings import HostingSettings
 
 _file = click.Path(dir_okay=False, path_type=Path)
 
@@ -33,7 +33,7 @@ def http(host: str, port: int, workers: int, certfile: Path | None, keyfile: Pat
     Exit code: 0 after SIGTERM; 2 wrong settings, or an address that can't be used; 130 after Ctrl-C.
     """
     from callers_mcp import logs
-    from callers_mcp.cli.configuration import load_settings, refuse, require_http_extra, start_sandbox
+    from callers_mcp.cli.runtime import load_settings, refuse, require_http_extra, start_sandbox
 
     require_http_extra()
     if (certfile is None) != (keyfile is None):
@@ -44,10 +44,10 @@ def http(host: str, port: int, workers: int, certfile: Path | None, keyfile: Pat
         refuse(" ".join(settings.notices))
     logs.configure(settings)
     from callers_mcp.api.errors import NotConfigured
-    from callers_mcp.hosting.audit import AuditError
-    from callers_mcp.hosting.metrics import MetricsError
-    from callers_mcp.hosting.process import Plan
-    from callers_mcp.hosting.tokens import TokenFileError
+    from callers_mcp.http.auth.token_store import TokenFileError
+    from callers_mcp.http.ops.audit import AuditError
+    from callers_mcp.http.ops.metrics import MetricsError
+    from callers_mcp.http.runtime.process import Plan
     from callers_mcp.settings import SettingsError
 
     try:
@@ -85,8 +85,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _hosting(host: str, listener: socket.socket, certfile: Path | None, workers: int) -> "HostingSettings":
-    from callers_mcp.hosting.rate_limit import is_local
-    from callers_mcp.hosting.settings import HostingSettings, variable
+    from callers_mcp.http.ops.rate_limit import is_local
+    from callers_mcp.http.settings import HostingSettings, variable
     from callers_mcp.settings import SettingsError
 
     hosting = HostingSettings.from_environment(host=host, port=listener.getsockname()[1], tls=certfile is not None)
@@ -113,8 +113,8 @@ def _check_certificate(plan: "Plan") -> None:
 
 def _prepare(plan: "Plan", workers: int) -> Callable[[socket.socket], int]:
     """Make sure that the server can start, and return what serves on a socket until it ends."""
-    from callers_mcp.hosting.app import HostedServer
-    from callers_mcp.hosting.process import serve
+    from callers_mcp.http.app import HostedServer
+    from callers_mcp.http.runtime.process import serve
 
     metrics = plan.hosting.metrics
     if workers == 1:
@@ -122,11 +122,11 @@ def _prepare(plan: "Plan", workers: int) -> Callable[[socket.socket], int]:
         if hosted.metrics and metrics:
             hosted.metrics.serve(*metrics)
         return partial(serve, plan, hosted)
-    from callers_mcp.hosting.workers import supervise
+    from callers_mcp.http.runtime.workers import supervise
 
     ended: Callable[[int], None] = _take_no_note
     if metrics:
-        from callers_mcp.hosting.metrics import serve_multiprocess_metrics
+        from callers_mcp.http.ops.metrics import serve_multiprocess_metrics
 
         ended = serve_multiprocess_metrics(*metrics)
     HostedServer(plan.settings, plan.hosting, instructions=plan.instructions).close()  # each worker makes its own

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from callers_mcp.cli.host_name import HostName
+from callers_mcp.cli.host_argument import HostName
 
 if TYPE_CHECKING:
-    from callers_mcp.hosts.installation import Change
+    from callers_mcp.install.plan import Change
     from callers_mcp.settings import Settings
 
 
@@ -28,27 +28,27 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
 
     Exit code: 0 done; 1 it can't be done; 2 wrong usage or settings.
     """
-    from callers_mcp.hosts import entry, installation, key_file
-    from callers_mcp.hosts.table import HOSTS, System
+    from callers_mcp.install import entry, key_file, plan
+    from callers_mcp.install.registry import HOSTS, System
 
     row = HOSTS[host]
     key, settings = None, dict[str, str]()
     with _told():
         if not use_sandbox:
             key, settings = _key_and_settings(key_file.path(host), ask=not dry_run)
-        change = installation.installing(row, entry.stdio_entry(row, settings, sandbox=use_sandbox), System())
+        change = plan.installing(row, entry.stdio_entry(row, settings, sandbox=use_sandbox), System())
         if dry_run:
             _show(change)
             if key and key != key_file.read(key_file.path(host)):
                 click.echo(f"The key goes into {key_file.path(host)}.")
             return
         if entry.is_passing():
-            raise installation.InstallationError(
+            raise plan.InstallationError(
                 "this installation may be cleaned away, and the host with it left without a server. Install one to "
                 "stay first, by uv tool install with what uvx was given"
             )
         with _key_in(host, key) as is_new_key:
-            backup = installation.apply(change)
+            backup = plan.apply(change)
     if change.is_none and not is_new_key:
         click.echo(f"{row.title} has this server already, in {change.config}; nothing was changed.")
         return
@@ -68,12 +68,12 @@ def uninstall(host: str, dry_run: bool) -> None:
 
     Exit code: 0 done; 1 it can't be done; 2 wrong usage.
     """
-    from callers_mcp.hosts import installation, key_file
-    from callers_mcp.hosts.table import HOSTS, System
+    from callers_mcp.install import key_file, plan
+    from callers_mcp.install.registry import HOSTS, System
 
     row = HOSTS[host]
     with _told():
-        change = installation.uninstalling(row, System())
+        change = plan.uninstalling(row, System())
         key_path = key_file.of_entry(change.present, host) or key_file.path(host)
         had_key = key_path.exists()
         if dry_run:
@@ -81,7 +81,7 @@ def uninstall(host: str, dry_run: bool) -> None:
             if had_key:
                 click.echo(f"The key file {key_path} goes, too.")
             return
-        backup = installation.apply(change)
+        backup = plan.apply(change)
         key_file.write(key_path, None)
     if change.is_none:
         click.echo(f"{row.title} has no entry of this server in {change.config}; nothing was changed.")
@@ -93,8 +93,8 @@ def uninstall(host: str, dry_run: bool) -> None:
 
 def _key_and_settings(file: Path, *, ask: bool) -> tuple[str | None, dict[str, str]]:
     """Return the key to put into ``file``, if it isn't there, and the entry's environment; or end with exit code 2."""
-    from callers_mcp.cli.configuration import load_settings, refuse
-    from callers_mcp.hosts import entry, key_file
+    from callers_mcp.cli.runtime import load_settings, refuse
+    from callers_mcp.install import entry, key_file
 
     settings = load_settings()
     if settings.unresolved:
@@ -115,7 +115,7 @@ def _checked(settings: "Settings") -> Path:
     """Return the absolute path of the user's own key file, or end with exit code 2."""
     from callers_mcp.api.errors import NotConfigured
     from callers_mcp.api.key import KeySource
-    from callers_mcp.cli.configuration import refuse
+    from callers_mcp.cli.runtime import refuse
 
     try:
         KeySource(settings).current()
@@ -125,7 +125,7 @@ def _checked(settings: "Settings") -> Path:
 
 
 def _asked_for() -> str:
-    from callers_mcp.cli.configuration import refuse
+    from callers_mcp.cli.runtime import refuse
     from callers_mcp.settings import is_key, is_placeholder, variable
 
     if sys.stdin is None or not sys.stdin.isatty():
@@ -139,8 +139,8 @@ def _asked_for() -> str:
 @contextmanager
 def _key_in(host: str, key: str | None) -> Iterator[bool]:
     """Have the key in its file, and tell whether it came there now; as it was again where the rest is refused."""
-    from callers_mcp.hosts import installation, key_file
-    from callers_mcp.hosts.table import HOSTS, System
+    from callers_mcp.install import key_file, plan
+    from callers_mcp.install.registry import HOSTS, System
 
     file = key_file.path(host)
     earlier = key_file.read(file)
@@ -150,11 +150,11 @@ def _key_in(host: str, key: str | None) -> Iterator[bool]:
     key_file.write(file, key)
     try:
         yield True
-    except installation.CommandNotFound:
+    except plan.CommandNotFound:
         raise  # the line that is printed needs it
     except BaseException:
-        with suppress(installation.InstallationError):
-            present = installation.uninstalling(HOSTS[host], System()).present
+        with suppress(plan.InstallationError):
+            present = plan.uninstalling(HOSTS[host], System()).present
             if key_file.of_entry(present, host) != file:  # else another installation, at the same time, needs it
                 key_file.write(file, earlier)
         raise
@@ -171,7 +171,7 @@ def _kept(backup: Path | None) -> str:
 @contextmanager
 def _told() -> Iterator[None]:
     """End with exit code 1, and what to do next, where the change can't be made."""
-    from callers_mcp.hosts.installation import CommandNotFound, InstallationError
+    from callers_mcp.install.plan import CommandNotFound, InstallationError
 
     try:
         yield

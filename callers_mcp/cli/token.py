@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from callers_mcp.api.caller import Scope
+    from callers_mcp.access import Scope
 
 _EPILOG = """\b
 Examples:
@@ -32,7 +32,7 @@ def token() -> None:
 
 
 def _ids(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    from callers_mcp.api.caller import EVERYTHING
+    from callers_mcp.access import EVERYTHING
     from callers_mcp.settings import SUB_ORGANIZATION_ID, is_placeholder
 
     for value in values:
@@ -55,8 +55,8 @@ def add(name: str, main: bool, ids: tuple[str, ...], everything: bool) -> None:
 
     NAME takes up to 64 of A-Z a-z 0-9 . _ - and stands in the audit.
     """
-    from callers_mcp.api.caller import FULL_SCOPE, Scope
-    from callers_mcp.hosting import tokens
+    from callers_mcp.access import FULL_SCOPE, Scope
+    from callers_mcp.http.auth import token_store
     from callers_mcp.settings import MAIN
 
     if not (main or ids or everything):
@@ -64,26 +64,26 @@ def add(name: str, main: bool, ids: tuple[str, ...], everything: bool) -> None:
     scope = FULL_SCOPE if everything else Scope.of([MAIN, *ids] if main else ids)
     path = _path()
     with _told():
-        text = tokens.add(path, name, scope)
+        text = token_store.add(path, name, scope)
     try:
         click.echo(f"Added {name} to {path}. This is its token, shown this once:", err=True)
         if sys.stdout is None:
             raise OSError("There is no stdout to print the token to.")
         click.echo(text)
     except OSError:
-        with suppress(tokens.TokenFileError):
-            tokens.revoke(path, name)  # nobody has it
+        with suppress(token_store.TokenFileError):
+            token_store.revoke(path, name)  # nobody has it
         raise
 
 
 @token.command("list", epilog="Example: callers-mcp token list")
 def list_tokens() -> None:
     """List the tokens: name, what each may see, and when it was made."""
-    from callers_mcp.hosting import tokens
+    from callers_mcp.http.auth import token_store
 
     path = _path()
     with _told():
-        grants = tokens.read(path)
+        grants = token_store.read(path)
     if not grants:
         click.echo(f"There are no tokens in {path}.")
         return
@@ -97,20 +97,20 @@ def list_tokens() -> None:
 @click.argument("name")
 def revoke(name: str) -> None:
     """Revoke a token: it is refused within seconds, without a restart."""
-    from callers_mcp.hosting import tokens
+    from callers_mcp.http.auth import token_store
 
     path = _path()
     with _told():
-        tokens.revoke(path, name)
+        token_store.revoke(path, name)
     click.echo(f"Revoked {name} in {path}.")
 
 
 def _path() -> Path:
     """Return the token file's path, or end with exit code 2 and one line."""
-    from callers_mcp.cli.configuration import refuse, require_http_extra
+    from callers_mcp.cli.runtime import refuse, require_http_extra
 
     require_http_extra()
-    from callers_mcp.hosting.tokens import default_path
+    from callers_mcp.http.auth.token_store import default_path
     from callers_mcp.settings import HTTP_PREFIX, is_placeholder
 
     variable = f"{HTTP_PREFIX}TOKEN_FILE"
@@ -128,7 +128,7 @@ def _path() -> Path:
 @contextmanager
 def _told() -> Iterator[None]:
     """End with exit code 1 and one line where the file can't be read or changed."""
-    from callers_mcp.hosting.tokens import TokenFileError
+    from callers_mcp.http.auth.token_store import TokenFileError
 
     try:
         yield

@@ -7,7 +7,7 @@ import pytest
 from mcp_types import TextContent
 
 from callers_mcp.api.errors import UnexpectedResponse
-from callers_mcp.api.json import Document, read_object
+from callers_mcp.api.json_reader import Document, read_object
 from callers_mcp.campaign.urls import redact_urls
 from tests.support.campaigns import Api, Json, campaign
 from tests.support.constants import ID, KEY

@@ -16,10 +16,11 @@ from mcp import Client
 from mcp_types import PromptReference
 
 from callers_mcp import CallersClient
-from callers_mcp.api import lists
-from callers_mcp.api.caller import Caller
+from callers_mcp.access import Caller
+from callers_mcp.api import list_cache, lists
 from callers_mcp.api.errors import CallersError, RateLimited
-from callers_mcp.api.lists import KeptLists, Listing, read_in_steps
+from callers_mcp.api.list_cache import KeptLists
+from callers_mcp.api.lists import Listing, read_in_steps
 from callers_mcp.campaign.listing import CampaignRow, read_row
 from callers_mcp.settings import Settings
 from tests.support import fault_server as fault
@@ -293,7 +294,7 @@ async def test_a_list_that_is_fetched_anew_takes_its_own_place(clock: Clock) -> 
 
 
 async def test_a_list_too_large_to_keep_is_still_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lists.KeptLists.__init__, "__defaults__", (1_000,))
+    monkeypatch.setattr(list_cache.KeptLists.__init__, "__defaults__", (1_000,))
     with FaultServer(fault.answer(body(100))) as server:
         async with connect(server) as client:
             for _ in range(2):

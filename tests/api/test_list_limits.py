@@ -7,8 +7,8 @@ from functools import partial
 import anyio
 
 from callers_mcp import CallersClient
-from callers_mcp.api.caller import Caller, Scope
-from callers_mcp.api.lists import AT_ONCE, AT_ONCE_FOR_ONE, SEARCHES_AT_ONCE
+from callers_mcp.access import Caller, Scope
+from callers_mcp.api.limiter import AT_ONCE, AT_ONCE_FOR_ONE, SEARCHES_AT_ONCE
 from callers_mcp.campaign.listing import read_row
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import campaigns, query_of

@@ -19,7 +19,7 @@ from pydantic import JsonValue
 from callers_mcp import CallersClient, Settings
 from callers_mcp.api import lists
 from callers_mcp.api.errors import CallersError, DeadlineExceeded, UnexpectedResponse
-from callers_mcp.api.json import MASK, MAX_DEPTH, Document, read_object, read_objects
+from callers_mcp.api.json_reader import MASK, MAX_DEPTH, Document, read_object, read_objects
 from callers_mcp.api.lists import read_in_steps
 from callers_mcp.api.responses import Answer, Lookup, read_campaigns
 from callers_mcp.campaign.listing import CampaignRow, read_row

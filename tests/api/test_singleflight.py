@@ -16,7 +16,7 @@ from anyio import to_thread
 from mcp import Client
 
 from callers_mcp import CallersClient, Settings, create_server
-from callers_mcp.api.caller import Caller, Scope
+from callers_mcp.access import Caller, Scope
 from callers_mcp.api.errors import (
     CallersError,
     CampaignNotFound,
@@ -25,7 +25,7 @@ from callers_mcp.api.errors import (
     Unavailable,
     Unreachable,
 )
-from callers_mcp.api.flights import Flights
+from callers_mcp.api.singleflight import Flights
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.concurrency import Held, Notes, at_once, connect, ids_sent, made, requests_of

@@ -31,8 +31,8 @@ from mcp_types import PromptReference
 
 from callers_mcp import CallersClient, Settings
 from callers_mcp.campaign.listing import read_row
-from callers_mcp.completion import complete
-from callers_mcp.tools.find_campaigns import FIND_CAMPAIGNS
+from callers_mcp.server.completion import complete
+from callers_mcp.server.tools.find_campaigns import FIND_CAMPAIGNS
 from tests.benchmarks.bench import CAMPAIGN
 
 ASKED_MILLISECONDS = 100

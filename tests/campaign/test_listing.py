@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callers_mcp.api.json import read_object
+from callers_mcp.api.json_reader import read_object
 from callers_mcp.campaign.listing import (
     CampaignList,
     CampaignRow,
@@ -28,7 +28,7 @@ from callers_mcp.campaign.listing import (
 )
 from callers_mcp.campaign.summary import summarize
 from callers_mcp.sandbox import organization
-from callers_mcp.untrusted import clean, has_hidden
+from callers_mcp.sanitize import clean, has_hidden
 from tests.support.campaigns import NOW, Json, campaign, inbound
 from tests.support.constants import ID, KEY, NODE_MODULES
 from tests.support.page_grammar import _ID, _QUOTED, WORST, is_our_page

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from callers_mcp.campaign.names import NEAREST, fold, nearest, search
+from callers_mcp.campaign.matching import NEAREST, fold, nearest, search
 
 # The same examples in every run: a verdict on a change is about the change.
 modest = settings(deadline=None, database=None, derandomize=True, max_examples=150)

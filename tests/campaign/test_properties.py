@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from mcp_types import TextContent
 from pydantic_core import to_json
 
-from callers_mcp.api.json import read_object
+from callers_mcp.api.json_reader import read_object
 from callers_mcp.campaign.summary import summarize
-from callers_mcp.tools.get_campaign import GetCampaignOutput, texts
-from callers_mcp.untrusted import has_hidden
+from callers_mcp.sanitize import has_hidden
+from callers_mcp.server.tools.get_campaign import GetCampaignOutput, texts
 from tests.support.campaigns import NOW, Api, Json, is_our_sentence, is_ours, wire_definition
 from tests.support.constants import ID, KEY
 from tests.support.strategies import Number, body, campaigns, clocks, modest, objects

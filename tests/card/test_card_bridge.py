@@ -12,8 +12,8 @@ import pytest
 from mcp import Client
 
 from callers_mcp import Settings, __version__, create_server
-from callers_mcp.card import CARD_URI
 from callers_mcp.sandbox import API_KEY, SAMPLES, Sandbox
+from callers_mcp.server.card import CARD_URI
 from tests.card.browser import FOLDER, Browser, FrameLocator, Host, HostSite, expect
 from tests.support.campaigns import Api, Json, campaign
 from tests.support.constants import NODE_MODULES, PATIENCE

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from callers_mcp import __version__
-from callers_mcp.card import CARD_MIME_TYPE, CARD_URI, card_html
 from callers_mcp.sandbox import SAMPLES
+from callers_mcp.server.card import CARD_MIME_TYPE, CARD_URI, card_html
 from tests.card.browser import Host, expect
 from tests.support.campaigns import Json, campaign, summary_of
 from tests.support.constants import ID

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.untrusted import escape
+from callers_mcp.sanitize import escape
 from tests.card.browser import Error, Host, expect
 from tests.support.campaigns import LISTS, STRING_FIELDS, Api, Json, campaign, replaced, summary_of
 from tests.support.constants import ID

@@ -9,7 +9,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from callers_mcp import CallersClient, create_server
-from callers_mcp.api.caller import FULL_SCOPE, OPERATOR, Caller, Scope
+from callers_mcp.access import FULL_SCOPE, OPERATOR, Caller, Scope
 from callers_mcp.api.errors import CallersError
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, SAMPLES, SUB_ORGANIZATION_ID, Sandbox
 from tests.support import fault_server as fault

@@ -81,13 +81,13 @@ async def test_no_lack_of_an_answer_brings_the_key_out(spawn: Callable[..., Any]
 
 
 BREAKS = f"""
-import callers_mcp.tools.get_campaign
+import callers_mcp.server.tools.get_campaign
 from callers_mcp.cli import main
 
 def broken(*_, **__):
     raise RuntimeError("on purpose, with {KEY}")
 
-callers_mcp.tools.get_campaign.summarize = broken
+callers_mcp.server.tools.get_campaign.summarize = broken
 main()
 """
 

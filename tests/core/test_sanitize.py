@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from callers_mcp.campaign.text import raw_text
-from callers_mcp.untrusted import clean, has_hidden, plain_or_quoted, quote, replace_tags, shorten
+from callers_mcp.sanitize import clean, has_hidden, plain_or_quoted, quote, replace_tags, shorten
 from tests.support.campaigns import Json, outside_quotes
 
 EVERY = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point <= 0xDFFF]

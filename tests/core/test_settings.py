@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from callers_mcp import Settings
-from callers_mcp.cli.configuration import load_settings
+from callers_mcp.cli.runtime import load_settings
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.api.caller import Scope
-from callers_mcp.hosting.tokens import add
+from callers_mcp.access import Scope
+from callers_mcp.http.auth.token_store import add
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID
 from tests.conftest import inherited
 from tests.support.campaigns import campaign

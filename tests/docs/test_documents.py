@@ -8,9 +8,9 @@ import pytest
 
 from callers_mcp.api import errors
 from callers_mcp.api.errors import CallersError
-from callers_mcp.hosting.settings import FIELDS, HostingSettings
-from callers_mcp.hosting.settings import variable as hosting_variable
-from callers_mcp.hosts.table import HOSTS, System
+from callers_mcp.http.settings import FIELDS, HostingSettings
+from callers_mcp.http.settings import variable as hosting_variable
+from callers_mcp.install.registry import HOSTS, System
 from callers_mcp.settings import Settings, variable
 from tests.support.constants import PATIENCE, SAMPLE_ID
 from tests.support.stdio_process import Pipe

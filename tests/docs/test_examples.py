@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.api.caller import Scope
-from callers_mcp.hosting.tokens import add
+from callers_mcp.access import Scope
+from callers_mcp.http.auth.token_store import add
 from tests.conftest import inherited
 from tests.support.constants import PATIENCE, SAMPLE_ID
 from tests.support.hosted_server import Hosted

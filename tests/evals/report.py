@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from callers_mcp import __version__
-from callers_mcp.untrusted import shorten
+from callers_mcp.sanitize import shorten
 from tests.evals.checks import Made
 from tests.evals.models import Usage
 from tests.evals.run import Outcome, total

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.api.json import mask
-from callers_mcp.api.observer import LookUp
-from callers_mcp.hosting.audit import AuditError, AuditLog
+from callers_mcp.api.events import LookUp
+from callers_mcp.api.json_reader import mask
+from callers_mcp.http.ops.audit import AuditError, AuditLog
 from tests.support.constants import KEY, PATIENCE, SAMPLE_ID
 
 TOKEN = "callers_mcp_" + "0123456789abcdef" * 4
@@ -143,8 +143,8 @@ def test_a_file_that_may_not_be_written_is_an_error(tmp_path: Path) -> None:
 _PROCESS = """
 import sys
 from pathlib import Path
-from callers_mcp.api.observer import LookUp
-from callers_mcp.hosting.audit import AuditError, AuditLog
+from callers_mcp.api.events import LookUp
+from callers_mcp.http.ops.audit import AuditError, AuditLog
 
 name, path, count = sys.argv[1:]
 try:

@@ -17,8 +17,8 @@ HEADS_LIMIT = 32_768
 
 # What a slow client is given; short enough to wait for, and long enough that no other request comes near it.
 HASTY = """
-from callers_mcp.hosting import gate, protocol
-gate.BODY_SECONDS = protocol.HEAD_SECONDS = protocol.READ_SECONDS = 0.7
+from callers_mcp.http import middleware; from callers_mcp.http.runtime import protocol
+middleware.BODY_SECONDS = protocol.HEAD_SECONDS = protocol.READ_SECONDS = 0.7
 """
 
 

@@ -14,10 +14,10 @@ import pytest
 import trustme
 from anyio import to_thread
 
-from callers_mcp.api.caller import Caller
-from callers_mcp.hosting import jwks
-from callers_mcp.hosting.oauth import OAuthVerifier
-from callers_mcp.hosting.refusals import IssuerUnavailable, Unauthenticated
+from callers_mcp.access import Caller
+from callers_mcp.http.auth import jwks
+from callers_mcp.http.auth.oauth import OAuthVerifier
+from callers_mcp.http.rejections import IssuerUnavailable, Unauthenticated
 from tests.conftest import PROXIES
 from tests.support import fault_server as fault
 from tests.support.fault_server import Behaviour, FaultServer

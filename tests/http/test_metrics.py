@@ -15,8 +15,8 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from callers_mcp.api.observer import LookUp
-from callers_mcp.hosting.metrics import Metrics, MetricsError
+from callers_mcp.api.events import LookUp
+from callers_mcp.http.ops.metrics import Metrics, MetricsError
 from tests.support.constants import PATIENCE, SAMPLE_ID
 
 REASONS = [
@@ -156,8 +156,8 @@ def test_the_operator_is_told_where_the_metrics_are(metrics: Metrics, caplog: py
 
 _WORKER = """
 import sys
-from callers_mcp.api.observer import LookUp
-from callers_mcp.hosting.metrics import Metrics
+from callers_mcp.api.events import LookUp
+from callers_mcp.http.ops.metrics import Metrics
 
 metrics = Metrics()
 for _ in range(3):
@@ -172,7 +172,7 @@ sys.stdin.readline()
 
 _PARENT = """
 import logging, os, subprocess, sys
-from callers_mcp.hosting.metrics import Metrics, serve_multiprocess_metrics
+from callers_mcp.http.ops.metrics import Metrics, serve_multiprocess_metrics
 
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 ended = serve_multiprocess_metrics("127.0.0.1", 0)
@@ -224,7 +224,7 @@ def test_a_parent_serves_the_sum_of_its_workers_and_forgets_what_the_dead_had_in
 
 def test_metrics_cost_nothing_until_they_are_made_and_are_not_mixed_with_anothers() -> None:
     code = (
-        "import sys; from callers_mcp.hosting.metrics import Metrics; assert 'prometheus_client' not in sys.modules\n"
+        "import sys; from callers_mcp.http.ops.metrics import Metrics; assert 'prometheus_client' not in sys.modules\n"
         "Metrics().began()"
     )
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": "/nowhere"}

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from callers_mcp.api.caller import FULL_SCOPE, Caller, Scope
-from callers_mcp.hosting.oauth import OAuthVerifier
-from callers_mcp.hosting.refusals import InsufficientScope, Refusal, Unauthenticated
+from callers_mcp.access import FULL_SCOPE, Caller, Scope
+from callers_mcp.http.auth.oauth import OAuthVerifier
+from callers_mcp.http.rejections import InsufficientScope, Refusal, Unauthenticated
 from tests.support import fault_server as fault
 from tests.support.oidc_provider import AUDIENCE, CLAIM, SCOPE, OidcProvider, Signer, compact, rsa_key
 

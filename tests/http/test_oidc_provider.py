@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from callers_mcp.api.caller import Caller, Scope
-from callers_mcp.hosting.oauth import OAuthVerifier
-from callers_mcp.hosting.refusals import InsufficientScope, Unauthenticated
+from callers_mcp.access import Caller, Scope
+from callers_mcp.http.auth.oauth import OAuthVerifier
+from callers_mcp.http.rejections import InsufficientScope, Unauthenticated
 from tests.support.constants import NODE_MODULES, PATIENCE
 from tests.support.oidc_provider import AUDIENCE, CLAIM, SCOPE
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from callers_mcp.api.caller import Scope
-from callers_mcp.hosting.tokens import add
+from callers_mcp.access import Scope
+from callers_mcp.http.auth.token_store import add
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import KEY

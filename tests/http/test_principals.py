@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.api.caller import Scope
-from callers_mcp.hosting import tokens
-from callers_mcp.hosting.authentication import Authentication
-from callers_mcp.hosting.gate import Gate
-from callers_mcp.hosting.readiness import Readiness
-from callers_mcp.hosting.settings import HostingSettings
+from callers_mcp.access import Scope
+from callers_mcp.http.auth import token_store
+from callers_mcp.http.auth.bearer import Authentication
+from callers_mcp.http.middleware import Gate
+from callers_mcp.http.ops.readiness import Readiness
+from callers_mcp.http.settings import HostingSettings
 from tests.support import fault_server as fault
 from tests.support.constants import KEY
 from tests.support.fault_server import Exchange, FaultServer
@@ -63,7 +63,7 @@ class Company:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     folder = tmp_path_factory.mktemp("company")
     file, audit = folder / "tokens.json", folder / "audit.log"
-    given = {name: tokens.add(file, name, scope) for name, scope in SCOPES.items()}
+    given = {name: token_store.add(file, name, scope) for name, scope in SCOPES.items()}
     with FaultServer(organization) as api:
         environment = {
             "CALLERS_BASE_URL": api.base_url,
@@ -289,7 +289,7 @@ def test_the_log_says_who_was_refused_and_why_as_the_proxy_has_it(company: Compa
 
 def test_the_log_takes_a_named_proxys_word_for_an_address_and_for_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "tokens.json"
-    tokens.add(file, "first", Scope.of(["main"]))
+    token_store.add(file, "first", Scope.of(["main"]))
     hosting = {"AUTH": "tokens", "TOKEN_FILE": str(file), "TRUSTED_PROXIES": "127.0.0.1"}
     environment = {f"CALLERS_HTTP_{name}": value for name, value in hosting.items()}
     with Hosted("--sandbox", environment=environment) as server:
@@ -304,7 +304,7 @@ def test_the_log_takes_a_named_proxys_word_for_an_address_and_for_nothing_else(t
 @HAS_PROC
 def test_every_worker_learns_of_a_token_within_seconds_and_none_outlives_its_parent(tmp_path: Path) -> None:
     file = tmp_path / "tokens.json"
-    tokens.add(file, "first", Scope.of(["main"]))
+    token_store.add(file, "first", Scope.of(["main"]))
     environment = {"CALLERS_HTTP_AUTH": "tokens", "CALLERS_HTTP_TOKEN_FILE": str(file)}
     with Hosted("--sandbox", "--workers", "2", environment=environment) as server:
         doors = server.doors_of_workers(2)
@@ -315,9 +315,9 @@ def test_every_worker_learns_of_a_token_within_seconds_and_none_outlives_its_par
                 door.post(content, Authorization=f"Bearer {token}", **headers)
             return [door.answer().status for door in doors]
 
-        added = tokens.add(file, "second", Scope.of(["main"]))
+        added = token_store.add(file, "second", Scope.of(["main"]))
         until(lambda: statuses(added) == [200, 200], "the new token is known to both")
-        tokens.revoke(file, "second")
+        token_store.revoke(file, "second")
         until(lambda: statuses(added) == [401, 401], "the revoked token is known to neither")
         for door in doors:
             door.close()
@@ -389,7 +389,7 @@ def test_off_loopback_who_goes_past_the_proxy_is_refused(tmp_path: Path) -> None
     if own.startswith("127.") or sys.platform == "win32":
         pytest.skip("this machine has no address but loopback")
     file = tmp_path / "tokens.json"
-    token = tokens.add(file, "ci", Scope.of(["*"]))
+    token = token_store.add(file, "ci", Scope.of(["*"]))
     environment = {f"CALLERS_HTTP_{name}": value for name, value in PROXIED.items()}
     environment["CALLERS_HTTP_TOKEN_FILE"] = str(file)
     with Hosted("--sandbox", "--host", "0.0.0.0", environment=environment) as server:

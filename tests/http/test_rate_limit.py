@@ -17,10 +17,10 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from callers_mcp.api.caller import FULL_SCOPE, Caller
+from callers_mcp.access import FULL_SCOPE, Caller
 from callers_mcp.api.errors import RateLimited
-from callers_mcp.hosting import rate_limit
-from callers_mcp.hosting.rate_limit import RateLimiter, check_storage, parse_rate
+from callers_mcp.http.ops import rate_limit
+from callers_mcp.http.ops.rate_limit import RateLimiter, check_storage, parse_rate
 from tests.support.constants import PATIENCE
 from tests.support.redis_server import RedisServer
 
@@ -149,9 +149,9 @@ async def test_the_window_moves_with_each_look_up(monkeypatch: pytest.MonkeyPatc
 
 _PROCESS = """
 import asyncio, gc, sys
-from callers_mcp.api.caller import Caller, FULL_SCOPE
+from callers_mcp.access import Caller, FULL_SCOPE
 from callers_mcp.api.errors import RateLimited
-from callers_mcp.hosting.rate_limit import RateLimiter
+from callers_mcp.http.ops.rate_limit import RateLimiter
 
 async def main():
     limiter, admitted = RateLimiter("100/hour", sys.argv[1]), 0

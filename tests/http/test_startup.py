@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from callers_mcp.hosting.settings import HostingSettings
+from callers_mcp.http.settings import HostingSettings
 from callers_mcp.settings import SettingsError
 from tests.support.constants import ID, KEY, PATIENCE
 from tests.support.fault_server import FaultServer
@@ -32,7 +32,13 @@ SANDBOX_KEY = {"CALLERS_API_KEY": KEY}
 Start = Callable[..., str]
 
 # The command takes a second to load; from a process that has loaded it, and this file, each start takes a moment.
-_LOADED = ["__main__", __name__, "callers_mcp.hosting.process", "callers_mcp.hosting.oauth", "callers_mcp.cli.http"]
+_LOADED = [
+    "__main__",
+    __name__,
+    "callers_mcp.http.runtime.process",
+    "callers_mcp.http.auth.oauth",
+    "callers_mcp.cli.http",
+]
 _starts = multiprocessing.get_context("forkserver")
 _starts.set_forkserver_preload(_LOADED)
 

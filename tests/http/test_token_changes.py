@@ -12,10 +12,11 @@ import filelock
 import pytest
 from click.testing import CliRunner, Result
 
-from callers_mcp.api.caller import FULL_SCOPE, Caller, Scope
+from callers_mcp.access import FULL_SCOPE, Caller, Scope
 from callers_mcp.cli.token import token as token_command
-from callers_mcp.hosting import tokens
-from callers_mcp.hosting.tokens import TOKEN, TokenAuthenticator, add, default_path, read, revoke
+from callers_mcp.http.auth import token_store
+from callers_mcp.http.auth.token_store import TOKEN, add, default_path, read, revoke
+from callers_mcp.http.auth.tokens import TokenAuthenticator
 from tests.support.command_line import run
 from tests.support.constants import PATIENCE
 from tests.support.stdio_process import Pipe
@@ -143,7 +144,7 @@ def test_no_token_is_added_that_would_make_the_file_too_long_to_be_read(file: Pa
 
 def test_a_change_waits_for_another_one_but_not_for_ever(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(file, "ci", MAIN)
-    monkeypatch.setattr(tokens, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(token_store, "LOCK_SECONDS", 0.05)
     with filelock.FileLock(f"{file}.lock"):
         assert "try again" in refusal(revoke, file, "ci")
         assert read(file)  # which needs no lock
@@ -154,8 +155,8 @@ ADDS = """
 import sys
 from pathlib import Path
 import filelock
-from callers_mcp.api.caller import FULL_SCOPE
-from callers_mcp.hosting.tokens import add
+from callers_mcp.access import FULL_SCOPE
+from callers_mcp.http.auth.token_store import add
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(10):

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.api.caller import FULL_SCOPE, Caller, Scope
-from callers_mcp.hosting import tokens
-from callers_mcp.hosting.tokens import TOKEN, TokenAuthenticator, add, read, revoke
+from callers_mcp.access import FULL_SCOPE, Caller, Scope
+from callers_mcp.http.auth import token_store, tokens
+from callers_mcp.http.auth.token_store import TOKEN, add, read, revoke
+from callers_mcp.http.auth.tokens import TokenAuthenticator
 from tests.support.constants import PATIENCE
 from tests.support.token_files import DIGEST, ENTRY, MAIN, PLANTED, SUB, refusal, sha256, write
 
@@ -45,7 +46,7 @@ def test_only_the_digest_of_a_token_is_stored(file: Path) -> None:
     digests = [sha256(token) for token in (first, second)]
     assert stored["tokens"][0] == {"name": "first", "sha256": digests[0], "main": True, "sub_organizations": []}
     assert stored["tokens"][1]["sub_organizations"] == [SUB, "another"]
-    assert DIGEST not in repr(tokens.Grant.model_validate(ENTRY))
+    assert DIGEST not in repr(token_store.Grant.model_validate(ENTRY))
 
 
 @pytest.mark.parametrize("scope", [MAIN, FULL_SCOPE, Scope.of([SUB]), Scope.of(["main", SUB, "b"]), Scope(False, None)])
@@ -192,7 +193,7 @@ def test_a_change_of_the_same_size_and_time_is_seen(file: Path) -> None:
 
 def test_two_changes_in_one_tick_of_a_coarse_clock_are_seen(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "RECHECK_SECONDS", 0)
-    monkeypatch.setattr(tokens, "_version", lambda status: (0,))  # so coarse that it tells nothing
+    monkeypatch.setattr(token_store, "_version", lambda status: (0,))  # so coarse that it tells nothing
     token = add(file, "ci", MAIN)
     authenticator = TokenAuthenticator(file)
     assert authenticator.authenticate(token)

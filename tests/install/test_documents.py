@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callers_mcp.hosts.documents import Format, UnreadableConfig, entry, with_entry, without_entry
+from callers_mcp.install.documents import entry, with_entry, without_entry
+from callers_mcp.install.formats import Format, UnreadableConfig
 
 PATH = ("mcpServers", "callers")
 VALUE = {"command": "/opt/callers-mcp", "args": ["--sandbox"], "env": {"A": 'x "y" \\ ü'}}

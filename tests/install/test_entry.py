@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.hosts.entry import is_ours, is_passing
-from callers_mcp.hosts.installation import quoted
+from callers_mcp.install.entry import is_ours, is_passing
+from callers_mcp.install.plan import quoted
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.hosts.files import MAX_BYTES, ConfigChanged, read, replace
+from callers_mcp.install.files import MAX_BYTES, ConfigChanged, read, replace
 
 NOBODY = 65534
 OLD, NEW = b'{"old": 1}', b'{"new": 2}'
@@ -276,7 +276,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_nothing_changed(as_user: Pa
 def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(config: Path) -> None:
     # A limit on the size of files fails a write in the middle of it, as a full disk does.
     script = (
-        "import resource, signal, sys; from pathlib import Path; from callers_mcp.hosts.files import replace;"
+        "import resource, signal, sys; from pathlib import Path; from callers_mcp.install.files import replace;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
         "replace(Path(sys.argv[1]), Path(sys.argv[1]).read_bytes(), b'x' * 100_000)"
     )

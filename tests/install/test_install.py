@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from mcp import Client, StdioServerParameters, stdio_client
 
 from callers_mcp.cli.install import install
-from callers_mcp.hosts import documents, installation
-from callers_mcp.hosts.documents import Format
-from callers_mcp.hosts.table import HOSTS
+from callers_mcp.install import documents, plan
+from callers_mcp.install.formats import Format
+from callers_mcp.install.registry import HOSTS
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from tests.support.constants import KEY, PATIENCE, SAMPLE_ID
 from tests.support.install_home import NEIGHBOURS_SECRET, Home, mode, realistic, refused
@@ -344,13 +344,13 @@ def test_a_key_that_another_installation_needs_meanwhile_stays(cursor: Home, mon
     """Two at the same time: the one that comes too late takes nothing from the other."""
     for name, value in cursor.environment(CALLERS_API_KEY=KEY).items():
         monkeypatch.setenv(name, value)
-    apply = installation.apply
+    apply = plan.apply
 
-    def late(change: installation.Change) -> Path | None:
+    def late(change: plan.Change) -> Path | None:
         cursor.install()
         return apply(change)
 
-    monkeypatch.setattr(installation, "apply", late)
+    monkeypatch.setattr(plan, "apply", late)
     result = CliRunner().invoke(install, ["cursor"])
     assert (result.exit_code, "was changed meanwhile" in result.output) == (1, True)
     assert cursor.key_file.read_text() == KEY + "\n"

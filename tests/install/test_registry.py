@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.hosts.table import HOSTS, System
+from callers_mcp.install.registry import HOSTS, System
 from tests.support.install_home import CONFIGURATIONS, realistic
 
 HOME = Path("/users/ana")

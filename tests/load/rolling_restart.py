@@ -32,8 +32,8 @@ import click
 import httpx2
 import trustme
 
-from callers_mcp.api.caller import FULL_SCOPE
-from callers_mcp.hosting import tokens
+from callers_mcp.access import FULL_SCOPE
+from callers_mcp.http.auth import token_store
 from tests.support.campaigns import campaign
 from tests.support.constants import KEY, PATIENCE
 from tests.support.fault_server import Exchange, FaultServer, answer
@@ -242,7 +242,7 @@ class Stack:
 def stack(folder: Path, **settings: str) -> Iterator[Stack]:
     """Start everything."""
     token_file = folder / "tokens.json"
-    token = tokens.add(token_file, "rolling", FULL_SCOPE)
+    token = token_store.add(token_file, "rolling", FULL_SCOPE)
     with ExitStack() as closing:
         api = closing.enter_context(CampaignApi())
         environment = {

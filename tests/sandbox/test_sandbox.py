@@ -14,8 +14,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from callers_mcp.campaign.attention import attention
 from callers_mcp.campaign.model import read_campaign
+from callers_mcp.campaign.problems import attention
 from callers_mcp.sandbox import (
     API_KEY,
     MISSING_ID,

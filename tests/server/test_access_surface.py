@@ -11,9 +11,9 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, PromptReference, ResourceTemplateReference
 
-from callers_mcp.api.caller import Caller
-from callers_mcp.tools import load_tools
-from callers_mcp.tools.tool import Tool
+from callers_mcp.access import Caller
+from callers_mcp.server.tools import load_tools
+from callers_mcp.server.tools.tool import Tool
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, MAIN_ID, A, B, C

@@ -10,10 +10,10 @@ import pytest
 from mcp.client.client import ConnectMode
 from mcp_types import PromptReference, ResourceTemplateReference
 
-from callers_mcp.api.caller import Caller
+from callers_mcp.access import Caller
 from callers_mcp.api.errors import RateLimited
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox, organization
-from callers_mcp.untrusted import has_hidden
+from callers_mcp.sanitize import has_hidden
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
 from tests.support.constants import ID, MAIN_ID, A, B, C
@@ -379,7 +379,7 @@ async def test_a_bug_of_ours_is_a_reference_to_the_log_and_not_pythons_words(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr("callers_mcp.completion.search", fail)
+    monkeypatch.setattr("callers_mcp.server.completion.search", fail)
     with FaultServer(holding(campaign())) as server, caplog.at_level(logging.ERROR, "callers_mcp"):
         async with connect(server, mode) as client:
             error = await refused(client.complete(REVIEW, {"name": "campaign", "value": "spring"}))

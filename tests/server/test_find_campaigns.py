@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
 
 from callers_mcp import CallersClient, Settings, create_server
-from callers_mcp.api.caller import OPERATOR, Caller
+from callers_mcp.access import OPERATOR, Caller
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from tests.support.campaigns import Api, Json, campaign, inbound, wire_definition, without
 from tests.support.constants import KEY, MAIN_ID, A, B

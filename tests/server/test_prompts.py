@@ -9,10 +9,10 @@ import pytest
 from mcp.client.client import ConnectMode
 from mcp_types import TextContent
 
-from callers_mcp.api.caller import Caller
+from callers_mcp.access import Caller
 from callers_mcp.api.errors import RateLimited
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox
-from callers_mcp.untrusted import has_hidden
+from callers_mcp.sanitize import has_hidden
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign, is_ours, outside_quotes
 from tests.support.constants import ID, KEY, MAIN_ID, SAMPLE_ID, A, B
@@ -424,7 +424,9 @@ async def test_a_caller_over_their_limit_is_told_so(text: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("broken", ["callers_mcp.prompts.search", "callers_mcp.tools.get_campaign.summarize"])
+@pytest.mark.parametrize(
+    "broken", ["callers_mcp.server.prompts.search", "callers_mcp.server.tools.get_campaign.summarize"]
+)
 async def test_a_bug_of_ours_is_a_reference_to_the_log_and_not_pythons_words(
     broken: str, mode: ConnectMode, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

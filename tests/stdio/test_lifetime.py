@@ -135,7 +135,7 @@ def test_a_host_that_never_reads_stderr_gets_its_answers(sandbox_environment: di
 def test_what_a_library_prints_never_reaches_the_protocol(sandbox_environment: dict[str, str]) -> None:
     code = """
 import os, sys
-from callers_mcp.tools import get_campaign
+from callers_mcp.server.tools import get_campaign
 summarize = get_campaign.summarize
 def loud(*a, **k):
     print("stray", flush=True)

@@ -59,7 +59,7 @@ def test_what_is_no_campaign_is_an_answer_in_our_words(api: HeldApi, server: Pip
 
 def test_a_bug_of_ours_is_an_answer_with_a_reference_and_no_python(api: HeldApi) -> None:
     code = """
-from callers_mcp.tools import get_campaign
+from callers_mcp.server.tools import get_campaign
 def broken(*a, **k):
     raise RuntimeError("inner words")
 get_campaign.summarize = broken

@@ -13,7 +13,7 @@ from mcp_types import CallToolResult
 
 from callers_mcp import CallersClient, Settings
 from callers_mcp.api.client import Admit
-from callers_mcp.api.observer import Observer
+from callers_mcp.api.events import Observer
 from callers_mcp.campaign.listing import CampaignRow, read_row
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign

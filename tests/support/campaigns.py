@@ -16,7 +16,7 @@ from mcp import Client
 from callers_mcp import Settings, create_server
 from callers_mcp.campaign.summary import summarize
 from callers_mcp.campaign.text import summary_text
-from callers_mcp.tools import load_tools
+from callers_mcp.server.tools import load_tools
 from tests.support.constants import ID, KEY
 
 Json = dict[str, Any]

@@ -9,7 +9,7 @@ import anyio
 from anyio import to_thread
 
 from callers_mcp import CallersClient, Settings
-from callers_mcp.api.observer import LookUp, Observer
+from callers_mcp.api.events import LookUp, Observer
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import KEY, PATIENCE

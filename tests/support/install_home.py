@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from callers_mcp.hosts import documents
-from callers_mcp.hosts.documents import Format
-from callers_mcp.hosts.table import HOSTS, Host, System
+from callers_mcp.install import documents
+from callers_mcp.install.formats import Format
+from callers_mcp.install.registry import HOSTS, Host, System
 from tests.conftest import inherited
 from tests.support.constants import KEY, PATIENCE
 

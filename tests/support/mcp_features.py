@@ -20,10 +20,10 @@ from mcp_types import (
 )
 
 from callers_mcp import CallersClient, Settings, create_server
-from callers_mcp.api.caller import Caller
+from callers_mcp.access import Caller
 from callers_mcp.api.client import Admit
-from callers_mcp.resources import TEMPLATES
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
+from callers_mcp.server.resources import TEMPLATES
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json
 from tests.support.constants import CAMPAIGN_OWNER_ID, KEY

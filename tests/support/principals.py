@@ -8,7 +8,7 @@ from typing import Any
 from mcp import Client
 
 from callers_mcp import CallersClient, Settings, create_server
-from callers_mcp.api.caller import Caller, Scope
+from callers_mcp.access import Caller, Scope
 from callers_mcp.api.errors import CallersError
 from callers_mcp.sandbox import Sandbox
 from tests.support.constants import ID, KEY

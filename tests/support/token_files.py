@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.api.caller import Scope
-from callers_mcp.hosting.tokens import TokenFileError
+from callers_mcp.access import Scope
+from callers_mcp.http.auth.token_store import TokenFileError
 
 MAIN = Scope(main=True, sub_organizations=frozenset())
 

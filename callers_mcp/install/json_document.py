@@ -1,0 +1,385 @@
+r"""JSON with comments, and JSON5, read with the place of every value in the text.
+
+json-five's tokens say where things are. Its parser is not used: it refuses ``"C:\\xampp"`` and takes seconds for a file
+of 200 KB.
+"""
+
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from callers_mcp.install.formats import UnreadableConfig
+
+if TYPE_CHECKING:
+    from json5.tokenizer import JSON5Token
+
+MAX_DEPTH = 200
+
+_STRINGS = frozenset({"DOUBLE_QUOTE_STRING", "SINGLE_QUOTE_STRING"})
+_WORDS = frozenset({"TRUE", "FALSE", "NULL", "INFINITY", "NAN"})
+_NUMBERS = frozenset({"INTEGER", "FLOAT", "HEXADECIMAL", "INFINITY", "NAN"})
+
+_BROKEN_STRING = re.compile(r"(?:[^\\\r\n]|\\\r\n|\\.)*[\r\n]", re.DOTALL)
+_REST_OF_LINE = re.compile(r"[ \t]*(?:\r?\n|\Z)")
+_INDENT = re.compile(r"[ \t]*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    start: int
+    end: int
+    members: "list[_Member] | None" = None
+    items: "list[_Value] | None" = None
+
+
+@dataclass(slots=True)
+class _Member:
+    key: str
+    start: int
+    value: _Value
+    comma: int | None = None
+    """Where the comma behind it is, None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Comment:
+    start: int
+    end: int
+    to_line_end: bool
+
+
+class JsonDocument:
+    """One text; the edits return new ones."""
+
+    def __init__(self, text: str) -> None:
+        reader = _Reader(text)
+        self._text = text
+        self._comments = reader.comments
+        self._root = reader.document()
+        if self._root is not None and self._root.members is None:
+            raise UnreadableConfig("the file holds something else than an object")
+        first_line = text.partition("\n")[0]
+        self._eol = "\r\n" if first_line.endswith("\r") else "\n"
+        self._unit = self._root_indent()
+
+    def entry(self, path: Sequence[str]) -> Any:
+        """The value at the path as Python has it, None where it is absent."""
+        found = self._found(path)
+        if len(found) < len(path):
+            return None
+        value = self._python(found[-1].value)
+        if value is None:
+            raise UnreadableConfig(f"{'.'.join(path)} is null")
+        return value
+
+    def added(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
+        """The text with the entry, which is absent, at the end of its container."""
+        text = self._text
+        if self._root is None:
+            start = text if not text or text.endswith("\n") else text + self._eol
+            return f"{start}{{{self._eol}{self._unit}{self._member(path, value, self._unit)}{self._eol}}}{self._eol}"
+        found = self._found(path)
+        containers = [self._root, *(member.value for member in found)]
+        container, members = containers[-1], containers[-1].members or []
+        last = members[-1] if members else None
+        behind = container.start + 1 if last is None else _end(last)
+        place, breaks = self._behind_comments(behind, container.end - 1)
+        breaks = breaks or self._broken(container if last or not found else containers[-2])
+        indent = self._indent(container, last) if breaks else None
+        separator = self._eol + indent if indent is not None else " " if last else ""
+        member = separator + self._member(path[len(found) :], value, indent)
+        if last is None:
+            return text[:place] + member + text[place:]
+        if last.comma is not None:
+            return text[:place] + member + "," + text[place:]
+        return text[: last.value.end] + "," + text[last.value.end : place] + member + text[place:]
+
+    def replaced(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
+        """The text with another value for the entry, which is there."""
+        old = self._found(path)[-1].value
+        start = self._text.rfind("\n", 0, old.start) + 1
+        breaks = "\n" in self._text[old.start : old.end]
+        indent = _INDENT.match(self._text, start)[0] if breaks else None  # type: ignore[index]
+        return self._text[: old.start] + self._written(value, indent) + self._text[old.end :]
+
+    def removed(self, path: Sequence[str]) -> str:
+        """The text without the entry, which is there, and without the containers that were made for it."""
+        found = self._found(path)
+        containers = [self._root, *(member.value for member in found)]
+        depth = len(path) - 1
+        while depth and self._made_for(containers[depth], found[depth]):
+            depth -= 1
+        root, text = self._root, self._text
+        if root is not None and not depth and self._made_for(root, found[0]):
+            before, after = text[: root.start], text[root.end :]
+            if not before.strip() and not after.strip():
+                return before + after.removeprefix(self._eol)
+        return self._cut(containers[depth], found[depth])
+
+    def others(self, path: Sequence[str]) -> Any:
+        """All values but the entry and the objects that hold nothing else, in their order, as they are written."""
+        return self._others(self._root, path) if self._root is not None else {}
+
+    def _others(self, value: _Value, path: Sequence[str]) -> Any:
+        if value.items is not None:
+            return [self._others(item, ()) for item in value.items]
+        if value.members is None:
+            return self._text[value.start : value.end]
+        pairs = []
+        for member in value.members:
+            on_path = bool(path) and member.key == path[0]
+            if on_path and len(path) == 1:
+                continue
+            rest = self._others(member.value, path[1:] if on_path else ())
+            if not (on_path and rest == {}):
+                pairs.append((member.key, rest))
+        return tuple(pairs) or {}
+
+    def _python(self, value: _Value) -> Any:
+        if value.items is not None:
+            return [self._python(item) for item in value.items]
+        if value.members is not None:
+            return {member.key: self._python(member.value) for member in value.members}
+        return _decoded(self._text[value.start : value.end])
+
+    def _found(self, path: Sequence[str]) -> list[_Member]:
+        """The members that the path leads through, as far as they are there."""
+        value, found = self._root, list[_Member]()
+        for depth, key in enumerate(path):
+            if value is None:
+                break
+            if value.members is None:
+                raise UnreadableConfig(f"{'.'.join(path[:depth])} is no object")
+            matching = [member for member in value.members if member.key == key]
+            if len(matching) > 1:
+                raise UnreadableConfig(f"{'.'.join(path[: depth + 1])} is there twice")
+            if not matching:
+                break
+            found.append(matching[0])
+            value = matching[0].value
+        return found
+
+    def _behind_comments(self, start: int, end: int) -> tuple[int, bool]:
+        """Where the last comment between the places ends, and if it needs a line break behind it."""
+        number = bisect_left(self._comments, end, key=lambda comment: comment.start)
+        if not number or self._comments[number - 1].start < start:
+            return start, False
+        comment = self._comments[number - 1]
+        return comment.end, comment.to_line_end
+
+    def _broken(self, container: _Value) -> bool:
+        """If the container's members stand on lines of their own; the last one says it."""
+        members = container.members
+        if not members:
+            return True
+        before = _end(members[-2]) if len(members) > 1 else container.start
+        return "\n" in self._text[before : members[-1].start]
+
+    def _line_indent(self, place: int) -> tuple[str, bool]:
+        """The white space that begins the place's line, and if there is nothing else before the place."""
+        start = self._text.rfind("\n", 0, place) + 1
+        indent = _INDENT.match(self._text, start, place)[0]  # type: ignore[index]
+        return indent, start + len(indent) == place
+
+    def _indent(self, container: _Value, last: _Member | None) -> str:
+        if last is not None:
+            indent, first = self._line_indent(last.start)
+            if first:
+                return indent
+        return self._line_indent(container.start)[0] + self._unit
+
+    def _root_indent(self) -> str:
+        if self._root is None or not self._root.members:
+            return "  "
+        indent, first = self._line_indent(self._root.members[0].start)
+        return indent if first else "  "
+
+    def _member(self, keys: Sequence[str], value: Mapping[str, Any], indent: str | None) -> str:
+        """The member for the first key, with the containers for the others, on one line where there is no indent."""
+        if indent is not None:
+            for key in reversed(keys[1:]):
+                value = {key: value}
+            return f"{_quoted(keys[0])}: {self._written(value, indent)}"
+        written = self._written(value, None)
+        for key in reversed(keys[1:]):
+            # The spaces tell a container that was made from a ``{}`` that was filled.
+            written = f"{{ {_quoted(key)}: {written} }}"
+        return f"{_quoted(keys[0])}: {written}"
+
+    def _written(self, value: Mapping[str, Any], indent: str | None) -> str:
+        if indent is None:
+            return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False, indent=self._unit).replace("\n", self._eol + indent)
+
+    def _made_for(self, container: _Value | None, member: _Member) -> bool:
+        """If the container holds the member alone, no comment, and would be left with white space."""
+        if container is None or container.members != [member]:
+            return False
+        around = self._text[container.start + 1 : member.start], self._text[member.value.end : container.end - 1]
+        return not around[0].strip() and not around[1].strip(" \t\r\n,") and around[1] not in ("", ",")
+
+    def _cut(self, container: _Value | None, member: _Member) -> str:
+        text, members = self._text, (container.members if container else None) or []
+        number = members.index(member)
+        before = members[number - 1] if number else None
+        start, breaks = self._behind_comments(_end(before) if before else container.start + 1, member.start)  # type: ignore[union-attr]
+        if member.comma is not None:
+            head, tail = text[:start], text[member.value.end : member.comma] + text[member.comma + 1 :]
+        elif before is not None and before.comma is not None:
+            head, tail = text[: before.comma] + text[before.comma + 1 : start], text[member.value.end :]
+        else:
+            head, tail = text[:start], text[member.value.end :]
+        if breaks and not _REST_OF_LINE.match(tail):
+            head += text[start : member.start]
+        return head + tail
+
+
+class _Reader:
+    """Values from the tokens, by the grammar of JSON with trailing commas."""
+
+    def __init__(self, text: str) -> None:
+        self.comments: list[_Comment] = []
+        self._text = text
+        self._next = 0
+        self._tokens = self._tokenized()
+
+    def document(self) -> _Value | None:
+        """The one value of the text, None where there is none."""
+        if not self._tokens:
+            return None
+        value = self._value(0)
+        if self._next < len(self._tokens):
+            raise self._wrong()
+        return value
+
+    def _tokenized(self) -> "list[JSON5Token]":
+        from json5.tokenizer import tokenize
+
+        tokens, end = [], 0
+        try:
+            for token in tokenize(self._text):
+                end = token.end
+                if token.type == "WHITESPACE":
+                    continue
+                if token.type not in ("LINE_COMMENT", "BLOCK_COMMENT"):
+                    tokens.append(token)
+                    continue
+                to_line_end = token.type == "LINE_COMMENT"
+                if to_line_end:
+                    # The tokens end a comment at a line feed alone: hosts, at what else breaks a line as well.
+                    end -= token.value.endswith("\r")
+                    if len(self._text[token.index : end].splitlines()) > 1:
+                        raise _unreadable(self._text, token.index)
+                self.comments.append(_Comment(token.index, end, to_line_end))
+        except UnreadableConfig:
+            raise
+        except ValueError:
+            raise _unreadable(self._text, end) from None
+        return tokens
+
+    def _wrong(self) -> UnreadableConfig:
+        if self._next < len(self._tokens):
+            return _unreadable(self._text, self._tokens[self._next].index)
+        return UnreadableConfig("the file is no JSON: it ends too early")
+
+    def _kind(self) -> str | None:
+        return self._tokens[self._next].type if self._next < len(self._tokens) else None
+
+    def _take(self, *kinds: str) -> "JSON5Token":
+        if self._kind() not in kinds:
+            raise self._wrong()
+        self._next += 1
+        return self._tokens[self._next - 1]
+
+    def _value(self, depth: int) -> _Value:
+        if depth > MAX_DEPTH:
+            raise UnreadableConfig("the file is nested too deeply")
+        kind = self._kind()
+        if kind == "LBRACE":
+            return self._object(depth)
+        if kind == "LBRACKET":
+            return self._array(depth)
+        if kind in _STRINGS:
+            token = self._string()
+        elif kind in ("TRUE", "FALSE", "NULL"):
+            token = self._take(kind)
+        else:
+            return self._number()
+        return _Value(token.index, token.end)
+
+    def _object(self, depth: int) -> _Value:
+        start = self._take("LBRACE").index
+        members: list[_Member] = []
+        while self._kind() != "RBRACE":
+            key = self._string() if self._kind() in _STRINGS else self._take("NAME", *_WORDS)
+            self._take("COLON")
+            members.append(_Member(_key(key.value), key.index, self._value(depth + 1)))
+            if self._kind() != "COMMA":
+                break
+            members[-1].comma = self._take("COMMA").index
+        return _Value(start, self._take("RBRACE").end, members=members)
+
+    def _array(self, depth: int) -> _Value:
+        start = self._take("LBRACKET").index
+        items: list[_Value] = []
+        while self._kind() != "RBRACKET":
+            items.append(self._value(depth + 1))
+            if self._kind() != "COMMA":
+                break
+            self._take("COMMA")
+        return _Value(start, self._take("RBRACKET").end, items=items)
+
+    def _string(self) -> "JSON5Token":
+        token = self._tokens[self._next]
+        if _BROKEN_STRING.match(token.value):
+            raise self._wrong()
+        return self._take(*_STRINGS)
+
+    def _number(self) -> _Value:
+        start = end = self._tokens[self._next].index if self._kind() else 0
+        if self._kind() in ("PLUS", "MINUS"):
+            end = self._take("PLUS", "MINUS").end
+        number = self._take(*_NUMBERS)
+        if number.index != end:
+            raise _unreadable(self._text, number.index)
+        end = number.end
+        if self._kind() == "EXPONENT" and number.type in ("INTEGER", "FLOAT"):
+            exponent = self._take("EXPONENT")
+            if exponent.index != end:
+                raise _unreadable(self._text, exponent.index)
+            end = exponent.end
+        return _Value(start, end)
+
+
+def _end(member: _Member) -> int:
+    return member.value.end if member.comma is None else member.comma + 1
+
+
+def _quoted(key: str) -> str:
+    return json.dumps(key, ensure_ascii=False)
+
+
+def _key(raw: str) -> str:
+    key = _decoded(raw if raw[0] in "\"'" else f'"{raw}"')
+    assert isinstance(key, str)  # noqa: S101
+    return key
+
+
+def _decoded(raw: str) -> Any:
+    try:
+        return json.loads(raw, strict=False)
+    except ValueError:
+        import json5
+
+        try:
+            return json5.loads(raw)
+        except ValueError:
+            raise UnreadableConfig("the file holds a value that is no JSON") from None
+
+
+def _unreadable(text: str, place: int) -> UnreadableConfig:
+    line = text.count("\n", 0, place) + 1
+    return UnreadableConfig(f"the file is no JSON, at line {line}")

@@ -1,0 +1,87 @@
+"""What a host offers while somebody fills in a prompt or a resource template."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+from mcp_types import PromptReference, ResourceTemplateReference
+
+from callers_mcp.api.client import OBJECT_ID, CallersClient
+from callers_mcp.api.errors import CallersError, InvalidArguments
+from callers_mcp.campaign.listing import CampaignRow, label, read_row
+from callers_mcp.campaign.matching import fold, search
+from callers_mcp.server.prompts import MAX_LENGTH, PROMPTS
+from callers_mcp.server.resources import TEMPLATES
+from callers_mcp.server.tools.arguments import read_place
+
+MOST = 100
+"""Values in one answer, as the protocol has it."""
+
+
+async def complete(
+    ref: PromptReference | ResourceTemplateReference,
+    argument: str,
+    typed: str,
+    others: Mapping[str, str],
+    client: CallersClient,
+) -> list[str]:
+    """Return the values that ``argument`` could have, best first; none where nothing can be offered.
+
+    Args:
+        ref: The prompt, or the resource template.
+        argument: Its argument's name.
+        typed: What was typed of the value.
+        others: The arguments that have a value already.
+        client: On behalf of who types.
+
+    Raises:
+        InvalidArguments: There is no such prompt or template.
+    """
+    if isinstance(ref, PromptReference):
+        known = {prompt.name: [each.name for each in prompt.arguments or []] for prompt in PROMPTS}
+        takes = known.get(ref.name)
+    else:
+        takes = re.findall(r"{(\w+)}", ref.uri) if ref.uri in [each.uri_template for each in TEMPLATES] else None
+    if takes is None:
+        raise InvalidArguments("There is no such prompt or resource template.")
+    if argument not in takes or len(typed) > MAX_LENGTH:
+        return []
+    if argument == "sub_organization_id":
+        return [place for place in client.places or () if place.lower().startswith(typed.strip().lower())]
+    try:
+        place = read_place(others.get("sub_organization_id"))
+    except ValueError:
+        return []
+    choose = partial(_labels if isinstance(ref, PromptReference) else _ids, typed=typed)
+    try:
+        return await client.list_campaigns(read_row, choose, sub_organization_id=place)
+    except CallersError:  # the operator's log has it; who types is not disturbed
+        return []
+
+
+def _labels(rows: Sequence[CampaignRow], typed: str) -> list[str]:
+    """Return the campaigns that somebody may mean who types a name, an id, or what was offered before."""
+    rows, start = _openable(rows), typed.strip().casefold()
+    begun = [row for row in rows if label(row).casefold().startswith(start)]
+    found = [*search(rows, typed), *_by_name(begun), *_beginning(rows, typed)]
+    return [label(row) for row in {row.id: row for row in found}.values()]
+
+
+def _ids(rows: Sequence[CampaignRow], typed: str) -> list[str]:
+    """Return the ids that begin with what was typed, or whose campaign's name does."""
+    return [row.id for row in _beginning(_openable(rows), typed) if row.id]
+
+
+def _openable(rows: Sequence[CampaignRow]) -> list[CampaignRow]:
+    return [row for row in rows if row.id and OBJECT_ID.fullmatch(row.id)]
+
+
+def _beginning(rows: Sequence[CampaignRow], typed: str) -> Sequence[CampaignRow]:
+    start, name = typed.strip().lower(), fold(typed)
+    return _by_name(
+        row for row in rows if (row.id or "").lower().startswith(start) or (name and row.folded.startswith(name))
+    )
+
+
+def _by_name(rows: Iterable[CampaignRow]) -> list[CampaignRow]:
+    return sorted(rows, key=lambda row: (row.folded, row.id or ""))
