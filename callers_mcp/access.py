@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from callers_mcp.api.errors import Forbidden
-from callers_mcp.api.key import require_filled_in
+from callers_mcp.api.key import require_no_placeholder
 from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings
 
-_LISTED = 20  # places that an error names
+_MAX_NAMED_ORGANIZATIONS = 20  # places that an error names
 
-EVERYTHING = "*"
+WILDCARD = "*"
 """The word that stands for the main organization and every sub-organization in a grant."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class AllowedOrganizations:
     """What a caller may see.
 
     Attributes:
@@ -26,69 +26,72 @@ class Scope:
     sub_organizations: frozenset[str] | None
 
     @classmethod
-    def of(cls, places: Iterable[str]) -> "Scope":
+    def parse(cls, ids: Iterable[str]) -> "AllowedOrganizations":
         """Read a grant: ids, ``main``, ``*`` for everything. What is none of these grants nothing."""
-        given = {place.lower() if place.lower() == MAIN else place for place in places}
-        if EVERYTHING in given:
-            return FULL_SCOPE
-        return cls(MAIN in given, frozenset(place for place in given - {MAIN} if SUB_ORGANIZATION_ID.fullmatch(place)))
+        granted = {organization.lower() if organization.lower() == MAIN else organization for organization in ids}
+        if WILDCARD in granted:
+            return UNRESTRICTED
+        return cls(
+            MAIN in granted,
+            frozenset(organization for organization in granted - {MAIN} if SUB_ORGANIZATION_ID.fullmatch(organization)),
+        )
 
     @property
-    def is_full(self) -> bool:
+    def is_unrestricted(self) -> bool:
         """Whether nothing is out of sight."""
         return self.main and self.sub_organizations is None
 
-    def allows(self, place: str) -> bool:
-        """Tell whether ``place``, an id or ``main``, may be looked into."""
-        if place == MAIN:
+    def allows(self, organization: str) -> bool:
+        """Tell whether ``organization``, an id or ``main``, may be looked into."""
+        if organization == MAIN:
             return self.main
-        return self.sub_organizations is None or place in self.sub_organizations
+        return self.sub_organizations is None or organization in self.sub_organizations
 
-    def places(self) -> tuple[str, ...]:
+    def ids(self) -> tuple[str, ...]:
         """Name the places that this scope lists; of a full one there is no list."""
         return ((MAIN,) if self.main else ()) + tuple(sorted(self.sub_organizations or ()))
 
 
-FULL_SCOPE = Scope(main=True, sub_organizations=None)
+UNRESTRICTED = AllowedOrganizations(main=True, sub_organizations=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Principal:
     """Who asks, as verified.
 
     Attributes:
         name: ``token:NAME`` or ``oauth:ISSUER|SUBJECT``; in limits, metrics and audit.
-        scope: What they may see.
+        organizations: What they may see.
     """
 
     name: str
-    scope: Scope
+    organizations: AllowedOrganizations
 
 
-OPERATOR = Caller("operator", FULL_SCOPE)
+OPERATOR = Principal("operator", UNRESTRICTED)
 """Whoever holds the key: the one user of a server over stdio, and of the command line."""
 
 
-def may_see(place: str, caller: Caller, settings: Settings) -> bool:
-    """Tell whether ``caller`` may look into ``place``, an id or ``main``, within what the settings allow."""
+def can_access(organization: str, principal: Principal, settings: Settings) -> bool:
+    """Tell whether ``principal`` may look into ``organization``, an id or ``main``, within what the settings allow."""
     allowed = settings.sub_organizations
-    return caller.scope.allows(place) and (allowed is None or place in allowed)
+    return principal.organizations.allows(organization) and (allowed is None or organization in allowed)
 
 
-def own_places(caller: Caller, settings: Settings) -> tuple[str, ...] | None:
-    """List the places that ``caller`` may look into; ``None`` where they can't be listed."""
-    allowed, scope = settings.sub_organizations, caller.scope
+def accessible_organizations(principal: Principal, settings: Settings) -> tuple[str, ...] | None:
+    """List the places that ``principal`` may look into; ``None`` where they can't be listed."""
+    allowed, granted = settings.sub_organizations, principal.organizations
     if allowed is not None:
-        return tuple(place for place in allowed if scope.allows(place))
-    return None if scope.sub_organizations is None else scope.places()
+        return tuple(organization for organization in allowed if granted.allows(organization))
+    return None if granted.sub_organizations is None else granted.ids()
 
 
-def find_place(named: str | None, caller: Caller, settings: Settings) -> str:
+def resolve_organization(requested: str | None, principal: Principal, settings: Settings) -> str:
     """Return the place that a call looks into: a sub-organization's id, or ``main``.
 
     Args:
-        named: What the call names: an id, ``main``, or ``None``.
-        caller: On whose behalf.
+        requested: What the call names: an id, ``main``, or ``None``.
+        principal: On whose behalf.
         settings: The default place, and the places that are allowed at all.
 
     Raises:
@@ -96,34 +99,38 @@ def find_place(named: str | None, caller: Caller, settings: Settings) -> str:
             name one names none.
         NotConfigured: A host left a placeholder in a sub-organization setting.
     """
-    require_filled_in(settings, "sub_organization_id", "sub_organizations")
-    own = own_places(caller, settings)
-    if named is None:
-        for place in (settings.sub_organization_id, MAIN):
-            if place is not None and may_see(place, caller, settings):
-                return place
-        if own is not None and len(own) == 1:
-            return own[0]
-    elif may_see(named, caller, settings):
-        return named
-    who = "This server" if caller is OPERATOR else "This caller"
-    if own == ():
-        raise Forbidden(f"{who} may not look into any organization here; nothing was sent. {_ask(caller)}")
-    listed = _list(own)
-    if named is None:
-        raise Forbidden(f"{who} has to name a place, and nothing was sent. Give a sub_organization_id{listed}.")
-    where = "the main organization" if named == MAIN else f"sub-organization {named}"
-    raise Forbidden(f"{who} may not look into {where}; nothing was sent. Give a sub_organization_id{listed}.")
+    require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
+    accessible = accessible_organizations(principal, settings)
+    if requested is None:
+        for organization in (settings.sub_organization_id, MAIN):
+            if organization is not None and can_access(organization, principal, settings):
+                return organization
+        if accessible is not None and len(accessible) == 1:
+            return accessible[0]
+    elif can_access(requested, principal, settings):
+        return requested
+    subject = "This server" if principal is OPERATOR else "This caller"
+    if accessible == ():
+        raise Forbidden(
+            f"{subject} may not look into any organization here; nothing was sent. {_who_grants_access(principal)}"
+        )
+    listed = _list_text(accessible)
+    if requested is None:
+        raise Forbidden(f"{subject} has to name a place, and nothing was sent. Give a sub_organization_id{listed}.")
+    where = "the main organization" if requested == MAIN else f"sub-organization {requested}"
+    raise Forbidden(f"{subject} may not look into {where}; nothing was sent. Give a sub_organization_id{listed}.")
 
 
-def _ask(caller: Caller) -> str:
-    if caller.name.startswith("oauth:"):
+def _who_grants_access(principal: Principal) -> str:
+    if principal.name.startswith("oauth:"):
         return "Whoever runs the sign-in grants it, by the claim that lists the caller's organizations."
     return "The operator grants it."
 
 
-def _list(own: tuple[str, ...] | None) -> str:
-    if own is None:
+def _list_text(accessible: tuple[str, ...] | None) -> str:
+    if accessible is None:
         return " that it may look into"
-    more = f" and {len(own) - _LISTED} more" if len(own) > _LISTED else ""
-    return f" that it may look into: {', '.join(own[:_LISTED])}{more}"
+    more = (
+        f" and {len(accessible) - _MAX_NAMED_ORGANIZATIONS} more" if len(accessible) > _MAX_NAMED_ORGANIZATIONS else ""
+    )
+    return f" that it may look into: {', '.join(accessible[:_MAX_NAMED_ORGANIZATIONS])}{more}"

@@ -45,34 +45,34 @@ _escaped = re.compile(f"({_FLAGS})|[{_CONTROLS}{_INVISIBLE}{_TAGS}]")
 _plain = re.compile(r"[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]{0,38}[A-Za-z0-9])?")
 
 
-def clean(text: str) -> str:
+def sanitize(text: str) -> str:
     """Return ``text`` as one line that shows all it holds: controls become spaces, what is invisible is dropped."""
     if text.isascii() and text.isprintable():
         return text
     return _dropped.sub("", _control.sub(" ", text))
 
 
-def bare(text: str) -> str:
+def strip_invisible(text: str) -> str:
     """Clean ``text``, and drop the joiners and selectors too: for a search that nothing invisible may escape."""
-    return text if text.isascii() and text.isprintable() else _unseen.sub("", clean(text))
+    return text if text.isascii() and text.isprintable() else _unseen.sub("", sanitize(text))
 
 
-def has_hidden(text: str) -> bool:
+def has_invisible(text: str) -> bool:
     """Tell whether ``text`` holds invisible or direction-changing characters, the three registered flags apart."""
     if text.isascii():
         return False
     return _dropped.search(text) is not None and _dropped.search(_flags.sub("", text)) is not None
 
 
-def shorten(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
     """Clean ``text`` and cut it to at most ``limit`` characters, with an ellipsis where something is missing."""
-    cleaned = clean(text[: limit * 4 + 1])  # four times, as most of a hostile text may be dropped
-    return cleaned if len(cleaned) <= limit and len(text) <= limit * 4 else cleaned[: limit - 1] + "…"
+    sanitized = sanitize(text[: limit * 4 + 1])  # four times, as most of a hostile text may be dropped
+    return sanitized if len(sanitized) <= limit and len(text) <= limit * 4 else sanitized[: limit - 1] + "…"
 
 
 def quote(text: str, limit: int = 120) -> str:
     """Clean, cut and quote ``text``, so that it can neither leave its line nor its quotation marks."""
-    return '"' + shorten(text, limit).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + truncate(text, limit).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def plain_or_quoted(text: str) -> str:
@@ -94,7 +94,7 @@ def replace_tags(text: str) -> tuple[str, int]:
     return _stray_tag.sub(replace, text), replaced
 
 
-def escape(json_text: str) -> str:
+def escape_invisible(json_text: str) -> str:
     r"""Write control and invisible characters of a JSON text as ``\u`` escapes: other text, same value."""
     if json_text.isascii() and "\x7f" not in json_text:
         return json_text  # json.dumps has escaped C0

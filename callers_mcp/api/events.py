@@ -1,23 +1,23 @@
-"""What is told of each look-up, to a log, an audit file or metrics."""
+"""The events of a look-up, for a log, an audit file or metrics."""
 
 import logging
 from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
 
-LIST = "list"
-"""Stands for the campaign's id where the list of them was asked for."""
+CAMPAIGN_LIST = "list"
+"""In place of a campaign's id: the list of campaigns was requested."""
 
 
 @dataclass(frozen=True, slots=True)
-class LookUp:
+class LookupEvent:
     """One look-up that has ended.
 
     Attributes:
-        caller: Who asked, see ``Caller.name``.
-        campaign_id: Which campaign, 24 hexadecimal digits; or ``LIST``.
-        place: Where: a sub-organization's id or ``main``, also where that was refused; ``default`` where the call named
-            none, and was refused before it was known which.
+        principal: On whose behalf, see ``Principal.name``.
+        campaign_id: Which campaign, 24 hexadecimal digits; or ``CAMPAIGN_LIST``.
+        organization: A sub-organization's id or ``main``, also if access to it was refused; ``default`` if the call
+            named none and was refused before it was resolved.
         outcome: ``found``, ``cancelled``, or the kind of the error.
         seconds: How long the caller waited.
         attempts: How many requests the API was sent for it.
@@ -25,9 +25,9 @@ class LookUp:
         request_id: Stands in the caller's error, and went to the API as ``X-Request-Id``.
     """
 
-    caller: str
+    principal: str
     campaign_id: str
-    place: str
+    organization: str
     outcome: str
     seconds: float
     attempts: int
@@ -36,22 +36,22 @@ class LookUp:
 
 
 class Observer:
-    """Told of what happens; this one writes a line to the log."""
+    """Receives the events; this one writes a line to the log."""
 
-    def began(self) -> None:
-        """Take note of a look-up that begins."""
+    def on_lookup_started(self) -> None:
+        """Note that a look-up begins."""
 
-    def ended(self, look_up: LookUp) -> None:
-        """Take note of a look-up that ended."""
+    def on_lookup_finished(self, event: LookupEvent) -> None:
+        """Note that a look-up ended."""
         logger.info(
             "look-up: campaign=%s sub_organization=%s outcome=%s attempts=%d milliseconds=%d request=%s",
-            look_up.campaign_id,
-            look_up.place,
-            look_up.outcome,
-            look_up.attempts,
-            look_up.seconds * 1000,
-            look_up.request_id,
+            event.campaign_id,
+            event.organization,
+            event.outcome,
+            event.attempts,
+            event.seconds * 1000,
+            event.request_id,
         )
 
-    def asked(self, seconds: float) -> None:
-        """Take note of an HTTP request to the API that ended, however, after ``seconds``."""
+    def on_api_request(self, seconds: float) -> None:
+        """Note that an HTTP request to the API ended, well or not, after ``seconds``."""

@@ -6,36 +6,36 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from callers_mcp.access import OPERATOR, Caller
+from callers_mcp.access import OPERATOR, Principal
 
-AT_ONCE = 4
+MAX_CONCURRENT_LISTS = 4
 """Lists that one process fetches and reads at the same time."""
 
-AT_ONCE_FOR_ONE = 3
+MAX_CONCURRENT_LISTS_PER_PRINCIPAL = 3
 """Of these, for one of several callers, so that nobody's lists keep all the others waiting."""
 
-SEARCHES_AT_ONCE = 2
+MAX_CONCURRENT_SEARCHES = 2
 """Searches through the rows of lists, each in a thread; of one of several callers one."""
 
 
-class Turns:
+class PerPrincipalLimiter:
     """Lets so many go at once, and of one caller fewer, so that nobody keeps all the others waiting.
 
     Args:
-        at_once: How many in all.
-        of_one: How many of one of several callers; the operator has them all.
+        total: How many in all.
+        per_principal: How many of one of several callers; the operator has them all.
     """
 
-    def __init__(self, at_once: int, of_one: int) -> None:
-        self._at_once = at_once
-        self._of_one = of_one
-        self._all = anyio.CapacityLimiter(at_once)
-        self._own: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
+    def __init__(self, total: int, per_principal: int) -> None:
+        self._total = total
+        self._per_principal = per_principal
+        self._shared = anyio.CapacityLimiter(total)
+        self._limiters: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def of(self, caller: Caller) -> AsyncIterator[None]:
-        """Wait for a turn of ``caller``, and take it for as long as the block runs."""
-        most = self._at_once if caller is OPERATOR else self._of_one
-        own = self._own.setdefault(caller.name, anyio.CapacityLimiter(most))
-        async with own, self._all:
+    async def slot(self, principal: Principal) -> AsyncIterator[None]:
+        """Wait for a turn of ``principal``, and take it for as long as the block runs."""
+        limit = self._total if principal is OPERATOR else self._per_principal
+        limiter = self._limiters.setdefault(principal.name, anyio.CapacityLimiter(limit))
+        async with limiter, self._shared:
             yield

@@ -10,22 +10,22 @@ import anyio
 
 from callers_mcp.api.lists import Listing
 
-MAX_KEPT_BYTES = 64 * 1024 * 1024
+MAX_CACHE_BYTES = 64 * 1024 * 1024
 """Of all lists together, as their rows say what they take."""
 
 
-class KeptLists:
+class ListCache:
     """What was read of lists, for a while; the oldest goes when there is no room.
 
     Args:
-        seconds: For how long; 0 keeps nothing.
+        ttl_seconds: For how long; 0 keeps nothing.
         max_bytes: How much of all together.
     """
 
-    def __init__(self, seconds: float, max_bytes: int = MAX_KEPT_BYTES) -> None:
-        self._seconds = seconds
+    def __init__(self, ttl_seconds: float, max_bytes: int = MAX_CACHE_BYTES) -> None:
+        self._ttl_seconds = ttl_seconds
         self._max_bytes = max_bytes
-        self._kept: dict[Hashable, tuple[float, Listing[Any]]] = {}  # the oldest first
+        self._entries: dict[Hashable, tuple[float, Listing[Any]]] = {}  # the oldest first
         self._size = 0
 
     @property
@@ -35,28 +35,28 @@ class KeptLists:
 
     def get(self, key: Hashable) -> Listing[Any] | None:
         """Return what is kept under ``key`` and not too old."""
-        self._make_room(0)
-        kept = self._kept.get(key)
-        return kept[1] if kept else None
+        self._evict(0)
+        entry = self._entries.get(key)
+        return entry[1] if entry else None
 
-    def put(self, key: Hashable, listing: Listing[Any]) -> None:
+    def set(self, key: Hashable, listing: Listing[Any]) -> None:
         """Keep ``listing``, if it is to be, and fits."""
-        self._drop(key)
-        if not self._seconds or listing.size > self._max_bytes:
+        self._remove(key)
+        if not self._ttl_seconds or listing.size > self._max_bytes:
             return
-        self._make_room(listing.size)
-        self._kept[key] = (anyio.current_time() + self._seconds, listing)
+        self._evict(listing.size)
+        self._entries[key] = (anyio.current_time() + self._ttl_seconds, listing)
         self._size += listing.size
 
-    def _make_room(self, size: int) -> None:
+    def _evict(self, size: int) -> None:
         now = anyio.current_time()
-        while self._kept:
-            oldest = next(iter(self._kept))
-            if self._kept[oldest][0] > now and self._size + size <= self._max_bytes:
+        while self._entries:
+            oldest = next(iter(self._entries))
+            if self._entries[oldest][0] > now and self._size + size <= self._max_bytes:
                 return
-            self._drop(oldest)
+            self._remove(oldest)
 
-    def _drop(self, key: Hashable) -> None:
-        _, listing = self._kept.pop(key, (0, None))
+    def _remove(self, key: Hashable) -> None:
+        _, listing = self._entries.pop(key, (0, None))
         if listing:
             self._size -= listing.size

@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 import anyio
 from pydantic import JsonValue
 
-from callers_mcp.access import Caller, may_see, own_places
+from callers_mcp.access import Principal, accessible_organizations, can_access
 from callers_mcp.settings import MAIN, Settings
 
-_LIST_BYTES = 1024  # beside its rows
-_STRETCH_SECONDS = 0.005  # of reading, until others have their turns
-_PAUSE_SECONDS = 0.001  # in which they have them: a call needs several
+_LIST_OVERHEAD_BYTES = 1024  # beside its rows
+_TIME_SLICE_SECONDS = 0.005  # of reading, until others have their turns
+_YIELD_SECONDS = 0.001  # in which they have them: a call needs several
 
 
 class Row(Protocol):
@@ -31,7 +31,7 @@ class Row(Protocol):
 RowT = TypeVar("RowT", bound=Row)
 
 
-def query(place: str | None, settings: Settings, group_id: str | None = None) -> str | None:
+def list_query(sub_organization_id: str | None, settings: Settings, group_id: str | None = None) -> str | None:
     """Return the query that lists a place's campaigns, or ``None`` where no id for it is known.
 
     The API takes ``organizationId``, required, and ``campaignGroupId``. Unknown, as the reference does not say: what
@@ -40,19 +40,21 @@ def query(place: str | None, settings: Settings, group_id: str | None = None) ->
 
     Source: https://docs.callers.ai/api-reference/campaigns/get-all-campaigns-by-organization-id
     """
-    organization_id = settings.organization_id if place is None else place
+    organization_id = settings.organization_id if sub_organization_id is None else sub_organization_id
     if organization_id is None:
         return None
     return urlencode({"organizationId": organization_id} | ({"campaignGroupId": group_id} if group_id else {}))
 
 
-def can_list(caller: Caller, settings: Settings) -> bool:
-    """Tell whether an id is known by which ``caller`` could list campaigns, in some place that they may see."""
-    places = own_places(caller, settings)
-    if places is None:
-        places = (MAIN, settings.sub_organization_id or MAIN)
+def can_list(principal: Principal, settings: Settings) -> bool:
+    """Tell whether an id is known by which ``principal`` could list campaigns, in some place that they may see."""
+    organizations = accessible_organizations(principal, settings)
+    if organizations is None:
+        organizations = (MAIN, settings.sub_organization_id or MAIN)
     return any(
-        may_see(place, caller, settings) and query(None if place == MAIN else place, settings) for place in places
+        can_access(organization, principal, settings)
+        and list_query(None if organization == MAIN else organization, settings)
+        for organization in organizations
     )
 
 
@@ -62,34 +64,34 @@ class Listing(Generic[RowT]):
 
     Attributes:
         rows: One for each campaign, in the API's order.
-        of_main: Which of them, by number, say that they belong to the main organization.
+        main_indexes: Which of them, by number, say that they belong to the main organization.
         size: Bytes that they take, about.
     """
 
     rows: tuple[RowT, ...]
-    of_main: frozenset[int]
+    main_indexes: frozenset[int]
     size: int
 
 
-async def read_in_steps(
-    campaigns: Iterator[Mapping[str, JsonValue]], read: Callable[[Mapping[str, JsonValue]], RowT], settings: Settings
+async def parse_cooperatively(
+    campaigns: Iterator[Mapping[str, JsonValue]], to_row: Callable[[Mapping[str, JsonValue]], RowT], settings: Settings
 ) -> Listing[RowT]:
     """Read a list, letting others have their turn every few milliseconds.
 
     A thread would not do: a parser that works in one holds the interpreter lock.
     """
-    main = (settings.organization_id or "").lower()
+    main_id = (settings.organization_id or "").lower()
     rows: list[RowT] = []
-    of_main: set[int] = set()
-    turn_ends = time.perf_counter() + _STRETCH_SECONDS
+    main_indexes: set[int] = set()
+    slice_ends = time.perf_counter() + _TIME_SLICE_SECONDS
     for campaign in campaigns:
-        if main and belongs_to(campaign, main):
-            of_main.add(len(rows))
-        rows.append(read(campaign))
-        if time.perf_counter() > turn_ends:
-            await anyio.sleep(_PAUSE_SECONDS)
-            turn_ends = time.perf_counter() + _STRETCH_SECONDS
-    return Listing(tuple(rows), frozenset(of_main), _LIST_BYTES + sum(row.size for row in rows))
+        if main_id and belongs_to(campaign, main_id):
+            main_indexes.add(len(rows))
+        rows.append(to_row(campaign))
+        if time.perf_counter() > slice_ends:
+            await anyio.sleep(_YIELD_SECONDS)
+            slice_ends = time.perf_counter() + _TIME_SLICE_SECONDS
+    return Listing(tuple(rows), frozenset(main_indexes), _LIST_OVERHEAD_BYTES + sum(row.size for row in rows))
 
 
 def belongs_to(campaign: Mapping[str, JsonValue], organization_id: str) -> bool:

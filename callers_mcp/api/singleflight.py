@@ -13,13 +13,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from callers_mcp.api.errors import CallersError, Unreachable
-from callers_mcp.api.retry import OnRetry, exceeded, with_retries
+from callers_mcp.api.retry import OnRetry, deadline_error, with_retries
 from callers_mcp.settings import Settings
 
 ResultT = TypeVar("ResultT")
 
 
-class Flight(Generic[ResultT]):
+class InFlightRequest(Generic[ResultT]):
     """A request under way, with its retries, and those who wait for it.
 
     Attributes:
@@ -32,10 +32,10 @@ class Flight(Generic[ResultT]):
         self.attempts = 0
         self._deadlines: dict[object, float] = {}  # of those who wait
         self._retries: list[tuple[int, str]] = []
-        self._news = anyio.Event()
-        self._landed = False
+        self._updated = anyio.Event()
+        self._done = False
         self._scope = anyio.CancelScope()
-        self._began = anyio.current_time()
+        self._started_at = anyio.current_time()
         self._result: ResultT | None = None
         self._error: Exception | None = None
 
@@ -48,73 +48,75 @@ class Flight(Generic[ResultT]):
 
         try:
             with self._scope:
-                self._result = await with_retries(counted, settings, self._deadline, self._tell)
+                self._result = await with_retries(counted, settings, self._deadline, self._publish_retry)
         except Exception as error:
             self._error = error
         finally:
-            self._landed = True
-            self._news.set()
+            self._done = True
+            self._updated.set()
 
-    async def wait(self, settings: Settings, on_retry: OnRetry | None) -> ResultT:
+    async def result(self, settings: Settings, on_retry: OnRetry | None) -> ResultT:
         """Wait for the answer, ``CALLERS_TIMEOUT`` seconds at most, and leave.
 
         Raises:
             DeadlineExceeded: They have passed.
             CallersError: What came instead of the answer.
         """
-        me = object()
+        waiter = object()
         try:
             with anyio.move_on_after(settings.timeout) as scope:
-                self._deadlines[me] = scope.deadline
-                await self._listen(on_retry)
+                self._deadlines[waiter] = scope.deadline
+                await self._forward_retries(on_retry)
         finally:
-            del self._deadlines[me]
-            if not self._deadlines and not self._landed:
+            del self._deadlines[waiter]
+            if not self._deadlines and not self._done:
                 self._scope.cancel()
         if isinstance(self._error, CallersError):
-            raise self._error.again()
+            raise self._error.copy()
         if self._error is not None:
             raise RuntimeError("A bug ended the request") from self._error  # whose own traceback belongs to all
         if self._result is not None:
             return self._result
-        error = Unreachable("This server is closing", "Try again in a moment.") if self._landed else exceeded(settings)
+        error = (
+            Unreachable("This server is closing", "Try again in a moment.") if self._done else deadline_error(settings)
+        )
         error.attempts = self.attempts
         raise error
 
-    async def _listen(self, on_retry: OnRetry | None) -> None:
+    async def _forward_retries(self, on_retry: OnRetry | None) -> None:
         """Wait for the landing; each tells its own caller of retries, so that one who is stuck holds up no other."""
-        heard = len(self._retries)
+        forwarded = len(self._retries)
         while True:
-            news = self._news
-            while heard < len(self._retries):
-                heard += 1
+            updated = self._updated
+            while forwarded < len(self._retries):
+                forwarded += 1
                 if on_retry:
-                    await on_retry(*self._retries[heard - 1])
-            if self._landed:
+                    await on_retry(*self._retries[forwarded - 1])
+            if self._done:
                 return
-            await news.wait()
+            await updated.wait()
 
-    def may_be_joined(self, settings: Settings) -> bool:
+    def is_joinable(self, settings: Settings) -> bool:
         """Tell whether it is worth waiting for: somebody does, and it does not hang, as far as one can tell.
 
         Without a bound on its age, those who come one after the other could all wait for a request that is lost.
         """
-        return not self._scope.cancel_called and anyio.current_time() - self._began < settings.timeout / 2
+        return not self._scope.cancel_called and anyio.current_time() - self._started_at < settings.timeout / 2
 
     def _deadline(self) -> float:
         return max(self._deadlines.values(), default=0)
 
-    async def _tell(self, attempt: int, reason: str) -> None:
+    async def _publish_retry(self, attempt: int, reason: str) -> None:
         self._retries.append((attempt, reason))
-        news, self._news = self._news, anyio.Event()
-        news.set()
+        updated, self._updated = self._updated, anyio.Event()
+        updated.set()
 
 
-class Flights:
+class SingleFlight:
     """The requests under way; they run while the ``async with`` block does."""
 
     def __init__(self) -> None:
-        self._under_way: dict[Hashable, Flight[Any]] = {}
+        self._in_flight: dict[Hashable, InFlightRequest[Any]] = {}
         self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -129,9 +131,9 @@ class Flights:
             tasks.cancel_scope.cancel()
             await tasks.__aexit__(None, None, None)  # what went wrong in the block goes on as it is, not in a group
 
-    def join(
+    def get_or_start(
         self, key: Hashable, attempt: Callable[[str], Awaitable[ResultT]], settings: Settings
-    ) -> tuple[Flight[ResultT], bool]:
+    ) -> tuple[InFlightRequest[ResultT], bool]:
         """Return the flight of ``key``, and whether it was under way already; who gets it has to ``wait`` for it.
 
         Args:
@@ -142,24 +144,24 @@ class Flights:
         Raises:
             RuntimeError: Outside of the ``async with`` block.
         """
-        flight = self._under_way.get(key)
-        if flight is not None and flight.may_be_joined(settings):
-            return flight, True
+        in_flight = self._in_flight.get(key)
+        if in_flight is not None and in_flight.is_joinable(settings):
+            return in_flight, True
         if self._tasks is None:
             raise RuntimeError("Enter the client's `async with` block before you look up.")
-        flight = self._under_way[key] = Flight()
-        self._tasks.start_soon(self._run, key, flight, attempt, settings)
-        return flight, False
+        in_flight = self._in_flight[key] = InFlightRequest()
+        self._tasks.start_soon(self._run, key, in_flight, attempt, settings)
+        return in_flight, False
 
     async def _run(
         self,
         key: Hashable,
-        flight: Flight[ResultT],
+        in_flight: InFlightRequest[ResultT],
         attempt: Callable[[str], Awaitable[ResultT]],
         settings: Settings,
     ) -> None:
         try:
-            await flight.run(attempt, settings)
+            await in_flight.run(attempt, settings)
         finally:
-            if self._under_way.get(key) is flight:
-                del self._under_way[key]
+            if self._in_flight.get(key) is in_flight:
+                del self._in_flight[key]

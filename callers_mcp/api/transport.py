@@ -18,7 +18,7 @@ import httpx2
 from callers_mcp import __version__
 from callers_mcp.api.errors import CallersError, NotConfigured, UnexpectedResponse, Unreachable
 from callers_mcp.api.events import Observer
-from callers_mcp.api.responses import Answer
+from callers_mcp.api.responses import RawResponse
 from callers_mcp.settings import Settings, variable
 
 logger = logging.getLogger(__name__)
@@ -30,14 +30,14 @@ HEADERS = {
 }
 """What each request carries beside the key and the place."""
 
-_SHARE = 10
+_CONNECTIONS_PER_CLIENT = 10
 """Connections of one client: httpx2 probes each that is idle before each request, which at 100 costs a millisecond."""
 
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _host = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.IGNORECASE)
 
 
-def http_clients(settings: Settings) -> Callable[[int], httpx2.AsyncClient]:
+def client_factory(settings: Settings) -> Callable[[int], httpx2.AsyncClient]:
     """Return what makes pooled clients, each for a number of connections at once.
 
     They follow no redirect, keep no cookie, read no ``.netrc`` and have no timeouts of their own: the look-up's
@@ -72,24 +72,24 @@ def http_clients(settings: Settings) -> Callable[[int], httpx2.AsyncClient]:
     return client
 
 
-def proxy_name(settings: Settings) -> str | None:
+def proxy_setting(settings: Settings) -> str | None:
     """Name the setting whose proxy leads to the API, or return ``None`` where none does.
 
     To an API on loopback none does: in trial ``HTTP_PROXY`` was given the key that way.
     """
     url = httpx2.URL(settings.base_url)
-    if settings.base_url_is_loopback or proxy_bypass(f"{url.host}:{url.port or 443}") or not _proxy_url():
+    if settings.base_url_is_loopback or proxy_bypass(f"{url.host}:{url.port or 443}") or not _system_proxy_url():
         return None
     return next((name for name in _PROXIES if os.environ.get(name)), "the system's proxy setting")
 
 
-def _proxy_url() -> str | None:
+def _system_proxy_url() -> str | None:
     proxies = getproxies()
     return proxies.get("https") or proxies.get("all")
 
 
 def _proxy(settings: Settings) -> httpx2.Proxy | None:
-    name, url = proxy_name(settings), _proxy_url()
+    name, url = proxy_setting(settings), _system_proxy_url()
     if not name or not url:
         return None
     try:
@@ -111,7 +111,7 @@ def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersErr
     advice = (
         f"Trying again may help; if it goes on, the operator checks the network and {proxy or variable('base_url')}."
     )
-    peer = f"proxy that {proxy} names" if proxy else "Callers API"
+    endpoint = f"proxy that {proxy} names" if proxy else "Callers API"
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Unreachable(
             "The Callers API's certificate could not be verified, so no key was sent",
@@ -121,7 +121,7 @@ def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersErr
         )
     if isinstance(error, httpx2.ProxyError):
         return Unreachable(
-            f"The {peer} did not let the request through",
+            f"The {endpoint} did not let the request through",
             f"Trying again will hardly help: the operator checks {proxy}.",
             transient=False,
         )
@@ -130,24 +130,24 @@ def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersErr
             "The API's answer is compressed in a way that could not be read. The operator checks "
             f"{variable('base_url')}."
         )
-    if isinstance(error, httpx2.RemoteProtocolError) and not _broke_off(str(error)):
+    if isinstance(error, httpx2.RemoteProtocolError) and not _is_lost_connection(str(error)):
         return UnexpectedResponse(
             f"What answers at {variable('base_url')} does not speak HTTP. The operator checks the base URL."
         )
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        what = f"The name of the {peer} could not be resolved"
+        problem = f"The name of the {endpoint} could not be resolved"
     elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        what = f"The connection to the {peer} was refused"
+        problem = f"The connection to the {endpoint} was refused"
     elif any(isinstance(cause, ssl.SSLError) for cause in causes):
-        what = "No secure connection (TLS) to the Callers API could be made"
+        problem = "No secure connection (TLS) to the Callers API could be made"
     elif isinstance(error, httpx2.ConnectError):
-        what = f"No connection to the {peer} could be made"
+        problem = f"No connection to the {endpoint} could be made"
     else:
-        what = "The connection to the Callers API was reset before the answer was whole"
-    return Unreachable(what, advice)
+        problem = "The connection to the Callers API was reset before the answer was whole"
+    return Unreachable(problem, advice)
 
 
-def _broke_off(text: str) -> bool:
+def _is_lost_connection(text: str) -> bool:
     # h11 and httpcore2 have one type for a peer that leaves and one that talks nonsense; their texts differ.
     return "disconnected" in text or "closed connection" in text
 
@@ -164,17 +164,19 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         waiting += [cause.__cause__, cause.__context__, *getattr(cause, "exceptions", ())]
 
 
-class Pool:
+class ConnectionPool:
     """Sends requests to the API; the connections are made when they are needed."""
 
     def __init__(self, settings: Settings, observer: Observer) -> None:
         self._settings = settings
         self._observer = observer
-        most = settings.max_connections
-        self._shares = [min(_SHARE, most - taken) for taken in range(0, most, _SHARE)]
-        self._busy = [0] * len(self._shares)
+        limit = settings.max_connections
+        self._client_sizes = [
+            min(_CONNECTIONS_PER_CLIENT, limit - used) for used in range(0, limit, _CONNECTIONS_PER_CLIENT)
+        ]
+        self._in_use = [0] * len(self._client_sizes)
         self._clients: list[httpx2.AsyncClient] = []
-        self._create: Callable[[int], httpx2.AsyncClient] | None = None
+        self._new_client: Callable[[int], httpx2.AsyncClient] | None = None
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -188,36 +190,38 @@ class Pool:
         headers: Mapping[str, str],
         *,
         limited_by: Literal["max_body_bytes", "list_max_body_bytes"] = "max_body_bytes",
-    ) -> Answer:
+    ) -> RawResponse:
         """Send one request and read its answer, within the limit of bytes that a setting gives.
 
         Raises:
             CallersError: There is no answer, or it is too large.
         """
-        at = self._free()
-        self._busy[at] += 1
+        index = self._least_loaded()
+        self._in_use[index] += 1
         started = time.perf_counter()
         try:
-            return await self._get(self._client(at), path, headers, limited_by)
+            return await self._get(self._client(index), path, headers, limited_by)
         finally:
-            self._busy[at] -= 1
-            self._observer.asked(time.perf_counter() - started)
+            self._in_use[index] -= 1
+            self._observer.on_api_request(time.perf_counter() - started)
 
-    def _free(self) -> int:
+    def _least_loaded(self) -> int:
         """Return the first client with a free connection, so that few are kept open, or the one with least to do."""
-        for at, (busy, share) in enumerate(zip(self._busy, self._shares, strict=True)):
-            if busy < share:
-                return at
-        return min(range(len(self._busy)), key=lambda at: self._busy[at] / self._shares[at])
+        for index, (busy, size) in enumerate(zip(self._in_use, self._client_sizes, strict=True)):
+            if busy < size:
+                return index
+        return min(range(len(self._in_use)), key=lambda index: self._in_use[index] / self._client_sizes[index])
 
-    def _client(self, at: int) -> httpx2.AsyncClient:
-        if self._create is None:
-            self._create = http_clients(self._settings)
-        while len(self._clients) <= at:
-            self._clients.append(self._create(self._shares[len(self._clients)]))
-        return self._clients[at]
+    def _client(self, index: int) -> httpx2.AsyncClient:
+        if self._new_client is None:
+            self._new_client = client_factory(self._settings)
+        while len(self._clients) <= index:
+            self._clients.append(self._new_client(self._client_sizes[len(self._clients)]))
+        return self._clients[index]
 
-    async def _get(self, client: httpx2.AsyncClient, path: str, headers: Mapping[str, str], limited_by: str) -> Answer:
+    async def _get(
+        self, client: httpx2.AsyncClient, path: str, headers: Mapping[str, str], limited_by: str
+    ) -> RawResponse:
         limit: int = getattr(self._settings, limited_by)
         chunks, size = [], 0
         request = httpx2.Request("GET", self._settings.base_url + path, headers={**HEADERS, **headers})
@@ -234,7 +238,7 @@ class Pool:
                             http_status=response.status_code,
                         )
                     chunks.append(chunk)
-                return Answer(response.status_code, response.headers, b"".join(chunks))
+                return RawResponse(response.status_code, response.headers, b"".join(chunks))
         except httpx2.RequestError as error:
             logger.debug("request to %s failed: %s", path, type(error).__name__)
-            raise transport_error(error, proxy_name(self._settings)) from None
+            raise transport_error(error, proxy_setting(self._settings)) from None

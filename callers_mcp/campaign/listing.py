@@ -11,7 +11,7 @@ from callers_mcp.campaign.matching import LONGEST, fold
 from callers_mcp.campaign.model import read_campaign
 from callers_mcp.campaign.problems import attention
 from callers_mcp.campaign.summary import CampaignStatus, Direction, direction_of, status_of
-from callers_mcp.sanitize import clean, plain_or_quoted, quote, shorten
+from callers_mcp.sanitize import plain_or_quoted, quote, sanitize, truncate
 
 _KEPT = 120  # characters of a name
 _ID = 40
@@ -145,6 +145,6 @@ def _cells(campaign: ListedCampaign) -> Sequence[str]:
 
 
 def _cut(text: str | None, limit: int) -> str | None:
-    if text is None or not (cut := shorten(clean(text).strip(), limit)).strip():
+    if text is None or not (cut := truncate(sanitize(text).strip(), limit)).strip():
         return None
     return cut

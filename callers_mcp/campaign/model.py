@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from callers_mcp.sanitize import clean
+from callers_mcp.sanitize import sanitize
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ def read_campaign(source: Mapping[str, JsonValue]) -> Campaign:
     if call_params is not None:
         reader = _Reader(campaign, call_params, "callParams.")
         campaign.phones_from = reader.texts("phonesFrom")
-        campaign.timezone = clean(reader.text("timezone", nullable=True) or "").strip() or None
+        campaign.timezone = sanitize(reader.text("timezone", nullable=True) or "").strip() or None
         campaign.days_of_week = reader.texts("daysOfWeek")
         campaign.language = reader.text("language", nullable=True)
         campaign.approved_countries = reader.texts("approvedCountries")

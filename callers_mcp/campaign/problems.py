@@ -6,7 +6,7 @@ from datetime import datetime
 from callers_mcp.campaign.model import Campaign, Moment
 from callers_mcp.campaign.schedule import find_zone
 from callers_mcp.campaign.urls import host_of
-from callers_mcp.sanitize import has_hidden, quote
+from callers_mcp.sanitize import has_invisible, quote
 
 _MOST_WEBHOOKS = 5  # that are named one by one
 _MAY_HAVE_CHANGED = "the API may have changed"
@@ -65,7 +65,7 @@ def worth_checking(campaign: Campaign, changes: Sequence[str]) -> list[str]:
             ("its group's name", campaign.group_name),
             ("a variable", "\n".join(campaign.variables)),
         )
-        if text and has_hidden(text)
+        if text and has_invisible(text)
     ]
     if hidden:
         found.append(

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from callers_mcp.sanitize import clean, plain_or_quoted
+from callers_mcp.sanitize import plain_or_quoted, sanitize
 
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _ABBREVIATIONS = {day[:3]: day for day in WEEK} | {
@@ -32,7 +32,7 @@ def read_schedule(timezone: str | None, days: Sequence[str], now: datetime) -> S
     """Return the schedule as of ``now``, an aware time; ``timezone`` is cleaned."""
     zone = find_zone(timezone)
     local = now.astimezone(zone) if zone else None
-    days = [cleaned for day in days if (cleaned := clean(day).strip())]
+    days = [cleaned for day in days if (cleaned := sanitize(day).strip())]
     recognised = {weekday for day in days if (weekday := _weekday(day))}
     others = list(dict.fromkeys(day for day in days if not _weekday(day)))
     is_calling_day: bool | None = None

@@ -10,7 +10,7 @@ from callers_mcp.campaign.model import Campaign, Moment, read_campaign
 from callers_mcp.campaign.problems import attention, worth_checking
 from callers_mcp.campaign.schedule import WEEK, Schedule, days_in_words, find_zone, read_schedule
 from callers_mcp.campaign.urls import host_of
-from callers_mcp.sanitize import clean
+from callers_mcp.sanitize import sanitize
 
 CampaignStatus = Literal["running", "new_chats_paused", "completed", "stopped", "not_started", "unknown"]
 Direction = Literal["outbound", "inbound"]
@@ -131,7 +131,7 @@ def _iso(at: datetime | None) -> str | None:
 
 
 def _cleaned(text: str | None) -> str | None:
-    cleaned = clean(text or "")
+    cleaned = sanitize(text or "")
     return cleaned if cleaned.strip() else None
 
 

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from callers_mcp.campaign.schedule import days_in_words
 from callers_mcp.campaign.summary import CampaignSummary, ago
-from callers_mcp.sanitize import escape, plain_or_quoted, quote
+from callers_mcp.sanitize import escape_invisible, plain_or_quoted, quote
 
 _NAME_LIMIT = 200
 _LISTED = 12
@@ -21,7 +21,7 @@ def summary_text(summary: CampaignSummary) -> str:
 
 def raw_text(raw: Mapping[str, JsonValue]) -> str:
     """Return the raw object as compact JSON in which nothing is invisible."""
-    return escape(_compact.encode(raw))
+    return escape_invisible(_compact.encode(raw))
 
 
 def _lines(summary: CampaignSummary) -> Iterator[str]:

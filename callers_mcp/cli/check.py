@@ -63,11 +63,11 @@ def check(campaign_id: str | None) -> None:
 
 def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
     """Print what is configured; return how many findings there are."""
-    from callers_mcp.access import OPERATOR, find_place
+    from callers_mcp.access import OPERATOR, resolve_organization
     from callers_mcp.api.errors import Forbidden, NotConfigured
-    from callers_mcp.api.key import KeySource, require_filled_in
+    from callers_mcp.api.key import KeySource, require_no_placeholder
     from callers_mcp.api.lists import can_list
-    from callers_mcp.api.transport import proxy_name
+    from callers_mcp.api.transport import proxy_setting
     from callers_mcp.settings import MAIN, Settings, variable
 
     findings = 0
@@ -80,11 +80,11 @@ def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
         line("API key", f"not set. {error}", good=False)
         findings += 1
     line("Base URL", settings.base_url)
-    line("Proxy", proxy_name(settings) or "none")
+    line("Proxy", proxy_setting(settings) or "none")
     try:
-        require_filled_in(settings, "sub_organization_id", "sub_organizations")
+        require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
         line("May look into", ", ".join(settings.sub_organizations or ["anywhere that the key may"]))
-        line("Looks into", find_place(None, OPERATOR, settings))
+        line("Looks into", resolve_organization(None, OPERATOR, settings))
     except NotConfigured as error:
         line("Looks into", str(error), good=False)
         findings += 1
@@ -126,7 +126,7 @@ def _organization(client: "CallersClient", organization_id: str, line: Callable[
     from callers_mcp.settings import variable
 
     name, configured = variable("organization_id"), client.settings.organization_id
-    if client.place() is not None or not OBJECT_ID.fullmatch(organization_id):
+    if client.resolve_sub_organization() is not None or not OBJECT_ID.fullmatch(organization_id):
         return True
     if configured is None:
         line("Organization", f"set {name}={organization_id} to find campaigns by name")
@@ -141,7 +141,7 @@ async def _isolation(client: "CallersClient", campaign_id: str, line: Callable[.
     from callers_mcp.api.errors import CallersError
 
     try:
-        honoured = await client.honours_sub_organizations(campaign_id)
+        honoured = await client.enforces_sub_organizations(campaign_id)
     except CallersError as error:
         line("Isolation", f"could not be tested. {error.message}", good=False)
         return False

@@ -55,13 +55,13 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
 
 def write_cards(page: Path, answers: Sequence[Mapping[str, Any]]) -> int:
     """Write the answers' cards as a page, say on stderr where, and return the exit code."""
-    from callers_mcp.sanitize import clean
+    from callers_mcp.sanitize import sanitize
     from callers_mcp.server.card import card_page, write_page
 
     try:
         write_page(page, card_page(answers))
     except OSError as error:
-        click.echo(f"callers-mcp: {clean(str(page))} can't be written: {error.strerror}", err=True)
+        click.echo(f"callers-mcp: {sanitize(str(page))} can't be written: {error.strerror}", err=True)
         return 1
-    click.echo(f"callers-mcp: wrote {clean(str(page))}, readable for you alone; open it in a browser", err=True)
+    click.echo(f"callers-mcp: wrote {sanitize(str(page))}, readable for you alone; open it in a browser", err=True)
     return 0

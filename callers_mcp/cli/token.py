@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from callers_mcp.access import Scope
+    from callers_mcp.access import AllowedOrganizations
 
 _EPILOG = """\b
 Examples:
@@ -32,11 +32,11 @@ def token() -> None:
 
 
 def _ids(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    from callers_mcp.access import EVERYTHING
+    from callers_mcp.access import WILDCARD
     from callers_mcp.settings import SUB_ORGANIZATION_ID, is_placeholder
 
     for value in values:
-        if value == EVERYTHING:
+        if value == WILDCARD:
             raise click.BadParameter("for every organization give --all.")
         if "," in value or is_placeholder(value) or not SUB_ORGANIZATION_ID.fullmatch(value):
             raise click.BadParameter("give one id each time: visible ASCII without spaces or commas.")
@@ -55,13 +55,13 @@ def add(name: str, main: bool, ids: tuple[str, ...], everything: bool) -> None:
 
     NAME takes up to 64 of A-Z a-z 0-9 . _ - and stands in the audit.
     """
-    from callers_mcp.access import FULL_SCOPE, Scope
+    from callers_mcp.access import UNRESTRICTED, AllowedOrganizations
     from callers_mcp.http.auth import token_store
     from callers_mcp.settings import MAIN
 
     if not (main or ids or everything):
         raise click.UsageError("Say what the token may see: --main, --sub-organization ID (repeatable) or --all.")
-    scope = FULL_SCOPE if everything else Scope.of([MAIN, *ids] if main else ids)
+    scope = UNRESTRICTED if everything else AllowedOrganizations.parse([MAIN, *ids] if main else ids)
     path = _path()
     with _told():
         text = token_store.add(path, name, scope)
@@ -137,7 +137,7 @@ def _told() -> Iterator[None]:
         sys.exit(1)
 
 
-def _sees(scope: "Scope") -> str:
+def _sees(scope: "AllowedOrganizations") -> str:
     if scope.sub_organizations is None:
         return "everything" if scope.main else "every sub-organization"
-    return ", ".join(scope.places()) or "nothing"
+    return ", ".join(scope.ids()) or "nothing"

@@ -9,11 +9,11 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 
-from callers_mcp.access import Caller
+from callers_mcp.access import Principal
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import NotConfigured
-from callers_mcp.api.events import LookUp, Observer
-from callers_mcp.api.key import KeySource, require_filled_in
+from callers_mcp.api.events import LookupEvent, Observer
+from callers_mcp.api.key import KeySource, require_no_placeholder
 from callers_mcp.http.auth.bearer import Authentication
 from callers_mcp.http.auth.token_store import default_path
 from callers_mcp.http.auth.tokens import TokenAuthenticator
@@ -51,14 +51,14 @@ class HostedServer:
     def __init__(self, settings: Settings, hosting: HostingSettings, *, instructions: str | None = None) -> None:
         keys = KeySource(settings)
         keys.current()
-        require_filled_in(settings, "sub_organization_id", "sub_organizations")
+        require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
         tokens = TokenAuthenticator(hosting.token_file or default_path()) if "tokens" in hosting.methods else None
         self._oauth = _oauth(hosting) if "oauth" in hosting.methods else None
         self._limiter = _limiter(hosting) if hosting.rate_limit else None
         self.metrics = _metrics() if hosting.metrics else None
         self._observer = _Watch(self.metrics)
         self._client = CallersClient(
-            settings, observer=self._observer, admit=self._limiter.admit if self._limiter else None
+            settings, observer=self._observer, rate_limit_hook=self._limiter.admit if self._limiter else None
         )
         self._observer.audit = AuditLog(hosting.audit_file, self._client.mask)
         checks: dict[str, Problem] = {"key": lambda: _key_problem(keys), "audit": lambda: self._observer.audit.problem}
@@ -110,24 +110,24 @@ class _Watch(Observer):
     def __init__(self, metrics: "Metrics | None") -> None:
         self._metrics = metrics
 
-    def began(self) -> None:
+    def on_lookup_started(self) -> None:
         if self._metrics:
             self._metrics.began()
 
-    def ended(self, look_up: LookUp) -> None:
+    def on_lookup_finished(self, look_up: LookupEvent) -> None:
         self.audit.ended(look_up)
         if self._metrics:
             self._metrics.ended(look_up)
 
-    def asked(self, seconds: float) -> None:
+    def on_api_request(self, seconds: float) -> None:
         if self._metrics:
             self._metrics.asked(seconds)
 
 
-def _caller_of(ctx: ServerRequestContext[CallersClient]) -> Caller:
+def _caller_of(ctx: ServerRequestContext[CallersClient]) -> Principal:
     """Return who was verified at the gate; without that there is no call."""
     caller = ctx.request.scope[CALLER] if ctx.request else None
-    if not isinstance(caller, Caller):
+    if not isinstance(caller, Principal):
         raise PermissionError("no caller")
     return caller
 

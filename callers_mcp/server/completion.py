@@ -47,7 +47,9 @@ async def complete(
     if argument not in takes or len(typed) > MAX_LENGTH:
         return []
     if argument == "sub_organization_id":
-        return [place for place in client.places or () if place.lower().startswith(typed.strip().lower())]
+        return [
+            place for place in client.accessible_organizations or () if place.lower().startswith(typed.strip().lower())
+        ]
     try:
         place = read_place(others.get("sub_organization_id"))
     except ValueError:

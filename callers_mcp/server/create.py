@@ -11,7 +11,7 @@ from mcp_types import INVALID_PARAMS, CallToolRequestParams, ListToolsResult, Pa
 from opentelemetry import trace
 
 from callers_mcp import __version__
-from callers_mcp.access import OPERATOR, Caller
+from callers_mcp.access import OPERATOR, Principal
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError
 from callers_mcp.api.lists import can_list
@@ -32,7 +32,7 @@ INSTRUCTIONS_WITH_LISTS = INSTRUCTIONS.replace(
     "and never guess one",
 )
 
-CallerOf = Callable[[Context], Caller]
+CallerOf = Callable[[Context], Principal]
 """Finds who asks: the identity that was verified before the request came here."""
 
 

@@ -23,7 +23,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError, CampaignNotFound, InvalidArguments
 from callers_mcp.api.retry import OnRetry
-from callers_mcp.sanitize import shorten
+from callers_mcp.sanitize import truncate
 from callers_mcp.server.tools.tool import internal_error
 
 Context = ServerRequestContext[CallersClient]
@@ -136,4 +136,4 @@ def _told(ctx: Context, client: CallersClient, *, hosted: bool, uri: str | None 
         code = INVALID_PARAMS
     elif isinstance(error, CampaignNotFound):
         code = INVALID_PARAMS if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else _RESOURCE_NOT_FOUND
-    raise MCPError(code, text, {ERROR_META: details} | ({"uri": shorten(client.mask(uri), 300)} if uri else {}))
+    raise MCPError(code, text, {ERROR_META: details} | ({"uri": truncate(client.mask(uri), 300)} if uri else {}))

@@ -16,11 +16,11 @@ from mcp import Client
 from mcp_types import PromptReference
 
 from callers_mcp import CallersClient
-from callers_mcp.access import Caller
+from callers_mcp.access import Principal
 from callers_mcp.api import list_cache, lists
 from callers_mcp.api.errors import CallersError, RateLimited
-from callers_mcp.api.list_cache import KeptLists
-from callers_mcp.api.lists import Listing, read_in_steps
+from callers_mcp.api.list_cache import ListCache
+from callers_mcp.api.lists import Listing, parse_cooperatively
 from callers_mcp.campaign.listing import CampaignRow, read_row
 from callers_mcp.settings import Settings
 from tests.support import fault_server as fault
@@ -177,7 +177,7 @@ async def test_the_rate_limit_is_asked_for_each_list_also_one_that_is_kept() -> 
     asked: list[str] = []
     notes = Notes()
 
-    async def admit(caller: Caller) -> None:
+    async def admit(caller: Principal) -> None:
         asked.append(caller.name)
         if len(asked) > 2:
             raise RateLimited("Fewer, please.", retry_after_seconds=7)
@@ -251,7 +251,7 @@ async def test_of_a_list_only_the_names_groups_and_states_are_kept() -> None:
     with FaultServer(fault.answer(campaigns(**SECRETS))) as server:
         async with CallersClient(made(server)) as client:
             rows = await rows_of(client)
-            kept = client._kept_lists
+            kept = client._list_cache
             assert len(await rows_of(client)) == 3
             texts = texts_held_by(kept)
     assert len(server.requests) == 1
@@ -261,32 +261,32 @@ async def test_of_a_list_only_the_names_groups_and_states_are_kept() -> None:
 
 
 async def test_the_oldest_lists_go_where_there_is_no_room() -> None:
-    kept = KeptLists(60, max_bytes=1_000)
+    kept = ListCache(60, max_bytes=1_000)
     for number in range(5):
-        kept.put(number, listing(300))
+        kept.set(number, listing(300))
         assert kept.size <= 1_000
     assert [number for number in range(5) if kept.get(number)] == [2, 3, 4]
-    kept.put("large", listing(900))
+    kept.set("large", listing(900))
     assert [key for key in (2, 3, 4, "large") if kept.get(key)] == ["large"]
 
 
 async def test_a_list_that_is_too_large_is_not_kept_and_drives_no_other_out() -> None:
-    kept = KeptLists(60, max_bytes=1_000)
-    kept.put("small", listing(500))
-    kept.put("large", listing(1_001))
+    kept = ListCache(60, max_bytes=1_000)
+    kept.set("small", listing(500))
+    kept.set("large", listing(1_001))
     assert kept.get("small")
     assert not kept.get("large")
-    kept.put("small", listing(1_001))
+    kept.set("small", listing(1_001))
     assert not kept.get("small"), "the older one of the same is no longer true"
 
 
 async def test_a_list_that_is_fetched_anew_takes_its_own_place(clock: Clock) -> None:
-    kept = KeptLists(60, max_bytes=1_000)
-    kept.put("one", listing(400))
-    kept.put("two", listing(400))
-    kept.put("one", newer := listing(500))
+    kept = ListCache(60, max_bytes=1_000)
+    kept.set("one", listing(400))
+    kept.set("two", listing(400))
+    kept.set("one", newer := listing(500))
     assert (kept.size, kept.get("one")) == (900, newer)
-    kept.put("three", listing(400))
+    kept.set("three", listing(400))
     assert [key for key in ("one", "two", "three") if kept.get(key)] == ["one", "three"], "two is the oldest now"
     clock.now += 60
     assert not kept.get("one")
@@ -294,7 +294,7 @@ async def test_a_list_that_is_fetched_anew_takes_its_own_place(clock: Clock) -> 
 
 
 async def test_a_list_too_large_to_keep_is_still_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(list_cache.KeptLists.__init__, "__defaults__", (1_000,))
+    monkeypatch.setattr(list_cache.ListCache.__init__, "__defaults__", (1_000,))
     with FaultServer(fault.answer(body(100))) as server:
         async with connect(server) as client:
             for _ in range(2):
@@ -303,10 +303,10 @@ async def test_a_list_too_large_to_keep_is_still_given(monkeypatch: pytest.Monke
 
 
 async def test_lists_of_nothing_do_not_fill_the_memory_either() -> None:
-    kept = KeptLists(3_600, max_bytes=10_000)
-    nothing = await read_in_steps(iter(()), read_row, Settings())
+    kept = ListCache(3_600, max_bytes=10_000)
+    nothing = await parse_cooperatively(iter(()), read_row, Settings())
     for number in range(1_000):
-        kept.put(number, nothing)
+        kept.set(number, nothing)
     assert sum(kept.get(number) is not None for number in range(1_000)) < 500
     assert kept.get(999)
 
@@ -319,14 +319,14 @@ async def test_lists_of_nothing_do_not_fill_the_memory_either() -> None:
 async def test_rows_take_no_more_than_they_say(values: Json) -> None:
     raws = campaigns(300, organizationId=MAIN_ID, **values)
     settings = Settings(organization_id=MAIN_ID)
-    await read_in_steps(iter(raws), read_row, settings)  # what is made once is made
+    await parse_cooperatively(iter(raws), read_row, settings)  # what is made once is made
     gc.collect()
     tracemalloc.start()
     try:
-        made = await read_in_steps(iter(raws), read_row, settings)
+        made = await parse_cooperatively(iter(raws), read_row, settings)
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(made.of_main) == 300
+    assert len(made.main_indexes) == 300
     assert held <= made.size * 1.2

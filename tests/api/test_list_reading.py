@@ -20,8 +20,8 @@ from callers_mcp import CallersClient, Settings
 from callers_mcp.api import lists
 from callers_mcp.api.errors import CallersError, DeadlineExceeded, UnexpectedResponse
 from callers_mcp.api.json_reader import MASK, MAX_DEPTH, Document, read_object, read_objects
-from callers_mcp.api.lists import read_in_steps
-from callers_mcp.api.responses import Answer, Lookup, read_campaigns
+from callers_mcp.api.lists import parse_cooperatively
+from callers_mcp.api.responses import CampaignRequest, RawResponse, parse_list_response
 from callers_mcp.campaign.listing import CampaignRow, read_row
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import body, connect, either, find, page
@@ -33,7 +33,7 @@ from tests.support.principals import hosted, made, someone
 from tests.support.strategies import campaigns as odd_campaigns
 from tests.support.strategies import modest, objects, render, values
 
-LOOKUP = Lookup(None, None, KEY, "CALLERS_API_KEY")
+LOOKUP = CampaignRequest(None, None, KEY, "CALLERS_API_KEY")
 SCHEMA = jsonschema.Draft202012Validator(wire_definition("find_campaigns")["outputSchema"])
 blanks = st.text(" \t\r\n", max_size=3)
 
@@ -66,8 +66,8 @@ def test_any_list_gives_as_many_campaigns_as_it_has_each_as_if_it_came_alone(
     expected = [alone(element, key) for element in elements]
     assert [document.content for document in documents] == [document.content for document in expected]
     if not any("\ud800" <= character <= "\udfff" for character in text):  # else it is the body that was mended
-        changed = [document.changes for document in documents if document.content]
-        assert changed == [document.changes for document in expected if document.content]
+        changed = [document.notes for document in documents if document.content]
+        assert changed == [document.notes for document in expected if document.content]
     if key == KEY:  # a short one stands in escapes, in true and in false too
         assert KEY not in json.dumps([document.content for document in documents]).lower()
 
@@ -146,7 +146,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 def test_what_is_no_list_of_campaigns_is_refused_and_said_to_be_so(name: str) -> None:
     sent, words = REFUSED[name]
     with pytest.raises(UnexpectedResponse, match=words) as refused:
-        [*read_campaigns(Answer(200, {}, sent), LOOKUP)]
+        [*parse_list_response(RawResponse(200, {}, sent), LOOKUP)]
     assert refused.value.http_status == 200
     assert not refused.value.retryable
 
@@ -178,12 +178,12 @@ READ: dict[str, tuple[bytes, list[Json]]] = {
 @pytest.mark.parametrize("name", READ)
 def test_a_list_is_read_as_its_campaigns_would_be(name: str) -> None:
     sent, expected = READ[name]
-    assert [*read_campaigns(Answer(200, {}, sent), LOOKUP)] == expected
+    assert [*parse_list_response(RawResponse(200, {}, sent), LOOKUP)] == expected
 
 
 def test_what_had_to_be_changed_is_said_of_the_campaign_alone_where_it_was() -> None:
     documents = read(b'[{"a": 1}, {"a": "\\ud800", "b": 1e999}, {"a": 1, "a": 2}, {"a": 1}]')
-    assert [len(document.changes) for document in documents] == [0, 2, 1, 0]
+    assert [len(document.notes) for document in documents] == [0, 2, 1, 0]
 
 
 @pytest.mark.parametrize("sent", [b"", b" \n", b"<p>", b"\xef\xbb\xbf<p>", b'{"status": "error", "message": "no"}'])
@@ -222,10 +222,10 @@ async def test_others_have_their_turn_again_and_again_while_a_list_is_read(clock
             turns.append(len(rows))
             await checkpoint()
 
-    raws = read_campaigns(Answer(200, {}, body(5_000)), LOOKUP)
+    raws = parse_list_response(RawResponse(200, {}, body(5_000)), LOOKUP)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(take_turns)
-        listing = await read_in_steps(raws, read_slowly, Settings())
+        listing = await parse_cooperatively(raws, read_slowly, Settings())
         tasks.cancel_scope.cancel()
     assert [row.id for row in listing.rows] == [f"{number:024x}" for number in range(5_000)]
     stretches = [later - earlier for earlier, later in zip([0, *turns], [*turns, 5_000], strict=True)]
@@ -247,7 +247,7 @@ async def test_the_time_that_parsing_takes_counts_too(clock: SimpleNamespace) ->
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(take_turns)
-        await read_in_steps(parsed(), read_row, Settings())
+        await parse_cooperatively(parsed(), read_row, Settings())
         tasks.cancel_scope.cancel()
     assert turns[0] >= 99
 

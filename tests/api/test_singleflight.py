@@ -16,7 +16,7 @@ from anyio import to_thread
 from mcp import Client
 
 from callers_mcp import CallersClient, Settings, create_server
-from callers_mcp.access import Caller, Scope
+from callers_mcp.access import AllowedOrganizations, Principal
 from callers_mcp.api.errors import (
     CallersError,
     CampaignNotFound,
@@ -25,7 +25,7 @@ from callers_mcp.api.errors import (
     Unavailable,
     Unreachable,
 )
-from callers_mcp.api.singleflight import Flights
+from callers_mcp.api.singleflight import SingleFlight
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.concurrency import Held, Notes, at_once, connect, ids_sent, made, requests_of
@@ -49,12 +49,14 @@ async def test_a_hundred_look_ups_of_the_same_are_one_request_and_each_gets_the_
     assert (notes.begun, notes.requests) == (100, 1)
     assert sorted(look_up.shared for look_up in notes.look_ups) == [False] + [True] * 99
     assert {look_up.request_id for look_up in notes.look_ups} == {sent}
-    assert {(look_up.outcome, look_up.attempts, look_up.place) for look_up in notes.look_ups} == {("found", 1, "main")}
+    assert {(look_up.outcome, look_up.attempts, look_up.organization) for look_up in notes.look_ups} == {
+        ("found", 1, "main")
+    }
 
 
 async def test_callers_share_where_they_name_the_same_place_in_different_words() -> None:
     held, notes = Held(), Notes()
-    someone = Caller("token:someone", Scope.of([SUB]))
+    someone = Principal("token:someone", AllowedOrganizations.parse([SUB]))
     with FaultServer(held, KNOWN) as server:
         async with connect(server, notes, sub_organization_id=SUB) as client:
             came = await at_once(
@@ -65,7 +67,7 @@ async def test_callers_share_where_they_name_the_same_place_in_different_words()
             )
         assert len(server.requests) == 1
     assert [document.content["id"] for document in came] == [ID] * 3
-    assert [(look_up.caller, look_up.place) for look_up in notes.look_ups] == [
+    assert [(look_up.principal, look_up.organization) for look_up in notes.look_ups] == [
         ("operator", SUB),
         ("operator", SUB),
         ("token:someone", SUB),
@@ -118,13 +120,13 @@ async def test_each_caller_keeps_their_own_deadline(hasty: str) -> None:
     soon, late = Settings(timeout=0.05), Settings(timeout=PATIENCE)
     first, second = (soon, late) if hasty == "who began" else (late, soon)
     with anyio.fail_after(PATIENCE):
-        async with Flights() as flights, anyio.create_task_group() as tasks:
+        async with SingleFlight() as flights, anyio.create_task_group() as tasks:
             came: dict[float, object] = {}
 
             async def ask(settings: Settings) -> None:
-                flight, _ = flights.join("same", attempt, settings)
+                flight, _ = flights.get_or_start("same", attempt, settings)
                 try:
-                    came[settings.timeout] = await flight.wait(settings, None)
+                    came[settings.timeout] = await flight.result(settings, None)
                 except DeadlineExceeded as error:
                     came[settings.timeout] = str(error)
                     arrive.set()  # only now, so that the other one's answer comes after this one's deadline
@@ -146,11 +148,11 @@ async def test_a_retry_that_one_caller_has_no_time_for_is_made_for_the_other() -
         return "the answer"
 
     with anyio.fail_after(PATIENCE):
-        async with Flights() as flights:
+        async with SingleFlight() as flights:
 
             def ask(timeout: float) -> Callable[[], Awaitable[str]]:
                 settings = Settings(timeout=timeout)
-                return lambda: flights.join("same", attempt, settings)[0].wait(settings, None)
+                return lambda: flights.get_or_start("same", attempt, settings)[0].result(settings, None)
 
             hasty, patient = await at_once(ask(0.1), ask(PATIENCE))
     assert isinstance(hasty, DeadlineExceeded)
@@ -171,9 +173,9 @@ async def test_an_answer_is_let_go_of_once_all_have_it() -> None:
         return answer
 
     settings = Settings()
-    async with Flights() as flights:
-        flight, _ = flights.join("same", attempt, settings)
-        assert isinstance(await flight.wait(settings, None), Answer)
+    async with SingleFlight() as flights:
+        flight, _ = flights.get_or_start("same", attempt, settings)
+        assert isinstance(await flight.result(settings, None), Answer)
         del flight
         gc.collect()
         assert [answer() for answer in made_answers] == [None]
@@ -323,8 +325,8 @@ async def test_a_caller_who_cannot_be_told_of_a_retry_holds_up_no_other() -> Non
 class Faulty(Notes):
     """Has a bug that strikes once, within the request."""
 
-    def asked(self, seconds: float) -> None:
-        super().asked(seconds)
+    def on_api_request(self, seconds: float) -> None:
+        super().on_api_request(seconds)
         if self.requests == 1:
             raise ZeroDivisionError("planted")
 
@@ -419,9 +421,11 @@ async def test_a_look_up_that_is_refused_before_any_request_has_an_id_too() -> N
     with FaultServer(KNOWN) as server:
         async with connect(server, notes) as client:
             with pytest.raises(CallersError) as refused:
-                await client.on_behalf_of(Caller("token:a", Scope.of([SUB]))).get_campaign(ID, sub_organization_id="x")
+                await client.on_behalf_of(Principal("token:a", AllowedOrganizations.parse([SUB]))).get_campaign(
+                    ID, sub_organization_id="x"
+                )
     (look_up,) = notes.look_ups
-    assert (look_up.caller, look_up.place, look_up.outcome) == ("token:a", "x", "forbidden")
+    assert (look_up.principal, look_up.organization, look_up.outcome) == ("token:a", "x", "forbidden")
     assert (look_up.attempts, look_up.shared, look_up.request_id) == (0, False, refused.value.request_id)
     assert look_up.request_id
     assert notes.begun == 1
@@ -429,7 +433,7 @@ async def test_a_look_up_that_is_refused_before_any_request_has_an_id_too() -> N
 
 async def test_only_a_model_with_an_operator_elsewhere_is_told_the_request_id() -> None:
     with FaultServer(fault.error(404)) as server:
-        settings, caller = made(server), Caller("token:a", Scope.of(["*"]))
+        settings, caller = made(server), Principal("token:a", AllowedOrganizations.parse(["*"]))
         hosted = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: caller)
         async with Client(hosted) as client:
             for_many = await call(client)

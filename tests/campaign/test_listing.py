@@ -28,7 +28,7 @@ from callers_mcp.campaign.listing import (
 )
 from callers_mcp.campaign.summary import summarize
 from callers_mcp.sandbox import organization
-from callers_mcp.sanitize import clean, has_hidden
+from callers_mcp.sanitize import has_invisible, sanitize
 from tests.support.campaigns import NOW, Json, campaign, inbound
 from tests.support.constants import ID, KEY, NODE_MODULES
 from tests.support.page_grammar import _ID, _QUOTED, WORST, is_our_page
@@ -79,7 +79,7 @@ def _hold(row: CampaignRow) -> None:
     line, structured = text_row(row), structured_row(row)
     assert size(line) <= TEXT_BYTES
     assert size(structured) <= STRUCTURED_BYTES
-    assert not has_hidden(line + structured + label(row) + choice(row))
+    assert not has_invisible(line + structured + label(row) + choice(row))
     assert all(len(text.splitlines()) == 1 for text in (line, structured, label(row), choice(row)))
     assert json.loads(structured) == ListedCampaign.model_validate_json(structured).model_dump()
     assert 0 < row.size <= 32_768
@@ -166,7 +166,7 @@ def test_what_a_stranger_wrote_stays_in_its_cells_quotation_marks(text: str) -> 
     cells = re.fullmatch(rf"({_ID}) \| ({_QUOTED}) \| running \| outbound \| ({_QUOTED})", text_row(row))
     assert cells, text_row(row)
     bare = [re.sub(r"\\(.)", r"\1", cell[1:-1]) for cell in cells.groups()[1:]]
-    whole = clean(read_object(body({"name": text}), key=KEY).content["name"]).strip()  # type: ignore[arg-type]
+    whole = sanitize(read_object(body({"name": text}), key=KEY).content["name"]).strip()  # type: ignore[arg-type]
     for cell, limit in zip(bare, (80, 40), strict=True):
         assert len(cell) <= limit
         assert whole.startswith(cell.removesuffix("…"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.sanitize import escape
+from callers_mcp.sanitize import escape_invisible
 from tests.card.browser import Error, Host, expect
 from tests.support.campaigns import LISTS, STRING_FIELDS, Api, Json, campaign, replaced, summary_of
 from tests.support.constants import ID
@@ -92,7 +92,7 @@ async def test_what_is_invisible_stands_as_an_escape_exactly_as_in_the_text_for_
     await card.get_by_text("Raw JSON", exact=True).click()
     shown = await card.locator(".rawbox").evaluate("box => box.textContent")
     lines = json.dumps(raw, indent=2, ensure_ascii=False).split("\n")
-    assert shown == "\n".join(map(escape, lines))
+    assert shown == "\n".join(map(escape_invisible, lines))
 
 
 async def test_numbers_keep_their_digits(host: Host) -> None:

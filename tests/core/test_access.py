@@ -9,7 +9,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from callers_mcp import CallersClient, create_server
-from callers_mcp.access import FULL_SCOPE, OPERATOR, Caller, Scope
+from callers_mcp.access import OPERATOR, UNRESTRICTED, AllowedOrganizations, Principal
 from callers_mcp.api.errors import CallersError
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, SAMPLES, SUB_ORGANIZATION_ID, Sandbox
 from tests.support import fault_server as fault
@@ -37,20 +37,23 @@ def server() -> Iterator[FaultServer]:
 @pytest.mark.parametrize(
     ("places", "scope"),
     [
-        ([], Scope(main=False, sub_organizations=frozenset())),
-        (["main"], Scope(main=True, sub_organizations=frozenset())),
-        (["MAIN", A], Scope(main=True, sub_organizations=frozenset({A}))),
-        ([A, B, A], Scope(main=False, sub_organizations=frozenset({A, B}))),
-        (["*"], FULL_SCOPE),
-        ([A, "*"], FULL_SCOPE),
-        (["", " ", "a b", " main", "* ", "\u2603", "x\n", "x" * 129], Scope(main=False, sub_organizations=frozenset())),
-        (["a b", A], Scope(main=False, sub_organizations=frozenset({A}))),
-        (["**"], Scope(main=False, sub_organizations=frozenset({"**"}))),
+        ([], AllowedOrganizations(main=False, sub_organizations=frozenset())),
+        (["main"], AllowedOrganizations(main=True, sub_organizations=frozenset())),
+        (["MAIN", A], AllowedOrganizations(main=True, sub_organizations=frozenset({A}))),
+        ([A, B, A], AllowedOrganizations(main=False, sub_organizations=frozenset({A, B}))),
+        (["*"], UNRESTRICTED),
+        ([A, "*"], UNRESTRICTED),
+        (
+            ["", " ", "a b", " main", "* ", "\u2603", "x\n", "x" * 129],
+            AllowedOrganizations(main=False, sub_organizations=frozenset()),
+        ),
+        (["a b", A], AllowedOrganizations(main=False, sub_organizations=frozenset({A}))),
+        (["**"], AllowedOrganizations(main=False, sub_organizations=frozenset({"**"}))),
     ],
 )
-def test_a_grant_is_read_and_what_is_no_place_grants_nothing(places: list[str], scope: Scope) -> None:
-    assert Scope.of(places) == scope
-    assert Scope.of(places).is_full == ("*" in places)
+def test_a_grant_is_read_and_what_is_no_place_grants_nothing(places: list[str], scope: AllowedOrganizations) -> None:
+    assert AllowedOrganizations.parse(places) == scope
+    assert AllowedOrganizations.parse(places).is_unrestricted == ("*" in places)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +226,7 @@ async def test_the_main_organization_answers_a_caller_without_all_the_same_way(l
     ],
 )
 async def test_a_campaign_of_the_main_organization_reaches_only_who_may_see_that(
-    server: FaultServer, look_up: Door, caller: Caller, settings: dict[str, str], kind: str
+    server: FaultServer, look_up: Door, caller: Principal, settings: dict[str, str], kind: str
 ) -> None:
     server.script(fault.answer(campaign(organizationId=MAIN_ID)))
     outcome = await look_up(server, caller, A, **settings)
@@ -294,7 +297,7 @@ async def test_what_a_caller_may_read_is_theirs_alone_also_where_a_request_is_sh
 
 
 async def test_one_server_serves_each_caller_within_their_own_scope(server: FaultServer) -> None:
-    asking: list[Caller] = []
+    asking: list[Principal] = []
     settings = made(server)
     shared = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: asking[-1])
     arguments = {"campaign_id": ID, "sub_organization_id": B}
@@ -308,7 +311,7 @@ async def test_one_server_serves_each_caller_within_their_own_scope(server: Faul
 
 
 async def test_a_caller_who_cannot_be_told_gets_nothing(server: FaultServer) -> None:
-    def nobody(ctx: object) -> Caller:
+    def nobody(ctx: object) -> Principal:
         raise PermissionError("no caller")
 
     settings = made(server)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.access import Scope
+from callers_mcp.access import AllowedOrganizations
 from callers_mcp.http.auth.token_store import add
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID
 from tests.conftest import inherited
@@ -77,7 +77,7 @@ def test_an_agent_over_stdio_says_what_it_could_not_find() -> None:
 def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hosted, str]]:
     """A hosted server over the sample campaigns, and a token for it."""
     tokens = tmp_path_factory.mktemp("hosted") / "tokens.json"
-    token = add(tokens, "my-agent", Scope.of(["main"]))
+    token = add(tokens, "my-agent", AllowedOrganizations.parse(["main"]))
     settings = {"CALLERS_HTTP_AUTH": "tokens", "CALLERS_HTTP_TOKEN_FILE": str(tokens)}
     with Hosted("--sandbox", environment=settings) as server:
         yield server, token

@@ -19,7 +19,7 @@ import yaml
 
 import callers_mcp
 from callers_mcp import Settings
-from callers_mcp.access import FULL_SCOPE
+from callers_mcp.access import UNRESTRICTED
 from callers_mcp.api.key import KeySource
 from callers_mcp.http.auth import token_store
 from callers_mcp.http.settings import HostingSettings
@@ -142,7 +142,7 @@ def test_what_was_not_filled_in_lets_nobody_in(tmp_path: Path) -> None:
 def filled_in(folder: Path) -> str:
     """Put into a folder what the secret holds once it is filled in, and return the token."""
     (folder / "api-key").write_text(API_KEY)
-    return token_store.add(folder / "tokens.json", "support", FULL_SCOPE)
+    return token_store.add(folder / "tokens.json", "support", UNRESTRICTED)
 
 
 # The image, for real

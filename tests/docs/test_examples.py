@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.access import Scope
+from callers_mcp.access import AllowedOrganizations
 from callers_mcp.http.auth.token_store import add
 from tests.conftest import inherited
 from tests.support.constants import PATIENCE, SAMPLE_ID
@@ -61,7 +61,7 @@ def test_the_snippet_starts_a_server_once_path_and_key_are_filled_in() -> None:
 
 def test_a_look_up_on_a_hosted_server(tmp_path: Path, sandbox_environment: dict[str, str]) -> None:
     hosting = {"CALLERS_HTTP_AUTH": "tokens", "CALLERS_HTTP_TOKEN_FILE": str(tmp_path / "tokens.json")}
-    token = add(tmp_path / "tokens.json", "my-agent", Scope.of(["main"]))
+    token = add(tmp_path / "tokens.json", "my-agent", AllowedOrganizations.parse(["main"]))
     with Hosted(environment=sandbox_environment | hosting) as server:
         done = subprocess.run(
             [sys.executable, str(EXAMPLES / "hosted_look_up.py"), server.url, SAMPLE_ID],

@@ -21,7 +21,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from callers_mcp import Settings
-from callers_mcp.access import FULL_SCOPE
+from callers_mcp.access import UNRESTRICTED
 from callers_mcp.api.key import KeySource
 from callers_mcp.http import middleware
 from callers_mcp.http.auth import token_store
@@ -283,7 +283,7 @@ def test_the_environment_file_and_the_unit_configure_a_server(
 ) -> None:
     (tmp_path / "api-key").write_text(KEY)
     token_file = tmp_path / "tokens.json"
-    token_store.add(token_file, "support", FULL_SCOPE)
+    token_store.add(token_file, "support", UNRESTRICTED)
     given = environment(comments=lines == "all of them")
     assert given["CALLERS_HTTP_AUTH"] == "tokens"
     if lines == "all of them":

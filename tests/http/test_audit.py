@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.api.events import LookUp
+from callers_mcp.api.events import LookupEvent
 from callers_mcp.api.json_reader import mask
 from callers_mcp.http.ops.audit import AuditError, AuditLog
 from tests.support.constants import KEY, PATIENCE, SAMPLE_ID
@@ -25,9 +25,9 @@ from tests.support.constants import KEY, PATIENCE, SAMPLE_ID
 TOKEN = "callers_mcp_" + "0123456789abcdef" * 4
 
 
-def look_up(caller: str = "token:ci", **values: Any) -> LookUp:
+def look_up(caller: str = "token:ci", **values: Any) -> LookupEvent:
     usual = {"campaign_id": SAMPLE_ID, "place": "main", "outcome": "found", "seconds": 0.0874}
-    return LookUp(caller=caller, **{**usual, "attempts": 1, "shared": False, "request_id": "4f0c", **values})
+    return LookupEvent(principal=caller, **{**usual, "attempts": 1, "shared": False, "request_id": "4f0c", **values})
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_a_file_that_may_not_be_written_is_an_error(tmp_path: Path) -> None:
 _PROCESS = """
 import sys
 from pathlib import Path
-from callers_mcp.api.events import LookUp
+from callers_mcp.api.events import LookupEvent
 from callers_mcp.http.ops.audit import AuditError, AuditLog
 
 name, path, count = sys.argv[1:]
@@ -154,7 +154,7 @@ except AuditError as error:
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(int(count)):
-    log.ended(LookUp(f"{name}{number}", "0" * 24, "main", "found", 0.1, 1, False, "id"))
+    log.ended(LookupEvent(f"{name}{number}", "0" * 24, "main", "found", 0.1, 1, False, "id"))
 print("done", flush=True)
 sys.stdin.readline()
 log.close()

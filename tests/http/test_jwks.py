@@ -14,7 +14,7 @@ import pytest
 import trustme
 from anyio import to_thread
 
-from callers_mcp.access import Caller
+from callers_mcp.access import Principal
 from callers_mcp.http.auth import jwks
 from callers_mcp.http.auth.oauth import OAuthVerifier
 from callers_mcp.http.rejections import IssuerUnavailable, Unauthenticated
@@ -437,6 +437,6 @@ async def test_what_is_told_of_a_fetch_is_two_numbers(
     caplog.set_level(logging.DEBUG, "callers_mcp")
     provider.keys += [{}, Signer("key-2").jwk]
     caller = await verifier.verify(provider.token())
-    assert isinstance(caller, Caller)
+    assert isinstance(caller, Principal)
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("callers_mcp")]
     assert [re.findall(r"\d+", message) for message in ours] == [["2", "1"]]

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from callers_mcp.api.events import LookUp
+from callers_mcp.api.events import LookupEvent
 from callers_mcp.http.ops.metrics import Metrics, MetricsError
 from tests.support.constants import PATIENCE, SAMPLE_ID
 
@@ -35,9 +35,9 @@ REASONS = [
 ]
 
 
-def look_up(outcome: str = "found", **values: Any) -> LookUp:
+def look_up(outcome: str = "found", **values: Any) -> LookupEvent:
     usual = {"caller": "token:ci", "campaign_id": SAMPLE_ID, "place": "sub-1", "seconds": 0.07, "attempts": 1}
-    return LookUp(outcome=outcome, **{**usual, "shared": False, "request_id": "4f0c", **values})
+    return LookupEvent(outcome=outcome, **{**usual, "shared": False, "request_id": "4f0c", **values})
 
 
 def samples(port: int) -> dict[str, float]:
@@ -156,14 +156,14 @@ def test_the_operator_is_told_where_the_metrics_are(metrics: Metrics, caplog: py
 
 _WORKER = """
 import sys
-from callers_mcp.api.events import LookUp
+from callers_mcp.api.events import LookupEvent
 from callers_mcp.http.ops.metrics import Metrics
 
 metrics = Metrics()
 for _ in range(3):
     metrics.began()
 for attempts in (1, 2):
-    metrics.ended(LookUp("token:ci", "0" * 24, "main", "found", 0.07, attempts, False, "id"))
+    metrics.ended(LookupEvent("token:ci", "0" * 24, "main", "found", 0.07, attempts, False, "id"))
 metrics.asked(0.3)
 metrics.refused("missing")
 print("ready", flush=True)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from callers_mcp.access import FULL_SCOPE, Caller, Scope
+from callers_mcp.access import UNRESTRICTED, AllowedOrganizations, Principal
 from callers_mcp.http.auth.oauth import OAuthVerifier
 from callers_mcp.http.rejections import InsufficientScope, Refusal, Unauthenticated
 from tests.support import fault_server as fault
@@ -21,7 +21,7 @@ from tests.support.oidc_provider import AUDIENCE, CLAIM, SCOPE, OidcProvider, Si
 
 HOUR = 3600
 ABSENT = None
-NOWHERE = Scope(main=False, sub_organizations=frozenset())
+NOWHERE = AllowedOrganizations(main=False, sub_organizations=frozenset())
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ async def test_a_token_with_any_of_the_algorithms_tells_who_calls(algorithm: str
     with OidcProvider(signer) as provider:
         verifier = verifier_of(provider)
         caller = await verifier.verify(provider.token(sub="auth0|alice"))
-        assert caller == Caller(f"oauth:{provider.issuer}|auth0|alice", Scope(True, frozenset()))
+        assert caller == Principal(f"oauth:{provider.issuer}|auth0|alice", AllowedOrganizations(True, frozenset()))
         other = Signer(algorithm=algorithm, key=rsa_key(number=1) if algorithm[:2] in ("RS", "PS") else None)
         assert await reason(verifier, other.token(provider.claims())) == "signature"
 
@@ -279,21 +279,23 @@ async def test_a_token_without_the_scope_is_told_which_it_needs(
 @pytest.mark.parametrize(
     ("claim", "scope"),
     [
-        (["main"], Scope(True, frozenset())),
-        ("main", Scope(True, frozenset())),
-        (["berlin", "paris"], Scope(False, frozenset({"berlin", "paris"}))),
-        ("berlin paris main", Scope(True, frozenset({"berlin", "paris"}))),
-        (["*"], FULL_SCOPE),
-        ("berlin *", FULL_SCOPE),
+        (["main"], AllowedOrganizations(True, frozenset())),
+        ("main", AllowedOrganizations(True, frozenset())),
+        (["berlin", "paris"], AllowedOrganizations(False, frozenset({"berlin", "paris"}))),
+        ("berlin paris main", AllowedOrganizations(True, frozenset({"berlin", "paris"}))),
+        (["*"], UNRESTRICTED),
+        ("berlin *", UNRESTRICTED),
         *((claim, NOWHERE) for claim in (None, "", [], {}, {"main": True}, 5, True, 1.5, [["main"]], ["main", 5])),
         *((claim, NOWHERE) for claim in (["main berlin"], [" *"], "a\tb")),
     ],
-    ids=lambda value: "" if isinstance(value, Scope) else str(value),  # sets have no order, and ids need one
+    ids=lambda value: (
+        "" if isinstance(value, AllowedOrganizations) else str(value)
+    ),  # sets have no order, and ids need one
 )
 async def test_the_organizations_claim_says_what_may_be_seen(
-    provider: OidcProvider, verifier: OAuthVerifier, claim: object, scope: Scope
+    provider: OidcProvider, verifier: OAuthVerifier, claim: object, scope: AllowedOrganizations
 ) -> None:
-    assert (await verifier.verify(provider.token(**{CLAIM: claim}))).scope == scope
+    assert (await verifier.verify(provider.token(**{CLAIM: claim}))).organizations == scope
 
 
 @pytest.mark.parametrize(

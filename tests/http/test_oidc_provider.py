@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from callers_mcp.access import Caller, Scope
+from callers_mcp.access import AllowedOrganizations, Principal
 from callers_mcp.http.auth.oauth import OAuthVerifier
 from callers_mcp.http.rejections import InsufficientScope, Unauthenticated
 from tests.support.constants import NODE_MODULES, PATIENCE
@@ -52,7 +52,9 @@ def token(issuer: str, **asked: str) -> str:
 async def test_a_token_of_a_real_provider_tells_who_calls_and_what_they_may_see(issuer: str) -> None:
     verifier = OAuthVerifier(issuer, AUDIENCE, SCOPE, CLAIM)
     caller = await verifier.verify(token(issuer))
-    assert caller == Caller(f"oauth:{issuer}|agent", Scope(main=True, sub_organizations=frozenset({"berlin"})))
+    assert caller == Principal(
+        f"oauth:{issuer}|agent", AllowedOrganizations(main=True, sub_organizations=frozenset({"berlin"}))
+    )
 
 
 async def test_a_token_that_a_real_provider_issued_for_something_else_is_refused(issuer: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from callers_mcp.access import Scope
+from callers_mcp.access import AllowedOrganizations
 from callers_mcp.http.auth.token_store import add
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
@@ -41,7 +41,7 @@ class Team:
         }
 
     def token(self, name: str, *places: str) -> str:
-        return add(self._file, name, Scope.of(places))
+        return add(self._file, name, AllowedOrganizations.parse(places))
 
     def lines(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.audit.read_text().splitlines()]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.access import Scope
+from callers_mcp.access import AllowedOrganizations
 from callers_mcp.http.auth import token_store
 from callers_mcp.http.auth.bearer import Authentication
 from callers_mcp.http.middleware import Gate
@@ -25,10 +25,10 @@ from tests.support.hosted_server import HANDSHAKES, HAS_PROC, LATEST, Answer, Ho
 SUPPORT, SALES = "65aa00000000000000000001", "65aa00000000000000000002"
 CAMPAIGNS = {None: "a" * 24, SUPPORT: "b" * 24, SALES: "c" * 24}
 SCOPES = {
-    "all": Scope.of(["*"]),
-    "main": Scope.of(["main"]),
-    "support": Scope.of([SUPPORT]),
-    "both": Scope.of([SUPPORT, SALES]),
+    "all": AllowedOrganizations.parse(["*"]),
+    "main": AllowedOrganizations.parse(["main"]),
+    "support": AllowedOrganizations.parse([SUPPORT]),
+    "both": AllowedOrganizations.parse([SUPPORT, SALES]),
 }
 
 
@@ -289,7 +289,7 @@ def test_the_log_says_who_was_refused_and_why_as_the_proxy_has_it(company: Compa
 
 def test_the_log_takes_a_named_proxys_word_for_an_address_and_for_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "tokens.json"
-    token_store.add(file, "first", Scope.of(["main"]))
+    token_store.add(file, "first", AllowedOrganizations.parse(["main"]))
     hosting = {"AUTH": "tokens", "TOKEN_FILE": str(file), "TRUSTED_PROXIES": "127.0.0.1"}
     environment = {f"CALLERS_HTTP_{name}": value for name, value in hosting.items()}
     with Hosted("--sandbox", environment=environment) as server:
@@ -304,7 +304,7 @@ def test_the_log_takes_a_named_proxys_word_for_an_address_and_for_nothing_else(t
 @HAS_PROC
 def test_every_worker_learns_of_a_token_within_seconds_and_none_outlives_its_parent(tmp_path: Path) -> None:
     file = tmp_path / "tokens.json"
-    token_store.add(file, "first", Scope.of(["main"]))
+    token_store.add(file, "first", AllowedOrganizations.parse(["main"]))
     environment = {"CALLERS_HTTP_AUTH": "tokens", "CALLERS_HTTP_TOKEN_FILE": str(file)}
     with Hosted("--sandbox", "--workers", "2", environment=environment) as server:
         doors = server.doors_of_workers(2)
@@ -315,7 +315,7 @@ def test_every_worker_learns_of_a_token_within_seconds_and_none_outlives_its_par
                 door.post(content, Authorization=f"Bearer {token}", **headers)
             return [door.answer().status for door in doors]
 
-        added = token_store.add(file, "second", Scope.of(["main"]))
+        added = token_store.add(file, "second", AllowedOrganizations.parse(["main"]))
         until(lambda: statuses(added) == [200, 200], "the new token is known to both")
         token_store.revoke(file, "second")
         until(lambda: statuses(added) == [401, 401], "the revoked token is known to neither")
@@ -389,7 +389,7 @@ def test_off_loopback_who_goes_past_the_proxy_is_refused(tmp_path: Path) -> None
     if own.startswith("127.") or sys.platform == "win32":
         pytest.skip("this machine has no address but loopback")
     file = tmp_path / "tokens.json"
-    token = token_store.add(file, "ci", Scope.of(["*"]))
+    token = token_store.add(file, "ci", AllowedOrganizations.parse(["*"]))
     environment = {f"CALLERS_HTTP_{name}": value for name, value in PROXIED.items()}
     environment["CALLERS_HTTP_TOKEN_FILE"] = str(file)
     with Hosted("--sandbox", "--host", "0.0.0.0", environment=environment) as server:

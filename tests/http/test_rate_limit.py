@@ -17,7 +17,7 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from callers_mcp.access import FULL_SCOPE, Caller
+from callers_mcp.access import UNRESTRICTED, Principal
 from callers_mcp.api.errors import RateLimited
 from callers_mcp.http.ops import rate_limit
 from callers_mcp.http.ops.rate_limit import RateLimiter, check_storage, parse_rate
@@ -25,7 +25,7 @@ from tests.support.constants import PATIENCE
 from tests.support.redis_server import RedisServer
 
 PASSWORD = "a-p%40ss-word"  # of "a-p@ss-word"
-ALICE, BOB = Caller("token:alice", FULL_SCOPE), Caller("token:bob", FULL_SCOPE)
+ALICE, BOB = Principal("token:alice", UNRESTRICTED), Principal("token:bob", UNRESTRICTED)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ async def limited(storage: str) -> AsyncIterator[RateLimiter]:
     await limiter.aclose()
 
 
-async def admitted(limiter: RateLimiter, caller: Caller, tries: int) -> int:
+async def admitted(limiter: RateLimiter, caller: Principal, tries: int) -> int:
     """How many of so many look-ups at once are admitted."""
 
     async def one() -> bool:
@@ -91,7 +91,7 @@ async def test_a_caller_over_the_limit_is_told_whose_limit_it_is_and_when_to_try
 )
 async def test_one_callers_limit_does_not_touch_anothers(limited: RateLimiter, other: str) -> None:
     await admitted(limited, ALICE, 9)
-    assert await admitted(limited, Caller(other, FULL_SCOPE), 9) == 3
+    assert await admitted(limited, Principal(other, UNRESTRICTED), 9) == 3
 
 
 async def test_after_the_seconds_that_were_named_there_is_room(storage: str) -> None:
@@ -116,7 +116,7 @@ async def test_callers_of_the_past_take_no_memory(monkeypatch: pytest.MonkeyPatc
     tracemalloc.start()
     try:
         for number in range(1_000):
-            await limiter.admit(Caller(f"token:{number}", FULL_SCOPE))
+            await limiter.admit(Principal(f"token:{number}", UNRESTRICTED))
         held = tracemalloc.get_traced_memory()[0]
         monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600)
         assert await admitted(limiter, BOB, 2) == 1
@@ -149,7 +149,7 @@ async def test_the_window_moves_with_each_look_up(monkeypatch: pytest.MonkeyPatc
 
 _PROCESS = """
 import asyncio, gc, sys
-from callers_mcp.access import Caller, FULL_SCOPE
+from callers_mcp.access import Principal, UNRESTRICTED
 from callers_mcp.api.errors import RateLimited
 from callers_mcp.http.ops.rate_limit import RateLimiter
 
@@ -159,7 +159,7 @@ async def main():
     sys.stdin.readline()
     for _ in range(100):
         try:
-            await limiter.admit(Caller("token:alice", FULL_SCOPE))
+            await limiter.admit(Principal("token:alice", UNRESTRICTED))
             admitted += 1
         except RateLimited:
             pass

@@ -16,7 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
 
-from callers_mcp.access import Scope
+from callers_mcp.access import AllowedOrganizations
 from callers_mcp.http.auth import token_store
 from tests.support import fault_server as fault
 from tests.support.constants import ID, KEY
@@ -52,7 +52,7 @@ class Company:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     folder = tmp_path_factory.mktemp("company")
     file, audit = folder / "tokens.json", folder / "audit.log"
-    ci = token_store.add(file, "ci", Scope.of(["main"]))
+    ci = token_store.add(file, "ci", AllowedOrganizations.parse(["main"]))
     with FaultServer(echo) as api, OidcProvider() as provider:
         environment = {
             "CALLERS_BASE_URL": api.base_url,

@@ -12,7 +12,7 @@ import filelock
 import pytest
 from click.testing import CliRunner, Result
 
-from callers_mcp.access import FULL_SCOPE, Caller, Scope
+from callers_mcp.access import UNRESTRICTED, AllowedOrganizations, Principal
 from callers_mcp.cli.token import token as token_command
 from callers_mcp.http.auth import token_store
 from callers_mcp.http.auth.token_store import TOKEN, add, default_path, read, revoke
@@ -56,7 +56,7 @@ def test_a_name_that_could_not_stand_in_a_log_is_refused(file: Path, name: str) 
 
 def test_a_name_is_given_once(file: Path) -> None:
     add(file, "ci", MAIN)
-    assert "callers-mcp token revoke ci" in refusal(add, file, "ci", FULL_SCOPE)
+    assert "callers-mcp token revoke ci" in refusal(add, file, "ci", UNRESTRICTED)
     assert len(read(file)) == 1
 
 
@@ -155,12 +155,12 @@ ADDS = """
 import sys
 from pathlib import Path
 import filelock
-from callers_mcp.access import FULL_SCOPE
+from callers_mcp.access import UNRESTRICTED
 from callers_mcp.http.auth.token_store import add
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(10):
-    print(add(Path(sys.argv[1]), f"{sys.argv[2]}-{number}", FULL_SCOPE))
+    print(add(Path(sys.argv[1]), f"{sys.argv[2]}-{number}", UNRESTRICTED))
 """
 
 
@@ -205,7 +205,7 @@ def test_a_token_is_printed_once_alone_and_works_until_it_is_revoked(tmp_path: P
     assert errors.startswith(f"Added support to {file}. ")
     assert errors.count("\n") == 1
     caller = TokenAuthenticator(file).authenticate(out.strip())
-    assert caller == Caller("token:support", Scope.of(["main", "b"]))
+    assert caller == Principal("token:support", AllowedOrganizations.parse(["main", "b"]))
     code, listed, _ = run("token", "list", environment=environment)
     assert code == 0
     assert re.fullmatch(r"NAME +MAY SEE +CREATED\nsupport +main, b +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n", listed)
@@ -224,19 +224,19 @@ def command(file: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     ("options", "sees", "scope"),
     [
         (["--main"], "main", MAIN),
-        (["--all"], "everything", FULL_SCOPE),
-        (["--all", "--sub-organization", "a"], "everything", FULL_SCOPE),
-        (["--sub-organization", "b", "--sub-organization", "a"], "a, b", Scope.of(["a", "b"])),
+        (["--all"], "everything", UNRESTRICTED),
+        (["--all", "--sub-organization", "a"], "everything", UNRESTRICTED),
+        (["--sub-organization", "b", "--sub-organization", "a"], "a, b", AllowedOrganizations.parse(["a", "b"])),
         (["--sub-organization", "main"], "main", MAIN),
     ],
 )
 def test_a_token_is_given_what_the_options_say_and_the_list_shows_it(
-    command: Callable[..., Result], file: Path, options: list[str], sees: str, scope: Scope
+    command: Callable[..., Result], file: Path, options: list[str], sees: str, scope: AllowedOrganizations
 ) -> None:
     token = command("add", "ci", *options).stdout.strip()
     caller = TokenAuthenticator(file).authenticate(token)
     assert caller
-    assert caller.scope == scope
+    assert caller.organizations == scope
     listed = command("list").output
     assert f" {sees} " in listed
     assert sha256(token) not in listed

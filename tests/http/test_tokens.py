@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.access import FULL_SCOPE, Caller, Scope
+from callers_mcp.access import UNRESTRICTED, AllowedOrganizations, Principal
 from callers_mcp.http.auth import token_store, tokens
 from callers_mcp.http.auth.token_store import TOKEN, add, read, revoke
 from callers_mcp.http.auth.tokens import TokenAuthenticator
@@ -36,7 +36,7 @@ def at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_the_digest_of_a_token_is_stored(file: Path) -> None:
-    first, second = add(file, "first", MAIN), add(file, "second", Scope.of([SUB, "another"]))
+    first, second = add(file, "first", MAIN), add(file, "second", AllowedOrganizations.parse([SUB, "another"]))
     assert first != second
     assert TOKEN.fullmatch(first)
     stored = json.loads(file.read_text())
@@ -49,11 +49,20 @@ def test_only_the_digest_of_a_token_is_stored(file: Path) -> None:
     assert DIGEST not in repr(token_store.Grant.model_validate(ENTRY))
 
 
-@pytest.mark.parametrize("scope", [MAIN, FULL_SCOPE, Scope.of([SUB]), Scope.of(["main", SUB, "b"]), Scope(False, None)])
-def test_a_token_sees_what_it_was_given(file: Path, scope: Scope) -> None:
+@pytest.mark.parametrize(
+    "scope",
+    [
+        MAIN,
+        UNRESTRICTED,
+        AllowedOrganizations.parse([SUB]),
+        AllowedOrganizations.parse(["main", SUB, "b"]),
+        AllowedOrganizations(False, None),
+    ],
+)
+def test_a_token_sees_what_it_was_given(file: Path, scope: AllowedOrganizations) -> None:
     add(file, "other", MAIN)
     token = add(file, "ci", scope)
-    assert TokenAuthenticator(file).authenticate(token) == Caller("token:ci", scope)
+    assert TokenAuthenticator(file).authenticate(token) == Principal("token:ci", scope)
 
 
 def test_what_is_no_token_is_nobodys(file: Path) -> None:

@@ -11,7 +11,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, PromptReference, ResourceTemplateReference
 
-from callers_mcp.access import Caller
+from callers_mcp.access import Principal
 from callers_mcp.server.tools import load_tools
 from callers_mcp.server.tools.tool import Tool
 from tests.support import fault_server as fault
@@ -46,12 +46,12 @@ def calls_that_name(place: str, tool: Tool[Any, Any]) -> list[dict[str, object]]
     return [least, *tried]
 
 
-def offering_all(server: FaultServer, caller: Caller) -> Any:
+def offering_all(server: FaultServer, caller: Principal) -> Any:
     """Return a server on which every door is open, and each one asks the API anew."""
     return hosted(made(server, sub_organization_id=B, organization_id=MAIN_ID, list_cache_seconds=0), caller)
 
 
-async def call_each(server: FaultServer, tool: Tool[Any, Any], caller: Caller, *places: str) -> list[CallToolResult]:
+async def call_each(server: FaultServer, tool: Tool[Any, Any], caller: Principal, *places: str) -> list[CallToolResult]:
     async with Client(offering_all(server, caller)) as client:
         calls = [arguments for place in places for arguments in calls_that_name(place, tool)]
         return [await client.call_tool(tool.name, arguments) for arguments in calls]

@@ -10,10 +10,10 @@ import pytest
 from mcp.client.client import ConnectMode
 from mcp_types import PromptReference, ResourceTemplateReference
 
-from callers_mcp.access import Caller
+from callers_mcp.access import Principal
 from callers_mcp.api.errors import RateLimited
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox, organization
-from callers_mcp.sanitize import has_hidden
+from callers_mcp.sanitize import has_invisible
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
 from tests.support.constants import ID, MAIN_ID, A, B, C
@@ -314,7 +314,7 @@ async def test_many_keystrokes_are_one_request_unless_nothing_may_be_kept() -> N
 async def test_each_keystroke_is_counted_and_one_too_many_is_offered_nothing(caplog: pytest.LogCaptureFixture) -> None:
     asked: list[str] = []
 
-    async def at_most_two(caller: Caller) -> None:
+    async def at_most_two(caller: Principal) -> None:
         asked.append(caller.name)
         if len(asked) > 2:
             raise RateLimited("Later.")
@@ -358,7 +358,7 @@ async def test_a_hostile_name_is_one_line_with_nothing_hidden_in_it() -> None:
             uris = {uri for value in values for uri in await meant(client, value)}
     assert len(values) == len(uris) == len(HOSTILE)
     assert all(len(value.splitlines()) == 1 and len(value) < 120 for value in values)
-    assert not has_hidden("".join(values))
+    assert not has_invisible("".join(values))
 
 
 def test_what_nobody_would_type_holds_nobody_up() -> None:

@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
 
 from callers_mcp import CallersClient, Settings, create_server
-from callers_mcp.access import OPERATOR, Caller
+from callers_mcp.access import OPERATOR, Principal
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from tests.support.campaigns import Api, Json, campaign, inbound, wire_definition, without
 from tests.support.constants import KEY, MAIN_ID, A, B
@@ -111,7 +111,7 @@ async def all_pages(client: Client, cursor: str | None = None, **arguments: Any)
     raise AssertionError("the pages have no end")
 
 
-LISTED: list[tuple[Caller, dict[str, str], bool]] = [
+LISTED: list[tuple[Principal, dict[str, str], bool]] = [
     (OPERATOR, {}, False),
     (OPERATOR, {"organization_id": MAIN_ID}, True),
     (OPERATOR, {"sub_organization_id": A}, True),
@@ -137,7 +137,7 @@ LISTED: list[tuple[Caller, dict[str, str], bool]] = [
 
 @pytest.mark.parametrize(("caller", "given", "listed"), LISTED)
 async def test_the_tool_is_listed_only_where_an_id_is_known(
-    api: Api, caller: Caller, given: dict[str, str], listed: bool
+    api: Api, caller: Principal, given: dict[str, str], listed: bool
 ) -> None:
     made = settings_for(api, **{"organization_id": None} | given)
     async with Client(create_server(made) if caller is OPERATOR else hosted(made, caller)) as client:
@@ -145,7 +145,11 @@ async def test_the_tool_is_listed_only_where_an_id_is_known(
         assert [tool.name for tool in tools] == ["get_campaign", FIND][: 1 + listed]
         assert tools[0].model_dump(mode="json", by_alias=True, exclude_none=True) == wire_definition()
         if listed:
-            main = caller.scope.main and given.get("sub_organizations", "main") == "main" and "organization_id" in given
+            main = (
+                caller.organizations.main
+                and given.get("sub_organizations", "main") == "main"
+                and "organization_id" in given
+            )
             assert (await find(client, sub_organization_id="main" if main else A))["total"] == len(FEW)
         elif caller is OPERATOR:
             with pytest.raises(MCPError, match='Unknown tool: "find_campaigns"'):

@@ -9,10 +9,10 @@ import pytest
 from mcp.client.client import ConnectMode
 from mcp_types import TextContent
 
-from callers_mcp.access import Caller
+from callers_mcp.access import Principal
 from callers_mcp.api.errors import RateLimited
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox
-from callers_mcp.sanitize import has_hidden
+from callers_mcp.sanitize import has_invisible
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign, is_ours, outside_quotes
 from tests.support.constants import ID, KEY, MAIN_ID, SAMPLE_ID, A, B
@@ -303,7 +303,7 @@ async def test_a_hostile_name_breaks_out_of_no_line_and_no_quotation_marks(text:
     assert _QUESTION.fullmatch(outside_quotes(question)), question
     ours = [line for line in choices if _CHOICE.fullmatch(outside_quotes(line)) or line == "- and 6 more"]
     assert ours == choices
-    assert not has_hidden(asked)
+    assert not has_invisible(asked)
 
 
 async def test_a_hostile_campaign_breaks_out_of_no_line_of_its_prompt() -> None:
@@ -315,7 +315,7 @@ async def test_a_hostile_campaign_breaks_out_of_no_line_of_its_prompt() -> None:
         (_, summary), (resource,) = texts(result), embedded(result)
         assert [line for line in summary.splitlines()[1:] if not is_ours(line)] == []
         assert len(resource.text.splitlines()) == 1
-        assert not has_hidden(resource.text)
+        assert not has_invisible(resource.text)
 
 
 IN_A_LIST = {"too deep": (fault.answer(f'[{{"{KEY}":{"[" * 200_000}'.encode()), "unexpected_response")}
@@ -413,7 +413,7 @@ async def test_a_callers_names_are_of_their_own_place_alone() -> None:
 
 @pytest.mark.parametrize("text", [ID, "Spring renewals"])
 async def test_a_caller_over_their_limit_is_told_so(text: str) -> None:
-    async def full(caller: Caller) -> None:
+    async def full(caller: Principal) -> None:
         raise RateLimited("Later.", retry_after_seconds=7)
 
     with FaultServer(holding(campaign())) as server:

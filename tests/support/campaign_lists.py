@@ -12,7 +12,7 @@ from mcp import Client
 from mcp_types import CallToolResult
 
 from callers_mcp import CallersClient, Settings
-from callers_mcp.api.client import Admit
+from callers_mcp.api.client import RateLimitHook
 from callers_mcp.api.events import Observer
 from callers_mcp.campaign.listing import CampaignRow, read_row
 from tests.support import fault_server as fault
@@ -98,10 +98,10 @@ def made(server: FaultServer, **settings: Any) -> Settings:
 
 @asynccontextmanager
 async def connect(
-    server: FaultServer, notes: Observer | None = None, admit: Admit | None = None, **settings: Any
+    server: FaultServer, notes: Observer | None = None, admit: RateLimitHook | None = None, **settings: Any
 ) -> AsyncIterator[CallersClient]:
     with anyio.fail_after(PATIENCE):
-        async with CallersClient(made(server, **settings), observer=notes, admit=admit) as client:
+        async with CallersClient(made(server, **settings), observer=notes, rate_limit_hook=admit) as client:
             yield client
 
 

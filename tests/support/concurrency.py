@@ -9,7 +9,7 @@ import anyio
 from anyio import to_thread
 
 from callers_mcp import CallersClient, Settings
-from callers_mcp.api.events import LookUp, Observer
+from callers_mcp.api.events import LookupEvent, Observer
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import KEY, PATIENCE
@@ -43,15 +43,15 @@ class Notes(Observer):
 
     def __init__(self) -> None:
         self.begun = self.requests = 0
-        self.look_ups: list[LookUp] = []
+        self.look_ups: list[LookupEvent] = []
 
-    def began(self) -> None:
+    def on_lookup_started(self) -> None:
         self.begun += 1
 
-    def ended(self, look_up: LookUp) -> None:
+    def on_lookup_finished(self, look_up: LookupEvent) -> None:
         self.look_ups.append(look_up)
 
-    def asked(self, seconds: float) -> None:
+    def on_api_request(self, seconds: float) -> None:
         self.requests += 1
 
 

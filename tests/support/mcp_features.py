@@ -20,8 +20,8 @@ from mcp_types import (
 )
 
 from callers_mcp import CallersClient, Settings, create_server
-from callers_mcp.access import Caller
-from callers_mcp.api.client import Admit
+from callers_mcp.access import Principal
+from callers_mcp.api.client import RateLimitHook
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from callers_mcp.server.resources import TEMPLATES
 from tests.support import fault_server as fault
@@ -66,15 +66,15 @@ async def connect(
     server: FaultServer | Sandbox,
     mode: ConnectMode = "auto",
     *,
-    caller: Caller | None = None,
-    admit: Admit | None = None,
+    caller: Principal | None = None,
+    admit: RateLimitHook | None = None,
     **given: Any,
 ) -> AsyncIterator[Client]:
     """Connect a client to a server of its own: with ``caller`` a hosted one, on behalf of that one."""
     key, main_id = (API_KEY, ORGANIZATION_ID) if isinstance(server, Sandbox) else (KEY, CAMPAIGN_OWNER_ID)
     usual: dict[str, Any] = {"api_key": key, "base_url": server.base_url, "organization_id": main_id, "max_attempts": 1}
     settings = Settings(**usual | given)
-    client = CallersClient(settings, admit=admit)
+    client = CallersClient(settings, rate_limit_hook=admit)
     made = create_server(settings, client=client, caller_of=(lambda ctx: caller) if caller else None)
     async with Client(made, mode=mode) as connected:
         yield connected

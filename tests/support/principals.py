@@ -8,7 +8,7 @@ from typing import Any
 from mcp import Client
 
 from callers_mcp import CallersClient, Settings, create_server
-from callers_mcp.access import Caller, Scope
+from callers_mcp.access import AllowedOrganizations, Principal
 from callers_mcp.api.errors import CallersError
 from callers_mcp.sandbox import Sandbox
 from tests.support.constants import ID, KEY
@@ -28,8 +28,8 @@ class Outcome:
 Door = Callable[..., Awaitable[Outcome]]
 
 
-def someone(*places: str) -> Caller:
-    return Caller("token:someone", Scope.of(places))
+def someone(*places: str) -> Principal:
+    return Principal("token:someone", AllowedOrganizations.parse(places))
 
 
 def made(server: FaultServer | Sandbox, **settings: Any) -> Settings:
@@ -37,7 +37,7 @@ def made(server: FaultServer | Sandbox, **settings: Any) -> Settings:
     return Settings(**given | settings)
 
 
-async def by_client(server: FaultServer, caller: Caller, named: str | None = None, **settings: Any) -> Outcome:
+async def by_client(server: FaultServer, caller: Principal, named: str | None = None, **settings: Any) -> Outcome:
     async with CallersClient(made(server, **settings)) as client:
         try:
             await client.on_behalf_of(caller).get_campaign(ID, sub_organization_id=named)
@@ -46,7 +46,7 @@ async def by_client(server: FaultServer, caller: Caller, named: str | None = Non
     return Outcome("found")
 
 
-async def by_mcp(server: FaultServer, caller: Caller, named: str | None = None, **settings: Any) -> Outcome:
+async def by_mcp(server: FaultServer, caller: Principal, named: str | None = None, **settings: Any) -> Outcome:
     async with Client(hosted(made(server, **settings), caller)) as client:
         result = await client.call_tool("get_campaign", {"campaign_id": ID, "sub_organization_id": named})
     if not result.is_error:
@@ -59,7 +59,7 @@ async def by_mcp(server: FaultServer, caller: Caller, named: str | None = None, 
     return Outcome(details["kind"], text, details)
 
 
-def hosted(settings: Settings, caller: Caller) -> Any:
+def hosted(settings: Settings, caller: Principal) -> Any:
     return create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: caller)
 
 

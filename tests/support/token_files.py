@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.access import Scope
+from callers_mcp.access import AllowedOrganizations
 from callers_mcp.http.auth.token_store import TokenFileError
 
-MAIN = Scope(main=True, sub_organizations=frozenset())
+MAIN = AllowedOrganizations(main=True, sub_organizations=frozenset())
 
 
 SUB = "66a0c0ffee0000000000beef"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from callers_mcp.access import FULL_SCOPE, Caller
+from callers_mcp.access import UNRESTRICTED, Principal
 from callers_mcp.http.auth.token_store import TOKEN
 from callers_mcp.http.auth.tokens import TokenAuthenticator
 from callers_mcp.http.rejections import InsufficientScope, Refusal, Unauthenticated
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-ANYONE = Caller("anyone", FULL_SCOPE)
+ANYONE = Principal("anyone", UNRESTRICTED)
 """Whoever reaches a server that asks nobody: on loopback, or behind a gateway that authenticates."""
 
 METADATA_PATH = "/.well-known/oauth-protected-resource"
@@ -53,7 +53,7 @@ class Authentication:
         self._metadata_url = _metadata_url(hosting.url) if oauth else None
         self._resource, self._issuer = hosting.url, hosting.oauth_issuer
 
-    async def identify(self, headers: Headers) -> Caller:
+    async def identify(self, headers: Headers) -> Principal:
         """Return who asks.
 
         Raises:

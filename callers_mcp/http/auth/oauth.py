@@ -6,7 +6,7 @@ from typing import Any
 
 import jwt
 
-from callers_mcp.access import Caller, Scope
+from callers_mcp.access import AllowedOrganizations, Principal
 from callers_mcp.http.auth.jwks import ALGORITHMS, PAUSE_SECONDS, IssuerKeys, VerificationKey
 from callers_mcp.http.rejections import InsufficientScope, Unauthenticated
 
@@ -65,7 +65,7 @@ class OAuthVerifier:
         """End a fetch of keys that is under way."""
         await self._keys.aclose()
 
-    async def verify(self, token: str) -> Caller:
+    async def verify(self, token: str) -> Principal:
         """Check ``token``, and return whose it is.
 
         Raises:
@@ -116,7 +116,7 @@ class OAuthVerifier:
             raise _refuse(*_MALFORMED)
         return claims
 
-    def _caller(self, claims: dict[str, Any]) -> Caller:
+    def _caller(self, claims: dict[str, Any]) -> Principal:
         subject = claims["sub"]
         # What is not printable could forge a line of a log, or hide in it; a lone surrogate could not even be written.
         if not (0 < len(subject) <= _MAX_SUBJECT_LENGTH and subject.isprintable()):
@@ -124,7 +124,9 @@ class OAuthVerifier:
         granted = {*_words(claims.get("scope")), *_words(claims.get("scp"))}
         if self._required_scope not in granted:
             raise InsufficientScope(f"The token lacks the scope {self._required_scope}.", reason="scope")
-        return Caller(f"oauth:{self._issuer}|{subject}", Scope.of(_words(claims.get(self._organizations_claim))))
+        return Principal(
+            f"oauth:{self._issuer}|{subject}", AllowedOrganizations.parse(_words(claims.get(self._organizations_claim)))
+        )
 
 
 def _read_header(token: str) -> tuple[str | None, str]:

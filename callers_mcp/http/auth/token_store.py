@@ -23,8 +23,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from callers_mcp.access import EVERYTHING, Scope
-from callers_mcp.sanitize import clean
+from callers_mcp.access import WILDCARD, AllowedOrganizations
+from callers_mcp.sanitize import sanitize
 from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID
 
 TOKEN = re.compile(r"callers_mcp_[0-9a-f]{64}")
@@ -47,7 +47,7 @@ class TokenFileError(Exception):
 
 
 def _place(place: str) -> str:
-    if not SUB_ORGANIZATION_ID.fullmatch(place) or place == EVERYTHING or place.lower() == MAIN:
+    if not SUB_ORGANIZATION_ID.fullmatch(place) or place == WILDCARD or place.lower() == MAIN:
         raise ValueError("is not an id")
     return place
 
@@ -82,10 +82,10 @@ class Grant(_Strict):
     created: Annotated[str, AfterValidator(_time)] = Field(description="a time such as 2026-01-31T12:00:00Z")
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> AllowedOrganizations:
         """What the token may see."""
         places = self.sub_organizations
-        return Scope(self.main, None if places == EVERYTHING else frozenset(places))
+        return AllowedOrganizations(self.main, None if places == WILDCARD else frozenset(places))
 
 
 class _TokenFile(_Strict):
@@ -108,7 +108,7 @@ def read(path: Path) -> tuple[Grant, ...]:
     return read_with_status(path)[0]
 
 
-def add(path: Path, name: str, scope: Scope) -> str:
+def add(path: Path, name: str, scope: AllowedOrganizations) -> str:
     """Add a token to the file, which is created where there is none, and return the token: it is stored nowhere.
 
     Raises:
@@ -117,7 +117,7 @@ def add(path: Path, name: str, scope: Scope) -> str:
     if not NAME.fullmatch(name):
         raise TokenFileError(f"A token's name takes {Grant.model_fields['name'].description}.")
     token = f"callers_mcp_{secrets.token_hex(32)}"
-    places = EVERYTHING if scope.sub_organizations is None else sorted(scope.sub_organizations)
+    places = WILDCARD if scope.sub_organizations is None else sorted(scope.sub_organizations)
     added = Grant.model_validate(
         {
             "name": name,
@@ -169,7 +169,7 @@ def token_digest(token: str) -> bytes:
 
 def _shown(path: Path) -> str:
     """Write a path so that it is one line, and one word of a command."""
-    return shlex.quote(clean(str(path)))
+    return shlex.quote(sanitize(str(path)))
 
 
 def unreadable(path: Path, error: OSError) -> str:

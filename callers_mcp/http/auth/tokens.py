@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from callers_mcp.access import Caller
+from callers_mcp.access import Principal
 from callers_mcp.http.auth.token_store import TOKEN, Grant, TokenFileError, read_with_status, token_digest, unreadable
 
 RECHECK_SECONDS = 1.0
@@ -31,14 +31,14 @@ class TokenAuthenticator:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._callers: dict[bytes, Caller] = {}
+        self._callers: dict[bytes, Principal] = {}
         self._grants: tuple[Grant, ...] = ()
         self._version: tuple[int, ...] | None = None
         self._problem: str | None = None
         self._due = time.monotonic() + RECHECK_SECONDS
         self._load()
 
-    def authenticate(self, token: str) -> Caller | None:
+    def authenticate(self, token: str) -> Principal | None:
         """Return whose ``token`` is; ``None`` where it is nobody's."""
         if time.monotonic() >= self._due:
             self._check_again()
@@ -75,7 +75,7 @@ class TokenAuthenticator:
     def _load(self) -> None:
         self._grants, status = read_with_status(self._path)
         self._callers = {
-            bytes.fromhex(grant.sha256): Caller(f"token:{grant.name}", grant.scope) for grant in self._grants
+            bytes.fromhex(grant.sha256): Principal(f"token:{grant.name}", grant.scope) for grant in self._grants
         }
         # One that changed just now may change again within the same tick of its clock: it is read once more.
         age = min(abs(time.time() - changed) for changed in (status.st_mtime, status.st_ctime))

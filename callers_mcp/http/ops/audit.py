@@ -23,7 +23,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from callers_mcp.api.events import LookUp
+from callers_mcp.api.events import LookupEvent
 from callers_mcp.http.auth.token_store import TOKEN
 from callers_mcp.http.settings import variable
 from callers_mcp.sanitize import quote
@@ -79,12 +79,12 @@ class AuditLog:
                 "folder that this server's user may write to, or none for stderr."
             ) from None
 
-    def ended(self, look_up: LookUp) -> None:
+    def ended(self, look_up: LookupEvent) -> None:
         """Write the line of a look-up that ended, or keep it."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
         line = (
-            f'{{"time":"{now}Z","caller":{self._text(look_up.caller)},"campaign":{self._text(look_up.campaign_id)},'
-            f'"sub_organization":{self._text(look_up.place)},"outcome":{self._text(look_up.outcome)},'
+            f'{{"time":"{now}Z","caller":{self._text(look_up.principal)},"campaign":{self._text(look_up.campaign_id)},'
+            f'"sub_organization":{self._text(look_up.organization)},"outcome":{self._text(look_up.outcome)},'
             f'"milliseconds":{look_up.seconds * 1000:.0f},"request_id":{self._text(look_up.request_id)}}}\n'
         )
         self._kept.append(line.encode("ascii"))

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from callers_mcp.api import errors
-from callers_mcp.api.events import LookUp
+from callers_mcp.api.events import LookupEvent
 from callers_mcp.http.settings import variable
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Metrics:
         """Count a look-up that begins."""
         self._in_flight.inc()
 
-    def ended(self, look_up: LookUp) -> None:
+    def ended(self, look_up: LookupEvent) -> None:
         """Count a look-up that ended."""
         self._in_flight.dec()
         self._look_ups.get(look_up.outcome, self._look_ups[_OTHER]).inc()

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import anyio
 from pydantic import SecretStr
 
-from callers_mcp.access import Caller
+from callers_mcp.access import Principal
 from callers_mcp.api.errors import RateLimited
 from callers_mcp.settings import HTTP_PREFIX
 
@@ -106,7 +106,7 @@ class RateLimiter:
         self._rate = parse_rate(rate)
         self._window: _Window = _Memory(self._rate) if is_local(url) else _Redis(self._rate, url)
 
-    async def admit(self, caller: Caller) -> None:
+    async def admit(self, caller: Principal) -> None:
         """Count a look-up of ``caller``.
 
         Raises:

@@ -47,14 +47,14 @@ async def run(arguments: GetCampaignInput, client: CallersClient, on_retry: OnRe
     document = await client.get_campaign(
         arguments.campaign_id, sub_organization_id=arguments.sub_organization_id, on_retry=on_retry
     )
-    raw, changes = document.content, document.changes
+    raw, changes = document.content, document.notes
     if client.settings.redact_urls:
         raw, redacted = redact_urls(raw)
         changes = (*changes, CHANGE) if redacted else changes
     summary = summarize(
         document.content,
         asked_for=arguments.campaign_id,
-        sub_organization_id=client.place(arguments.sub_organization_id),
+        sub_organization_id=client.resolve_sub_organization(arguments.sub_organization_id),
         now=datetime.now(UTC),
         changes=changes,
     )
