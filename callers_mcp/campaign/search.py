@@ -7,8 +7,8 @@ from urllib.parse import quote, unquote
 
 from callers_mcp.api.client import OBJECT_ID
 from callers_mcp.api.errors import InvalidArguments
-from callers_mcp.campaign.listing import CampaignList, CampaignRow, shown
-from callers_mcp.campaign.matching import NEAREST, Found, Standing, find, fold, in_order, nearest, search
+from callers_mcp.campaign.listing import CampaignList, CampaignRow, to_listed_campaign
+from callers_mcp.campaign.matching import MAX_SUGGESTIONS, Matches, SortKey, find_matches, fold, ranked, search, suggest
 from callers_mcp.campaign.summary import CampaignStatus, Direction
 
 DEFAULT_LIMIT = 10
@@ -54,25 +54,27 @@ def search_page(
         query_hash: Identifies the search, see ``Cursor.parse``.
         start: Where the page begins; ``None`` is the first page.
     """
-    of_group = [row for row in rows if criteria.group is None or _in_group(row, criteria.group)]
-    total = len(of_group if is_group_id(criteria.group) else of_group or rows)
-    fitting = [row for row in of_group if _matches(row, criteria)]
+    in_group = [row for row in rows if criteria.group is None or _in_group(row, criteria.group)]
+    total = len(in_group if is_group_id(criteria.group) else in_group or rows)
+    candidates = [row for row in in_group if _matches(row, criteria)]
     if criteria.query:
-        found = find(fitting, criteria.query)
+        matches = find_matches(candidates, criteria.query)
     else:
-        found = in_order((Standing(0, 0, row.id or ""), row) for row in fitting)
-    if not found and criteria.query and not start:
+        matches = ranked((SortKey(0, 0, row.id or ""), row) for row in candidates)
+    if not matches and criteria.query and not start:
         # The name may be there with another status: then that is what to tell.
-        near = search(rows, criteria.query) or nearest(rows, criteria.query)
-        offered = [shown(row) for row in near[: min(NEAREST, criteria.limit or NEAREST)]]
-        return CampaignList(campaigns=offered, matched=0, total=total, next_cursor=None)
-    first = start.find(found) if start else 0
-    end = first + (criteria.limit or DEFAULT_LIMIT)
+        suggestions = search(rows, criteria.query) or suggest(rows, criteria.query)
+        listed = [
+            to_listed_campaign(row) for row in suggestions[: min(MAX_SUGGESTIONS, criteria.limit or MAX_SUGGESTIONS)]
+        ]
+        return CampaignList(campaigns=listed, matched=0, total=total, next_cursor=None)
+    begin = start.position(matches) if start else 0
+    end = begin + (criteria.limit or DEFAULT_LIMIT)
     return CampaignList(
-        campaigns=[shown(row) for _, row in found[first:end]],
-        matched=len(found),
+        campaigns=[to_listed_campaign(row) for _, row in matches[begin:end]],
+        matched=len(matches),
         total=total,
-        next_cursor=str(Cursor.after(found[:end], query_hash)) if first < end < len(found) else None,
+        next_cursor=str(Cursor.after(matches[:end], query_hash)) if begin < end < len(matches) else None,
     )
 
 
@@ -85,7 +87,7 @@ def _in_group(row: CampaignRow, group: str) -> bool:
     if row.group_id and row.group_id.lower() == group.lower():
         return True
     words = fold(group).split()
-    return bool(words) and all(row.group.startswith(word) or f" {word}" in row.group for word in words)
+    return bool(words) and all(row.folded_group.startswith(word) or f" {word}" in row.folded_group for word in words)
 
 
 def _matches(row: CampaignRow, criteria: SearchCriteria) -> bool:
@@ -107,22 +109,22 @@ class Cursor(NamedTuple):
     Attributes:
         query_hash: The hash of the search.
         last: Where the last one stands.
-        shown: How many that stand there were shown: with one id it is one.
+        shown_count: How many that stand there were shown: with one id it is one.
     """
 
     query_hash: str
-    last: Standing
-    shown: int
+    last: SortKey
+    shown_count: int
 
     def __str__(self) -> str:
-        rank, unlike, last_id = self.last
-        return f"{self.query_hash}.{rank}.{unlike}.{self.shown}.{quote(last_id, safe='')}"
+        rank, distance, last_id = self.last
+        return f"{self.query_hash}.{rank}.{distance}.{self.shown_count}.{quote(last_id, safe='')}"
 
     @classmethod
-    def after(cls, found: Found[CampaignRow], query_hash: str) -> "Cursor":
-        """Return the cursor for what comes after ``found``."""
-        last, _ = found[-1]
-        return cls(query_hash, last, sum(standing == last for standing, _ in found))
+    def after(cls, matches: Matches[CampaignRow], query_hash: str) -> "Cursor":
+        """Return the cursor for what comes after ``matches``."""
+        last, _ = matches[-1]
+        return cls(query_hash, last, sum(key == last for key, _ in matches))
 
     @classmethod
     def parse(cls, text: str | None, query_hash: str) -> "Cursor | None":
@@ -143,9 +145,9 @@ class Cursor(NamedTuple):
                 "cursor belongs to other arguments: repeat the others exactly as in the call that gave it, or leave it "
                 "out to begin anew."
             )
-        return cls(query_hash, Standing(int(parts[2]), int(parts[3]), unquote(parts[5])), int(parts[4]))
+        return cls(query_hash, SortKey(int(parts[2]), int(parts[3]), unquote(parts[5])), int(parts[4]))
 
-    def find(self, found: Found[CampaignRow]) -> int:
-        """Return where to go on in ``found``."""
-        before = sum(standing.comes_before(self.last) for standing, _ in found)
-        return before + min(self.shown, sum(standing == self.last for standing, _ in found))
+    def position(self, matches: Matches[CampaignRow]) -> int:
+        """Return where to go on in ``matches``."""
+        before = sum(key.sorts_before(self.last) for key, _ in matches)
+        return before + min(self.shown_count, sum(key == self.last for key, _ in matches))

@@ -8,7 +8,7 @@ from mcp_types import PromptReference, ResourceTemplateReference
 
 from callers_mcp.api.client import OBJECT_ID, CallersClient
 from callers_mcp.api.errors import CallersError, InvalidArguments
-from callers_mcp.campaign.listing import CampaignRow, label, read_row
+from callers_mcp.campaign.listing import CampaignRow, label, parse_row
 from callers_mcp.campaign.matching import fold, search
 from callers_mcp.server.prompts import MAX_LENGTH, PROMPTS
 from callers_mcp.server.resources import TEMPLATES
@@ -56,7 +56,7 @@ async def complete(
         return []
     choose = partial(_labels if isinstance(ref, PromptReference) else _ids, typed=typed)
     try:
-        return await client.list_campaigns(read_row, choose, sub_organization_id=place)
+        return await client.list_campaigns(parse_row, choose, sub_organization_id=place)
     except CallersError:  # the operator's log has it; who types is not disturbed
         return []
 
@@ -81,9 +81,9 @@ def _openable(rows: Sequence[CampaignRow]) -> list[CampaignRow]:
 def _beginning(rows: Sequence[CampaignRow], typed: str) -> Sequence[CampaignRow]:
     start, name = typed.strip().lower(), fold(typed)
     return _by_name(
-        row for row in rows if (row.id or "").lower().startswith(start) or (name and row.folded.startswith(name))
+        row for row in rows if (row.id or "").lower().startswith(start) or (name and row.folded_name.startswith(name))
     )
 
 
 def _by_name(rows: Iterable[CampaignRow]) -> list[CampaignRow]:
-    return sorted(rows, key=lambda row: (row.folded, row.id or ""))
+    return sorted(rows, key=lambda row: (row.folded_name, row.id or ""))

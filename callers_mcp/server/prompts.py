@@ -9,8 +9,8 @@ from mcp_types import Prompt, PromptArgument
 
 from callers_mcp.api.client import OBJECT_ID, CallersClient
 from callers_mcp.api.errors import InvalidArguments
-from callers_mcp.campaign.listing import CampaignRow, choice, read_row
-from callers_mcp.campaign.matching import fold, nearest, search
+from callers_mcp.campaign.listing import CampaignRow, choice_line, parse_row
+from callers_mcp.campaign.matching import fold, search, suggest
 from callers_mcp.sanitize import quote
 from callers_mcp.server.resources import CAMPAIGN_MIME_TYPE, campaign_uri
 from callers_mcp.server.tools.arguments import EXPECTED_PLACE, read_place
@@ -143,9 +143,9 @@ async def _find(text: str, client: CallersClient, sub_organization_id: str | Non
     if found := _labelled.fullmatch(text):
         return found[2]
     candidates = await client.list_campaigns(
-        read_row, partial(_candidates, name=text), sub_organization_id=sub_organization_id
+        parse_row, partial(_candidates, name=text), sub_organization_id=sub_organization_id
     )
-    exact = [row for row in candidates.fitting if row.folded == fold(text)]
+    exact = [row for row in candidates.fitting if row.folded_name == fold(text)]
     for one in (exact, candidates.fitting):
         if len(one) == 1 and one[0].id:
             return one[0].id
@@ -155,7 +155,7 @@ async def _find(text: str, client: CallersClient, sub_organization_id: str | Non
 def _candidates(rows: Sequence[CampaignRow], name: str) -> _Candidates:
     rows = [row for row in rows if row.id and OBJECT_ID.fullmatch(row.id)]
     fitting = search(rows, name)
-    return _Candidates(fitting, [] if fitting else nearest(rows, name))
+    return _Candidates(fitting, [] if fitting else suggest(rows, name))
 
 
 def _check(prompt: Prompt, arguments: Mapping[str, str], client: CallersClient) -> dict[str, str]:
@@ -188,7 +188,7 @@ def _ask(text: str, candidates: _Candidates, client: CallersClient) -> str:
     if not rows:
         return f"{problem} Tell me so, and ask me for another name or for the campaign's id."
     more = f"\n- and {len(rows) - _CHOICES} more" if len(rows) > _CHOICES else ""
-    choices = "".join(f"\n- {choice(row)}" for row in rows[:_CHOICES])
+    choices = "".join(f"\n- {choice_line(row)}" for row in rows[:_CHOICES])
     return f"{problem} Ask me which of these I mean, and go on with its id:{choices}{more}"
 
 

@@ -21,7 +21,7 @@ from callers_mcp.api import list_cache, lists
 from callers_mcp.api.errors import CallersError, RateLimited
 from callers_mcp.api.list_cache import ListCache
 from callers_mcp.api.lists import Listing, parse_cooperatively
-from callers_mcp.campaign.listing import CampaignRow, read_row
+from callers_mcp.campaign.listing import CampaignRow, parse_row
 from callers_mcp.settings import Settings
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import (
@@ -166,9 +166,9 @@ async def test_a_tool_never_gets_the_rows_that_another_one_reads() -> None:
     with FaultServer(fault.together(2, lambda request: campaigns())) as server:
         async with connect(server) as client:
             came = await at_once(
-                partial(client.list_campaigns, read_row, list), partial(client.list_campaigns, read_other, list)
+                partial(client.list_campaigns, parse_row, list), partial(client.list_campaigns, read_other, list)
             )
-            came += [await client.list_campaigns(read_row, list), await client.list_campaigns(read_other, list)]
+            came += [await client.list_campaigns(parse_row, list), await client.list_campaigns(read_other, list)]
     assert [{type(row) for row in rows} for rows in came] == [{CampaignRow}, {Sized}] * 2
     assert len(server.requests) == 2
 
@@ -304,7 +304,7 @@ async def test_a_list_too_large_to_keep_is_still_given(monkeypatch: pytest.Monke
 
 async def test_lists_of_nothing_do_not_fill_the_memory_either() -> None:
     kept = ListCache(3_600, max_bytes=10_000)
-    nothing = await parse_cooperatively(iter(()), read_row, Settings())
+    nothing = await parse_cooperatively(iter(()), parse_row, Settings())
     for number in range(1_000):
         kept.set(number, nothing)
     assert sum(kept.get(number) is not None for number in range(1_000)) < 500
@@ -319,11 +319,11 @@ async def test_lists_of_nothing_do_not_fill_the_memory_either() -> None:
 async def test_rows_take_no_more_than_they_say(values: Json) -> None:
     raws = campaigns(300, organizationId=MAIN_ID, **values)
     settings = Settings(organization_id=MAIN_ID)
-    await parse_cooperatively(iter(raws), read_row, settings)  # what is made once is made
+    await parse_cooperatively(iter(raws), parse_row, settings)  # what is made once is made
     gc.collect()
     tracemalloc.start()
     try:
-        made = await parse_cooperatively(iter(raws), read_row, settings)
+        made = await parse_cooperatively(iter(raws), parse_row, settings)
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()
     finally:

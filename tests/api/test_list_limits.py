@@ -9,7 +9,7 @@ import anyio
 from callers_mcp import CallersClient
 from callers_mcp.access import AllowedOrganizations, Principal
 from callers_mcp.api.limiter import MAX_CONCURRENT_LISTS, MAX_CONCURRENT_LISTS_PER_PRINCIPAL, MAX_CONCURRENT_SEARCHES
-from callers_mcp.campaign.listing import read_row
+from callers_mcp.campaign.listing import parse_row
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import campaigns, query_of
 from tests.support.constants import PATIENCE, A, B
@@ -33,10 +33,10 @@ async def test_who_has_many_lists_under_way_leaves_room_for_others() -> None:
         async with CallersClient(made(server)) as client, anyio.create_task_group() as tasks:
             slow = client.on_behalf_of(SLOW)
             for number in range(2 * MAX_CONCURRENT_LISTS):
-                tasks.start_soon(partial(slow.list_campaigns, read_row, list, group_id=f"{number:024x}"))
+                tasks.start_soon(partial(slow.list_campaigns, parse_row, list, group_id=f"{number:024x}"))
             await anyio.to_thread.run_sync(server.wait_for_requests, MAX_CONCURRENT_LISTS_PER_PRINCIPAL)
             with anyio.fail_after(PATIENCE):
-                assert len(await client.on_behalf_of(QUICK).list_campaigns(read_row, list)) == 3
+                assert len(await client.on_behalf_of(QUICK).list_campaigns(parse_row, list)) == 3
             assert (
                 len([request for request in server.requests if "campaignGroupId" in query_of(request)])
                 == MAX_CONCURRENT_LISTS_PER_PRINCIPAL
@@ -64,7 +64,7 @@ async def test_searches_run_few_at_a_time_while_single_campaigns_are_looked_up()
     with FaultServer(answer) as server:
         async with CallersClient(made(server, organization_id=A)) as client, anyio.create_task_group() as tasks:
             for _ in range(3 * MAX_CONCURRENT_SEARCHES):
-                tasks.start_soon(client.list_campaigns, read_row, hold)
+                tasks.start_soon(client.list_campaigns, parse_row, hold)
             await anyio.to_thread.run_sync(server.wait_for_requests, 1)
             with anyio.fail_after(PATIENCE):
                 assert (await client.get_campaign("0" * 24)).content["name"] == "Campaign 0"
@@ -78,8 +78,8 @@ async def test_who_searches_much_leaves_room_for_the_searches_of_others() -> Non
         async with CallersClient(made(server)) as client, anyio.create_task_group() as tasks:
             slow, quick = client.on_behalf_of(SLOW), client.on_behalf_of(QUICK)
             for _ in range(3 * MAX_CONCURRENT_SEARCHES):
-                tasks.start_soon(slow.list_campaigns, read_row, lambda rows: go_on.wait(PATIENCE))
+                tasks.start_soon(slow.list_campaigns, parse_row, lambda rows: go_on.wait(PATIENCE))
             await anyio.to_thread.run_sync(server.wait_for_requests, 1)
             with anyio.fail_after(PATIENCE / 2):
-                assert len(await quick.list_campaigns(read_row, list)) == 3
+                assert len(await quick.list_campaigns(parse_row, list)) == 3
             go_on.set()

@@ -22,7 +22,7 @@ from callers_mcp.api.errors import CallersError, DeadlineExceeded, UnexpectedRes
 from callers_mcp.api.json_reader import MASK, MAX_DEPTH, Document, read_object, read_objects
 from callers_mcp.api.lists import parse_cooperatively
 from callers_mcp.api.responses import CampaignRequest, RawResponse, parse_list_response
-from callers_mcp.campaign.listing import CampaignRow, read_row
+from callers_mcp.campaign.listing import CampaignRow, parse_row
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import body, connect, either, find, page
 from tests.support.campaigns import FIELDS, Json, campaign, replaced, wire_definition
@@ -214,7 +214,7 @@ async def test_others_have_their_turn_again_and_again_while_a_list_is_read(clock
 
     def read_slowly(raw: Mapping[str, JsonValue]) -> CampaignRow:
         clock.now += STEP
-        rows.append(read_row(raw))
+        rows.append(parse_row(raw))
         return rows[-1]
 
     async def take_turns() -> None:
@@ -247,7 +247,7 @@ async def test_the_time_that_parsing_takes_counts_too(clock: SimpleNamespace) ->
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(take_turns)
-        await parse_cooperatively(parsed(), read_row, Settings())
+        await parse_cooperatively(parsed(), parse_row, Settings())
         tasks.cancel_scope.cancel()
     assert turns[0] >= 99
 
@@ -261,7 +261,7 @@ async def test_a_single_campaign_is_answered_while_a_list_is_read() -> None:
         rows += 1
         if not answered.is_set():
             time.sleep(0.001)  # five seconds of work, which holds the event loop
-        return read_row(raw)
+        return parse_row(raw)
 
     async def look_one_up(client: CallersClient) -> None:
         nonlocal while_reading
@@ -285,7 +285,7 @@ async def test_reading_ends_with_the_deadline() -> None:
         nonlocal rows
         rows += 1
         time.sleep(0.02)  # a minute of work
-        return read_row(raw)
+        return parse_row(raw)
 
     with FaultServer(fault.answer(body(3_000))) as server:
         async with connect(server, timeout=1) as client:
@@ -305,7 +305,7 @@ async def test_a_bug_in_the_reading_fails_that_list_alone() -> None:
         async with connect(server) as client:
             with pytest.raises(RuntimeError, match="A bug ended the request"):
                 await client.list_campaigns(broken, list)
-            assert len(await client.list_campaigns(read_row, list)) == 3
+            assert len(await client.list_campaigns(parse_row, list)) == 3
             assert (await client.get_campaign(ID)).content["id"] == ID
 
 
@@ -313,7 +313,7 @@ async def test_a_list_that_breaks_in_the_middle_gives_nothing_of_its_beginning()
     with FaultServer(fault.answer(body(2_000)[:-1])) as server:
         async with connect(server) as client:
             with pytest.raises(CallersError, match="not JSON"):
-                await client.list_campaigns(read_row, list)
+                await client.list_campaigns(parse_row, list)
 
 
 @pytest.mark.parametrize("filling", [[1] * 100_000, [{}] * 50_000, "x" * 200_000], ids=["numbers", "objects", "text"])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from callers_mcp.campaign.matching import NEAREST, fold, nearest, search
+from callers_mcp.campaign.matching import MAX_SUGGESTIONS, fold, search, suggest
 
 # The same examples in every run: a verdict on a change is about the change.
 modest = settings(deadline=None, database=None, derandomize=True, max_examples=150)
@@ -22,7 +22,7 @@ class Row:
 
     id: str | None
     name: str
-    folded: str
+    folded_name: str
 
 
 def rows(*names: str) -> list[Row]:
@@ -133,7 +133,7 @@ def test_what_is_folded_stays_as_it_is(text: str) -> None:
 def test_every_name_with_a_letter_finds_its_campaign_first(name: str, others: list[str]) -> None:
     hits = search(rows(*others, name), name)
     assert bool(hits) == bool(fold(name))
-    assert not hits or hits[0].folded == fold(name)
+    assert not hits or hits[0].folded_name == fold(name)
 
 
 @pytest.mark.parametrize(
@@ -335,12 +335,12 @@ def test_an_emoji_is_found_however_new_and_however_it_is_written(typed: str, nam
 def test_only_punctuation_finds_nothing_and_offers_nothing(query: str) -> None:
     among = [*rows("Spring renewals", "!", "...", ""), Row(None, "", "")]
     assert search(among, query) == []
-    assert nearest(among, query) == []
+    assert suggest(among, query) == []
 
 
 def test_a_campaign_without_a_name_is_never_found_by_one() -> None:
     assert found("spring", "", "!!!", " ") == []
-    assert nearest(rows("", "!!!"), "spring") == []
+    assert suggest(rows("", "!!!"), "spring") == []
 
 
 words = st.sampled_from(["spring", "renewals", "Leeds", "leads", "follow-up", "Köln", "14", "15", "week", "上海", "🎉"])
@@ -360,7 +360,7 @@ def test_the_order_does_not_depend_on_the_apis(names: list[str], query: str, ran
     shuffled = rows(*names)
     random.shuffle(shuffled)
     assert ids(search(shuffled, query)) == ids(search(rows(*names), query))
-    assert ids(nearest(shuffled, query)) == ids(nearest(rows(*names), query))
+    assert ids(suggest(shuffled, query)) == ids(suggest(rows(*names), query))
 
 
 def test_of_equal_names_the_newest_comes_first() -> None:
@@ -369,19 +369,22 @@ def test_of_equal_names_the_newest_comes_first() -> None:
     newest_first = [*reversed(same)]
     for given_in in (same, newest_first):
         assert search(given_in, "spring") == newest_first
-        assert nearest(given_in, "sprint rewinds") == newest_first[:NEAREST]
+        assert suggest(given_in, "sprint rewinds") == newest_first[:MAX_SUGGESTIONS]
 
 
 def test_the_nearest_names_are_few_and_the_best_comes_first() -> None:
     names = ["Autumn offers", "Spring renewals", "Spring rebates", "Zzz"]
-    assert [row.name for row in nearest(rows(*names), "sprint renewings")][:2] == ["Spring renewals", "Spring rebates"]
-    assert len(nearest(rows(*(f"Spring renewals {number}" for number in range(50))), "sprint renewings")) == NEAREST
-    assert [row.name for row in nearest(rows(*names), "week 15")] == []
-    assert [row.name for row in nearest(rows("Leeds week 15"), "week 14")] == ["Leeds week 15"]
+    assert [row.name for row in suggest(rows(*names), "sprint renewings")][:2] == ["Spring renewals", "Spring rebates"]
+    assert (
+        len(suggest(rows(*(f"Spring renewals {number}" for number in range(50))), "sprint renewings"))
+        == MAX_SUGGESTIONS
+    )
+    assert [row.name for row in suggest(rows(*names), "week 15")] == []
+    assert [row.name for row in suggest(rows("Leeds week 15"), "week 14")] == ["Leeds week 15"]
 
 
 def test_names_that_are_far_off_are_not_offered() -> None:
-    assert nearest(rows("Spring renewals", "Autumn offers"), "qqqq") == []
+    assert suggest(rows("Spring renewals", "Autumn offers"), "qqqq") == []
 
 
 class Counted(str):
@@ -421,7 +424,7 @@ def test_a_long_query_costs_no_more_than_a_dozen_words(query: str) -> None:
     among = [Row(f"{number:024x}", name, Counted(fold(name))) for number, name in enumerate(names * 10)]
     Counted.looks = 0
     search(among, query)
-    nearest(among, query)
+    suggest(among, query)
     assert Counted.looks <= 4 * 12 * len(among)
 
 
@@ -442,7 +445,7 @@ def test_a_few_letters_are_not_found_across_words_or_within_one(query: str, name
 )
 def test_what_has_the_asked_words_is_nearer_than_what_only_sounds_like_them(query: str, best: str) -> None:
     names = ["Quarterly referrals, week 2", "Thirteen gums", "Howling campaigners", best]
-    assert nearest(rows(*names), query)[0].name == best
+    assert suggest(rows(*names), query)[0].name == best
 
 
 def test_a_city_in_front_of_words_without_spaces_is_no_misspelling() -> None:

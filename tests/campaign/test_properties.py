@@ -50,7 +50,7 @@ def _check(summary: Json, raw: Json, read: str, raw_json: str) -> None:
 
 def _look(sent: bytes, now: datetime) -> None:
     document = read_object(sent, key=KEY)
-    summary = summarize(document.content, asked_for=ID, sub_organization_id=None, now=now, changes=document.notes)
+    summary = summarize(document.content, requested_id=ID, sub_organization_id=None, now=now, notes=document.notes)
     output = GetCampaignOutput.model_construct(summary=summary, raw=document.content)
     read, raw_json = texts(output)
     structured = output.model_dump()

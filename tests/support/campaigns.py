@@ -135,12 +135,12 @@ def summary_of(
     raw: Json, *, asked_for: str = ID, place: str | None = None, now: datetime = NOW, changes: Sequence[str] = ()
 ) -> Json:
     """Return the summary as it goes over the wire."""
-    return summarize(raw, asked_for=asked_for, sub_organization_id=place, now=now, changes=changes).model_dump()
+    return summarize(raw, requested_id=asked_for, sub_organization_id=place, now=now, notes=changes).model_dump()
 
 
 def text_of(raw: Json, *, place: str | None = None, changes: Sequence[str] = ()) -> str:
     """Return the summary as the model reads it."""
-    return summary_text(summarize(raw, asked_for=ID, sub_organization_id=place, now=NOW, changes=changes))
+    return summary_text(summarize(raw, requested_id=ID, sub_organization_id=place, now=NOW, notes=changes))
 
 
 def wire_definition(name: str = "get_campaign") -> Json:
@@ -184,7 +184,7 @@ def is_ours(line: str) -> bool:
 
 
 def is_our_sentence(sentence: str) -> bool:
-    """Tell the same of a sentence of ``attention`` or ``worth_checking``."""
+    """Tell the same of a sentence of ``attention`` or ``find_hints``."""
     return _sentence.fullmatch(sentence) is not None
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.retry import OnRetry
-from callers_mcp.campaign.listing import CampaignList, list_text, read_row
+from callers_mcp.campaign.listing import CampaignList, list_text, parse_row
 from callers_mcp.campaign.search import Cursor, is_group_id, search_page
 from callers_mcp.campaign.summary import CampaignStatus, Direction
 from callers_mcp.server.tools.arguments import EXPECTED_PLACE, SubOrganizationId, none_if_blank
@@ -66,7 +66,7 @@ async def run(arguments: FindCampaignsInput, client: CallersClient, on_retry: On
     query_hash = _query_hash(arguments)
     start = Cursor.parse(arguments.cursor, query_hash)
     return await client.list_campaigns(
-        read_row,
+        parse_row,
         partial(search_page, criteria=arguments, query_hash=query_hash, start=start),
         sub_organization_id=arguments.sub_organization_id,
         group_id=arguments.group if is_group_id(arguments.group) else None,

@@ -10,7 +10,7 @@ from callers_mcp.api.client import OBJECT_ID, CallersClient
 from callers_mcp.api.retry import OnRetry
 from callers_mcp.campaign.summary import CampaignSummary, summarize
 from callers_mcp.campaign.text import raw_text, summary_text
-from callers_mcp.campaign.urls import CHANGE, redact_urls
+from callers_mcp.campaign.urls import REDACTION_NOTE, redact_urls
 from callers_mcp.server.card import CARD_URI
 from callers_mcp.server.tools.arguments import EXPECTED_PLACE, SubOrganizationId
 from callers_mcp.server.tools.tool import Tool
@@ -50,13 +50,13 @@ async def run(arguments: GetCampaignInput, client: CallersClient, on_retry: OnRe
     raw, changes = document.content, document.notes
     if client.settings.redact_urls:
         raw, redacted = redact_urls(raw)
-        changes = (*changes, CHANGE) if redacted else changes
+        changes = (*changes, REDACTION_NOTE) if redacted else changes
     summary = summarize(
         document.content,
-        asked_for=arguments.campaign_id,
+        requested_id=arguments.campaign_id,
         sub_organization_id=client.resolve_sub_organization(arguments.sub_organization_id),
         now=datetime.now(UTC),
-        changes=changes,
+        notes=changes,
     )
     return GetCampaignOutput.model_construct(summary=summary, raw=raw)
 
