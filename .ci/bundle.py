@@ -80,7 +80,7 @@ def manifest() -> dict[str, Any]:
                 "env": {variable(field): f"${{user_config.{field}}}" for field in USER_CONFIG},
             },
         },
-        "tools": [{"name": tool.name, "description": tool.description} for tool in load_tools(lists=True)],
+        "tools": [{"name": tool.name, "description": tool.description} for tool in load_tools(with_lists=True)],
         "tools_generated": False,
         "prompts": [
             {

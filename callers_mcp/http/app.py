@@ -66,7 +66,7 @@ class HostedServer:
             checks["tokens"] = lambda: tokens.problem
         self.readiness = Readiness(checks)
         options = {"instructions": instructions} if instructions else {}
-        server = create_server(settings, client=self._client, caller_of=_caller_of, **options)
+        server = create_server(settings, client=self._client, get_principal=_caller_of, **options)
         inner = server.streamable_http_app(
             streamable_http_path=MCP_PATH,
             json_response=True,

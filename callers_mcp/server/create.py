@@ -16,7 +16,14 @@ from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError
 from callers_mcp.api.lists import can_list
 from callers_mcp.sanitize import quote
-from callers_mcp.server.handlers import ERROR_META, Context, add_context, in_words, report_retries, require_first_page
+from callers_mcp.server.handlers import (
+    ERROR_META,
+    Context,
+    add_handlers,
+    error_payload,
+    report_retries,
+    require_first_page,
+)
 from callers_mcp.server.tools import load_tools
 from callers_mcp.server.tools.tool import Tool
 from callers_mcp.settings import Settings
@@ -32,7 +39,7 @@ INSTRUCTIONS_WITH_LISTS = INSTRUCTIONS.replace(
     "and never guess one",
 )
 
-CallerOf = Callable[[Context], Principal]
+GetPrincipal = Callable[[Context], Principal]
 """Finds who asks: the identity that was verified before the request came here."""
 
 
@@ -41,7 +48,7 @@ def create_server(
     *,
     instructions: str | None = None,
     client: CallersClient | None = None,
-    caller_of: CallerOf | None = None,
+    get_principal: GetPrincipal | None = None,
 ) -> Server[CallersClient]:
     """Return an MCP server that looks up campaigns with ``settings``; serve it over any transport of the SDK.
 
@@ -49,26 +56,26 @@ def create_server(
         settings: The key, the base URL, the limits.
         instructions: What a model is told of the server as a whole, at most 600 characters, where not the usual.
         client: Looks the campaigns up; by default one that is made with ``settings``. It closes with the server.
-        caller_of: Where there are several callers, finds the one of a request; by default all are the operator.
+        get_principal: Where there are several callers, finds the one of a request; by default all are the operator.
     """
-    hosted = caller_of is not None
-    lists = hosted or can_list(OPERATOR, settings)
-    tools = {tool.name: tool for tool in load_tools(lists=lists)}
+    hosted = get_principal is not None
+    with_lists = hosted or can_list(OPERATOR, settings)
+    tools = {tool.name: tool for tool in load_tools(with_lists=with_lists)}
     definitions = {name: tool.definition() for name, tool in tools.items()}
-    without_lists = [definitions[tool.name] for tool in load_tools(lists=False)]
+    without_lists = [definitions[tool.name] for tool in load_tools(with_lists=False)]
 
     @asynccontextmanager
     async def lifespan(_: Server[CallersClient]) -> AsyncIterator[CallersClient]:
         async with client or CallersClient(settings) as entered:
             yield entered
 
-    def client_of(ctx: Context) -> CallersClient:
+    def get_client(ctx: Context) -> CallersClient:
         shared = ctx.lifespan_context
-        return shared.on_behalf_of(caller_of(ctx)) if caller_of else shared
+        return shared.on_behalf_of(get_principal(ctx)) if get_principal else shared
 
     async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
         require_first_page(params)
-        return ListToolsResult(tools=[*definitions.values()] if client_of(ctx).can_list else without_lists)
+        return ListToolsResult(tools=[*definitions.values()] if get_client(ctx).can_list else without_lists)
 
     async def call_tool(ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
         tool = tools.get(params.name)
@@ -76,20 +83,20 @@ def create_server(
             raise MCPError(
                 code=INVALID_PARAMS, message=f"Unknown tool: {quote(ctx.lifespan_context.mask(params.name), 60)}"
             )
-        return await _call(tool, params.arguments, client_of(ctx), ctx, hosted=hosted)
+        return await _call_tool(tool, params.arguments, get_client(ctx), ctx, hosted=hosted)
 
-    kept_by_client = CacheHint(ttl_ms=3_600_000, scope="private" if hosted else "public")
+    cache_hint = CacheHint(ttl_ms=3_600_000, scope="private" if hosted else "public")
     server: Server[CallersClient] = Server(
         "callers-mcp",
         version=__version__,
         title="Callers campaigns",
         website_url="https://github.com/callers-mcp/callers-mcp",
-        instructions=instructions or (INSTRUCTIONS_WITH_LISTS if lists else INSTRUCTIONS),
+        instructions=instructions or (INSTRUCTIONS_WITH_LISTS if with_lists else INSTRUCTIONS),
         cache_hints={
-            "tools/list": kept_by_client,
-            "resources/list": kept_by_client,
-            "resources/templates/list": kept_by_client,
-            "prompts/list": kept_by_client,
+            "tools/list": cache_hint,
+            "resources/list": cache_hint,
+            "resources/templates/list": cache_hint,
+            "prompts/list": cache_hint,
         },
         lifespan=lifespan,
         on_list_tools=list_tools,
@@ -98,20 +105,20 @@ def create_server(
     )
     # Not on_call_tool=: a dict, which the SDK accepts here, is not copied through a model once more (7 % of a call).
     server.add_request_handler("tools/call", CallToolRequestParams, call_tool)
-    add_context(server, client_of, lists=lists, hosted=hosted)
+    add_handlers(server, get_client, with_lists=with_lists, hosted=hosted)
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         server.middleware.clear()  # the SDK's spans, which nobody would see, cost 6 % of a call
     return server
 
 
-async def _call(
+async def _call_tool(
     tool: Tool[Any, Any], arguments: dict[str, Any] | None, client: CallersClient, ctx: Context, *, hosted: bool
 ) -> dict[str, Any]:
     """Run a tool; whatever happens, the model gets an answer that it can use."""
     try:
-        answer = await tool.call(arguments, client, report_retries(ctx))
+        result = await tool.call(arguments, client, report_retries(ctx))
     except CallersError as error:
-        text, details = in_words(error, client, hosted=hosted)
+        text, details = error_payload(error, client, hosted=hosted)
         return {
             "content": [{"type": "text", "text": text}],
             "isError": True,
@@ -119,8 +126,8 @@ async def _call(
             "_meta": {ERROR_META: details},
         }
     return {
-        "content": [{"type": "text", "text": text} for text in answer.texts],
-        "structuredContent": answer.structured,
+        "content": [{"type": "text", "text": text} for text in result.texts],
+        "structuredContent": result.structured,
         "isError": False,
         "resultType": "complete",
     }

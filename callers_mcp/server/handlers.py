@@ -31,14 +31,14 @@ Context = ServerRequestContext[CallersClient]
 ERROR_META = "callers-mcp/error"
 """Under which an error stands for machines: in a tool result's ``_meta``, in a protocol error's ``data``."""
 
-APPS = "io.modelcontextprotocol/ui"
+APPS_EXTENSION = "io.modelcontextprotocol/ui"
 """The extension by which hosts show the card. https://modelcontextprotocol.io/extensions/apps"""
 
 _RESOURCE_NOT_FOUND = -32002  # up to 2025-11-25; from 2026-07-28 on it is INVALID_PARAMS
 
 
-def add_context(
-    server: Server[CallersClient], client_of: Callable[[Context], CallersClient], *, lists: bool, hosted: bool
+def add_handlers(
+    server: Server[CallersClient], get_client: Callable[[Context], CallersClient], *, with_lists: bool, hosted: bool
 ) -> None:
     """Let ``server`` offer campaigns and the card as resources, prompts, and completion where there are lists.
 
@@ -60,8 +60,8 @@ def add_context(
     async def read_resource(ctx: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
         from callers_mcp.server.resources import read_resource as read
 
-        client, uri = client_of(ctx), str(params.uri)
-        with _told(ctx, client, hosted=hosted, uri=uri):
+        client, uri = get_client(ctx), str(params.uri)
+        with _protocol_errors(ctx, client, hosted=hosted, uri=uri):
             return {**await read(uri, client, report_retries(ctx)), "resultType": "complete"}
 
     async def list_prompts(ctx: Context, params: PaginatedRequestParams) -> ListPromptsResult:
@@ -73,27 +73,27 @@ def add_context(
     async def get_prompt(ctx: Context, params: GetPromptRequestParams) -> dict[str, Any]:
         from callers_mcp.server.prompts import get_prompt as get
 
-        client = client_of(ctx)
-        with _told(ctx, client, hosted=hosted):
+        client = get_client(ctx)
+        with _protocol_errors(ctx, client, hosted=hosted):
             return {**await get(params.name, params.arguments or {}, client), "resultType": "complete"}
 
     async def complete(ctx: Context, params: CompleteRequestParams) -> dict[str, Any]:
-        from callers_mcp.server.completion import MOST
+        from callers_mcp.server.completion import MAX_VALUES
         from callers_mcp.server.completion import complete as values_of
 
-        client, others = client_of(ctx), params.context.arguments if params.context else None
-        with _told(ctx, client, hosted=hosted):
+        client, others = get_client(ctx), params.context.arguments if params.context else None
+        with _protocol_errors(ctx, client, hosted=hosted):
             values = await values_of(params.ref, params.argument.name, params.argument.value, others or {}, client)
-        completion = {"values": values[:MOST], "total": len(values), "hasMore": len(values) > MOST}
+        completion = {"values": values[:MAX_VALUES], "total": len(values), "hasMore": len(values) > MAX_VALUES}
         return {"completion": completion, "resultType": "complete"}
 
-    server.extensions[APPS] = {}
+    server.extensions[APPS_EXTENSION] = {}
     server.add_request_handler("resources/list", PaginatedRequestParams, list_resources)
     server.add_request_handler("resources/templates/list", PaginatedRequestParams, list_templates)
     server.add_request_handler("resources/read", ReadResourceRequestParams, read_resource)
     server.add_request_handler("prompts/list", PaginatedRequestParams, list_prompts)
     server.add_request_handler("prompts/get", GetPromptRequestParams, get_prompt)
-    if lists:
+    if with_lists:
         server.add_request_handler("completion/complete", CompleteRequestParams, complete)
 
 
@@ -103,8 +103,8 @@ def require_first_page(params: PaginatedRequestParams | None) -> None:
         raise MCPError(code=INVALID_PARAMS, message="Invalid cursor: the list has one page.")
 
 
-def in_words(error: CallersError, client: CallersClient, *, hosted: bool) -> tuple[str, dict[str, Any]]:
-    """Return what is said of an error, to a model and to a machine."""
+def error_payload(error: CallersError, client: CallersClient, *, hosted: bool) -> tuple[str, dict[str, Any]]:
+    """Return an error as a text for a model, and as details for a machine."""
     text, details = client.mask(error.message), error.details()
     if hosted and error.request_id:  # by which the operator finds it in the audit
         return f"{text} Request id: {error.request_id}.", details | {"request_id": error.request_id}
@@ -121,8 +121,8 @@ def report_retries(ctx: Context) -> OnRetry:
 
 
 @contextmanager
-def _told(ctx: Context, client: CallersClient, *, hosted: bool, uri: str | None = None) -> Iterator[None]:
-    """Turn what goes wrong into the protocol's errors, in our words."""
+def _protocol_errors(ctx: Context, client: CallersClient, *, hosted: bool, uri: str | None = None) -> Iterator[None]:
+    """Turn an exception of the block into an error of the protocol."""
     try:
         yield
         return
@@ -130,7 +130,7 @@ def _told(ctx: Context, client: CallersClient, *, hosted: bool, uri: str | None 
         error = caught
     except Exception:
         error = internal_error(ctx.method)
-    text, details = in_words(error, client, hosted=hosted)
+    text, details = error_payload(error, client, hosted=hosted)
     code = INTERNAL_ERROR
     if isinstance(error, InvalidArguments):
         code = INVALID_PARAMS

@@ -56,8 +56,8 @@ _campaign = re.compile(r"callers://(?:sub-organizations/([^/?#\s]+)/)?campaigns/
 
 def campaign_uri(campaign_id: str, sub_organization_id: str | None) -> str:
     """Return the URI of a campaign, there where a call that names ``sub_organization_id`` looks."""
-    place = f"sub-organizations/{quote(sub_organization_id, safe='')}/" if sub_organization_id else ""
-    return f"callers://{place}campaigns/{campaign_id}"
+    prefix = f"sub-organizations/{quote(sub_organization_id, safe='')}/" if sub_organization_id else ""
+    return f"callers://{prefix}campaigns/{campaign_id}"
 
 
 async def read_resource(uri: str, client: CallersClient, on_retry: OnRetry | None) -> dict[str, Any]:
@@ -72,13 +72,19 @@ async def read_resource(uri: str, client: CallersClient, on_retry: OnRetry | Non
 
         card = {"uri": uri, "mimeType": CARD_MIME_TYPE, "text": card_html(), "_meta": _CARD_META}
         return {"contents": [card], "ttlMs": 3_600_000, "cacheScope": "public"}
-    found = _campaign.fullmatch(uri)
-    place, campaign_id = (unquote(part) if part else None for part in found.groups()) if found else (None, None)
-    if not found or (place is not None and not place.strip()):  # a blank place would be the default one
+    match = _campaign.fullmatch(uri)
+    sub_organization_id, campaign_id = (
+        (unquote(part) if part else None for part in match.groups()) if match else (None, None)
+    )
+    if not match or (
+        sub_organization_id is not None and not sub_organization_id.strip()
+    ):  # a blank place would be the default one
         raise CampaignNotFound(
             f"There is no such resource. A campaign's URI is like {TEMPLATES[0].uri_template}, or "
             f"{TEMPLATES[1].uri_template}."
         )
-    answer = await GET_CAMPAIGN.call({"campaign_id": campaign_id, "sub_organization_id": place}, client, on_retry)
-    campaign = {"uri": uri, "mimeType": CAMPAIGN_MIME_TYPE, "text": answer.texts[1]}
+    result = await GET_CAMPAIGN.call(
+        {"campaign_id": campaign_id, "sub_organization_id": sub_organization_id}, client, on_retry
+    )
+    campaign = {"uri": uri, "mimeType": CAMPAIGN_MIME_TYPE, "text": result.texts[1]}
     return {"contents": [campaign], "ttlMs": 0, "cacheScope": "private"}

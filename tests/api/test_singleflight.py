@@ -434,7 +434,7 @@ async def test_a_look_up_that_is_refused_before_any_request_has_an_id_too() -> N
 async def test_only_a_model_with_an_operator_elsewhere_is_told_the_request_id() -> None:
     with FaultServer(fault.error(404)) as server:
         settings, caller = made(server), Principal("token:a", AllowedOrganizations.parse(["*"]))
-        hosted = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: caller)
+        hosted = create_server(settings, client=CallersClient(settings), get_principal=lambda ctx: caller)
         async with Client(hosted) as client:
             for_many = await call(client)
         async with Client(create_server(settings)) as client:

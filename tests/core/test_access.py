@@ -299,7 +299,7 @@ async def test_what_a_caller_may_read_is_theirs_alone_also_where_a_request_is_sh
 async def test_one_server_serves_each_caller_within_their_own_scope(server: FaultServer) -> None:
     asking: list[Principal] = []
     settings = made(server)
-    shared = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: asking[-1])
+    shared = create_server(settings, client=CallersClient(settings), get_principal=lambda ctx: asking[-1])
     arguments = {"campaign_id": ID, "sub_organization_id": B}
     results = []
     async with Client(shared) as client:
@@ -315,7 +315,7 @@ async def test_a_caller_who_cannot_be_told_gets_nothing(server: FaultServer) -> 
         raise PermissionError("no caller")
 
     settings = made(server)
-    async with Client(create_server(settings, client=CallersClient(settings), caller_of=nobody)) as client:
+    async with Client(create_server(settings, client=CallersClient(settings), get_principal=nobody)) as client:
         with pytest.raises(MCPError):
             await client.call_tool("get_campaign", {"campaign_id": ID})
     assert server.connections == 0

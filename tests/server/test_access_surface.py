@@ -20,7 +20,7 @@ from tests.support.constants import ID, MAIN_ID, A, B, C
 from tests.support.fault_server import Exchange, FaultServer
 from tests.support.principals import hosted, made, places_asked, someone
 
-TOOLS = load_tools(lists=True)
+TOOLS = load_tools(with_lists=True)
 
 
 def known(exchange: Exchange) -> None:

@@ -539,7 +539,7 @@ async def test_campaigns_that_come_and_go_between_pages_lose_and_repeat_none_of_
 async def test_each_page_asks_again_what_the_caller_may_see(api: Api) -> None:
     callers = [someone(A)]
     made = settings_for(api)
-    async with Client(create_server(made, client=CallersClient(made), caller_of=lambda ctx: callers[0])) as client:
+    async with Client(create_server(made, client=CallersClient(made), get_principal=lambda ctx: callers[0])) as client:
         arguments = {"sub_organization_id": A, "limit": 2}
         cursor = (await find(client, **arguments))["next_cursor"]
         callers[0] = someone("main", B)

@@ -145,7 +145,7 @@ def text_of(raw: Json, *, place: str | None = None, changes: Sequence[str] = ())
 
 def wire_definition(name: str = "get_campaign") -> Json:
     """Return a tool's definition as ``tools/list`` has it."""
-    (tool,) = (tool for tool in load_tools(lists=True) if tool.name == name)
+    (tool,) = (tool for tool in load_tools(with_lists=True) if tool.name == name)
     return tool.definition().model_dump(mode="json", by_alias=True, exclude_none=True)
 
 

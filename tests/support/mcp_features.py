@@ -75,7 +75,7 @@ async def connect(
     usual: dict[str, Any] = {"api_key": key, "base_url": server.base_url, "organization_id": main_id, "max_attempts": 1}
     settings = Settings(**usual | given)
     client = CallersClient(settings, rate_limit_hook=admit)
-    made = create_server(settings, client=client, caller_of=(lambda ctx: caller) if caller else None)
+    made = create_server(settings, client=client, get_principal=(lambda ctx: caller) if caller else None)
     async with Client(made, mode=mode) as connected:
         yield connected
 

@@ -60,7 +60,7 @@ async def by_mcp(server: FaultServer, caller: Principal, named: str | None = Non
 
 
 def hosted(settings: Settings, caller: Principal) -> Any:
-    return create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: caller)
+    return create_server(settings, client=CallersClient(settings), get_principal=lambda ctx: caller)
 
 
 def places_asked(server: FaultServer) -> list[list[str]]:

@@ -20,7 +20,7 @@ CARD_URI = "ui://callers/campaign-card"
 CARD_MIME_TYPE = "text/html;profile=mcp-app"
 
 _FOLDER = Path(__file__).parent
-_mark = re.compile(r"\{\{(\w+)\}\}")
+_placeholder = re.compile(r"\{\{(\w+)\}\}")
 # Nothing of what strangers wrote may end the script element, or begin a comment in it.
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -31,16 +31,16 @@ def card_html() -> str:
     return _document("host.js", title="Callers campaign", data="")
 
 
-def card_page(answers: Sequence[Mapping[str, Any]], title: str = "Callers campaigns") -> str:
-    """Return a page that shows ``answers``, one card under the other, and needs neither host nor network.
+def card_page(results: Sequence[Mapping[str, Any]], title: str = "Callers campaigns") -> str:
+    """Return a page that shows ``results``, one card under the other, and needs neither host nor network.
 
     Args:
-        answers: The structured content of each look-up: ``summary`` and ``raw``.
+        results: The structured content of each look-up: ``summary`` and ``raw``.
         title: The page's title, and its heading where there are several cards.
     """
     import html
 
-    embedded = json.dumps(list(answers), separators=(",", ":"), allow_nan=False).translate(_ESCAPES)
+    embedded = json.dumps(list(results), separators=(",", ":"), allow_nan=False).translate(_ESCAPES)
     data = f'<script type="application/json" id="answers">{embedded}</script>\n'
     return _document("page.js", title=html.escape(title), data=data)
 
@@ -69,17 +69,17 @@ def write_page(path: Path, page: str) -> None:
 def _document(last_script: str, *, title: str, data: str) -> str:
     """Put the document together, each mark replaced once: what is put in is not searched for marks again."""
     style = _asset("card.css")
-    script = _filled("".join(map(_asset, ("card.js", "raw.js", last_script))), {"version": __version__})
+    script = _fill_template("".join(map(_asset, ("card.js", "raw.js", last_script))), {"version": __version__})
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    parts = {"policy": policy, "style": style, "script": script, "title": title, "data": data}
-    return _filled(_asset("card.html"), parts)
+    values = {"policy": policy, "style": style, "script": script, "title": title, "data": data}
+    return _fill_template(_asset("card.html"), values)
 
 
-def _filled(template: str, parts: Mapping[str, str]) -> str:
-    return _mark.sub(lambda mark: parts[mark[1]], template)
+def _fill_template(template: str, values: Mapping[str, str]) -> str:
+    return _placeholder.sub(lambda placeholder: values[placeholder[1]], template)
 
 
 def _asset(name: str) -> str:

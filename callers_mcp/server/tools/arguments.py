@@ -6,25 +6,25 @@ from pydantic import BeforeValidator
 
 from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID
 
-EXPECTED_PLACE = (
+SUB_ORGANIZATION_HELP = (
     "a sub-organization's id (visible ASCII without spaces, at most 128 characters), the word main, or nothing"
 )
 
 
-def none_if_blank(value: Any) -> Any:
+def blank_to_none(value: Any) -> Any:
     """Read a blank text as "not given", as hosts send it for what was left empty."""
     if isinstance(value, str):
         return value.strip() or None
     return value
 
 
-def read_place(value: Any) -> Any:
+def parse_sub_organization(value: Any) -> Any:
     """Read "not given" (null, blank) as ``None``, and the word ``main`` in any case as that word.
 
     Raises:
         ValueError: It is no id.
     """
-    value = none_if_blank(value)
+    value = blank_to_none(value)
     if isinstance(value, str):
         if value.lower() == MAIN:
             return MAIN
@@ -33,5 +33,5 @@ def read_place(value: Any) -> Any:
     return value
 
 
-SubOrganizationId = Annotated[str | None, BeforeValidator(read_place)]
+SubOrganizationId = Annotated[str | None, BeforeValidator(parse_sub_organization)]
 """Where to look: a sub-organization's id, ``main``, or ``None`` for the default place."""

@@ -24,13 +24,13 @@ InputT = TypeVar("InputT", bound=BaseModel)
 OutputT = TypeVar("OutputT", bound=BaseModel)
 
 # n8n adds these to every call; they are no one's. https://github.com/n8n-io/n8n/issues/21500, 21716, 37308
-ADDED_BY_HOSTS = frozenset({"toolCallId", "sessionId", "action", "chatInput", "tool"})
+IGNORED_ARGUMENTS = frozenset({"toolCallId", "sessionId", "action", "chatInput", "tool"})
 
-_NAMED = 3  # wrong arguments that are named one by one
+_MAX_NAMED_ERRORS = 3  # wrong arguments that are named one by one
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ToolResult:
     """What a call gives: the structured content, and the same as text blocks."""
 
     structured: dict[str, Any]
@@ -46,7 +46,7 @@ class Tool(Generic[InputT, OutputT]):
         title: What people see.
         description: What the model reads before it decides to call.
         input_model: Checks the arguments; its fields' descriptions are what the model is told.
-        expects: For each argument, what is told to a model that got it wrong.
+        argument_help: For each argument, what is told to a model that got it wrong.
         output_model: The shape of ``structuredContent``.
         run: Does the work; raises ``CallersError``.
         texts: Renders the output as text blocks.
@@ -57,7 +57,7 @@ class Tool(Generic[InputT, OutputT]):
     title: str
     description: str
     input_model: type[InputT]
-    expects: Mapping[str, str]
+    argument_help: Mapping[str, str]
     output_model: type[OutputT]
     run: Callable[[InputT, CallersClient, OnRetry | None], Awaitable[OutputT]]
     texts: Callable[[OutputT], Sequence[str]]
@@ -82,7 +82,7 @@ class Tool(Generic[InputT, OutputT]):
 
     async def call(
         self, arguments: Mapping[str, Any] | None, client: CallersClient, on_retry: OnRetry | None = None
-    ) -> Answer:
+    ) -> ToolResult:
         """Check the arguments, do the work, and render what came out.
 
         Raises:
@@ -90,7 +90,7 @@ class Tool(Generic[InputT, OutputT]):
         """
         try:
             output = await self.run(self.parse(arguments, client.mask), client, on_retry)
-            return Answer(output.model_dump(), tuple(self.texts(output)))
+            return ToolResult(output.model_dump(), tuple(self.texts(output)))
         except CallersError:
             raise
         except Exception:
@@ -102,29 +102,34 @@ class Tool(Generic[InputT, OutputT]):
         Raises:
             InvalidArguments: What is wrong, and what is expected.
         """
-        given = {name: value for name, value in (arguments or {}).items() if name not in ADDED_BY_HOSTS}
+        given = {name: value for name, value in (arguments or {}).items() if name not in IGNORED_ARGUMENTS}
         try:
             return self.input_model.model_validate(given)
         except ValidationError as error:
             problems = error.errors()
             wrong = [
-                self._explain(details["type"], str(details["loc"][0]), given, mask) for details in problems[:_NAMED]
+                self._explain(details["type"], str(details["loc"][0]), given, mask)
+                for details in problems[:_MAX_NAMED_ERRORS]
             ]
-            more = [f"{len(problems) - _NAMED} more arguments are wrong."] if len(problems) > _NAMED else []
+            more = (
+                [f"{len(problems) - _MAX_NAMED_ERRORS} more arguments are wrong."]
+                if len(problems) > _MAX_NAMED_ERRORS
+                else []
+            )
             raise InvalidArguments(" ".join(wrong + more)) from None
 
     def _explain(self, kind: str, name: str, given: Mapping[str, Any], mask: Callable[[str], str]) -> str:
         if kind == "extra_forbidden":
             from difflib import get_close_matches
 
-            near = get_close_matches(name.lower(), self.expects, 1, 0.5)
+            near = get_close_matches(name.lower(), self.argument_help, 1, 0.5)
             did_you_mean = f", did you mean {near[0]}?" if near else "."
-            return f"Unknown argument {quote(mask(name), 60)}{did_you_mean} Accepted: {', '.join(self.expects)}."
+            return f"Unknown argument {quote(mask(name), 60)}{did_you_mean} Accepted: {', '.join(self.argument_help)}."
         if kind == "missing":
-            return f"{name} is missing: it takes {self.expects[name]}."
+            return f"{name} is missing: it takes {self.argument_help[name]}."
         value = given[name]
         shown = quote(mask(value), 60) if isinstance(value, str) else f"({type_name(value)})"
-        return f"{name} {shown} is not valid: it takes {self.expects[name]}."
+        return f"{name} {shown} is not valid: it takes {self.argument_help[name]}."
 
 
 def internal_error(where: str) -> InternalError:
