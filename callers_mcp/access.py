@@ -71,6 +71,9 @@ class Principal:
 OPERATOR = Principal("operator", UNRESTRICTED)
 """Whoever holds the key: the one user of a server over stdio, and of the command line."""
 
+ANONYMOUS = Principal("anyone", UNRESTRICTED)
+"""Any caller of a server without authentication: on loopback, or behind a gateway that authenticates."""
+
 
 def can_access(organization: str, principal: Principal, settings: Settings) -> bool:
     """Tell whether ``principal`` may look into ``organization``, an id or ``main``, within what the settings allow."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from callers_mcp.http.runtime.process import Plan
+    from callers_mcp.http.runtime.process import ServeConfig
     from callers_mcp.http.settings import HostingSettings
 
 _file = click.Path(dir_okay=False, path_type=Path)
@@ -47,13 +47,13 @@ def http(host: str, port: int, workers: int, certfile: Path | None, keyfile: Pat
     from callers_mcp.http.auth.token_store import TokenFileError
     from callers_mcp.http.ops.audit import AuditError
     from callers_mcp.http.ops.metrics import MetricsError
-    from callers_mcp.http.runtime.process import Plan
+    from callers_mcp.http.runtime.process import ServeConfig
     from callers_mcp.settings import SettingsError
 
     try:
         listener = _listen(host, port)
         hosting = _hosting(host, listener, certfile, workers)
-        plan = Plan(settings, hosting, _text(certfile), _text(keyfile), instructions)
+        plan = ServeConfig(settings, hosting, _text(certfile), _text(keyfile), instructions)
         _check_certificate(plan)
         serve = _prepare(plan, workers)
     except (SettingsError, NotConfigured, TokenFileError, AuditError, MetricsError) as error:
@@ -85,19 +85,19 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _hosting(host: str, listener: socket.socket, certfile: Path | None, workers: int) -> "HostingSettings":
-    from callers_mcp.http.ops.rate_limit import is_local
+    from callers_mcp.http.ops.rate_limit import is_in_memory
     from callers_mcp.http.settings import HostingSettings, variable
     from callers_mcp.settings import SettingsError
 
     hosting = HostingSettings.from_environment(host=host, port=listener.getsockname()[1], tls=certfile is not None)
-    if workers > 1 and hosting.rate_limit and is_local(hosting.rate_limit_storage.get_secret_value()):
+    if workers > 1 and hosting.rate_limit and is_in_memory(hosting.rate_limit_storage.get_secret_value()):
         raise SettingsError(
             f"{variable('rate_limit_storage')} must be a redis://... URL with several workers: each has its own memory."
         )
     return hosting
 
 
-def _check_certificate(plan: "Plan") -> None:
+def _check_certificate(plan: "ServeConfig") -> None:
     import ssl
 
     from callers_mcp.settings import SettingsError
@@ -111,7 +111,7 @@ def _check_certificate(plan: "Plan") -> None:
         raise SettingsError(f"--certfile and --keyfile can't be used ({why}).") from None
 
 
-def _prepare(plan: "Plan", workers: int) -> Callable[[socket.socket], int]:
+def _prepare(plan: "ServeConfig", workers: int) -> Callable[[socket.socket], int]:
     """Make sure that the server can start, and return what serves on a socket until it ends."""
     from callers_mcp.http.app import HostedServer
     from callers_mcp.http.runtime.process import serve

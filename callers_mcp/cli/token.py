@@ -87,7 +87,10 @@ def list_tokens() -> None:
     if not grants:
         click.echo(f"There are no tokens in {path}.")
         return
-    rows = [("NAME", "MAY SEE", "CREATED"), *((grant.name, _sees(grant.scope), grant.created) for grant in grants)]
+    rows = [
+        ("NAME", "MAY SEE", "CREATED"),
+        *((grant.name, _sees(grant.organizations), grant.created) for grant in grants),
+    ]
     names, sees = (max(len(row[column]) for row in rows) for column in (0, 1))
     for row in rows:
         click.echo(f"{row[0]:{names}}  {row[1]:{sees}}  {row[2]}")

@@ -14,12 +14,12 @@ from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import NotConfigured
 from callers_mcp.api.events import LookupEvent, Observer
 from callers_mcp.api.key import KeySource, require_no_placeholder
-from callers_mcp.http.auth.bearer import Authentication
+from callers_mcp.http.auth.bearer import Authenticator
 from callers_mcp.http.auth.token_store import default_path
 from callers_mcp.http.auth.tokens import TokenAuthenticator
-from callers_mcp.http.middleware import CALLER, MAX_REQUEST_BYTES, Gate
+from callers_mcp.http.middleware import MAX_REQUEST_BYTES, PRINCIPAL_KEY, HttpMiddleware
 from callers_mcp.http.ops.audit import AuditLog
-from callers_mcp.http.ops.readiness import Problem, Readiness
+from callers_mcp.http.ops.readiness import HealthCheck, Readiness
 from callers_mcp.http.settings import MCP_PATH, HostingSettings
 from callers_mcp.server.create import create_server
 from callers_mcp.settings import Settings
@@ -56,17 +56,20 @@ class HostedServer:
         self._oauth = _oauth(hosting) if "oauth" in hosting.methods else None
         self._limiter = _limiter(hosting) if hosting.rate_limit else None
         self.metrics = _metrics() if hosting.metrics else None
-        self._observer = _Watch(self.metrics)
+        self._observer = _HostedObserver(self.metrics)
         self._client = CallersClient(
             settings, observer=self._observer, rate_limit_hook=self._limiter.admit if self._limiter else None
         )
         self._observer.audit = AuditLog(hosting.audit_file, self._client.mask)
-        checks: dict[str, Problem] = {"key": lambda: _key_problem(keys), "audit": lambda: self._observer.audit.problem}
+        checks: dict[str, HealthCheck] = {
+            "key": lambda: _key_problem(keys),
+            "audit": lambda: self._observer.audit.problem,
+        }
         if tokens:
             checks["tokens"] = lambda: tokens.problem
         self.readiness = Readiness(checks)
         options = {"instructions": instructions} if instructions else {}
-        server = create_server(settings, client=self._client, get_principal=_caller_of, **options)
+        server = create_server(settings, client=self._client, get_principal=_get_principal, **options)
         inner = server.streamable_http_app(
             streamable_http_path=MCP_PATH,
             json_response=True,
@@ -75,14 +78,14 @@ class HostedServer:
             transport_security=_transport_security(hosting),
         )
         self._run_sdk = inner.router.lifespan_context
-        inner.router.lifespan_context = self._life
+        inner.router.lifespan_context = self._lifespan
         metrics = self.metrics
-        self.app = Gate(
+        self.app = HttpMiddleware(
             inner,
             hosting,
-            Authentication(hosting, tokens, self._oauth, metrics.refused if metrics else lambda reason: None),
+            Authenticator(hosting, tokens, self._oauth, metrics.count_rejection if metrics else lambda reason: None),
             self.readiness,
-            metrics.turned_away if metrics else lambda: None,
+            metrics.count_over_capacity if metrics else lambda: None,
         )
 
     def close(self) -> None:
@@ -90,7 +93,7 @@ class HostedServer:
         self._observer.audit.close()
 
     @asynccontextmanager
-    async def _life(self, app: Starlette) -> AsyncIterator[None]:
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(self._observer.audit.close)
             if self._limiter:
@@ -102,7 +105,7 @@ class HostedServer:
             yield
 
 
-class _Watch(Observer):
+class _HostedObserver(Observer):
     """Tells the audit and the metrics of each look-up; the audit's line stands for the log's."""
 
     audit: AuditLog
@@ -112,24 +115,24 @@ class _Watch(Observer):
 
     def on_lookup_started(self) -> None:
         if self._metrics:
-            self._metrics.began()
+            self._metrics.on_lookup_started()
 
-    def on_lookup_finished(self, look_up: LookupEvent) -> None:
-        self.audit.ended(look_up)
+    def on_lookup_finished(self, event: LookupEvent) -> None:
+        self.audit.record(event)
         if self._metrics:
-            self._metrics.ended(look_up)
+            self._metrics.on_lookup_finished(event)
 
     def on_api_request(self, seconds: float) -> None:
         if self._metrics:
-            self._metrics.asked(seconds)
+            self._metrics.on_api_request(seconds)
 
 
-def _caller_of(ctx: ServerRequestContext[CallersClient]) -> Principal:
+def _get_principal(ctx: ServerRequestContext[CallersClient]) -> Principal:
     """Return who was verified at the gate; without that there is no call."""
-    caller = ctx.request.scope[CALLER] if ctx.request else None
-    if not isinstance(caller, Principal):
+    principal = ctx.request.scope[PRINCIPAL_KEY] if ctx.request else None
+    if not isinstance(principal, Principal):
         raise PermissionError("no caller")
-    return caller
+    return principal
 
 
 def _transport_security(hosting: HostingSettings) -> TransportSecuritySettings:

@@ -16,26 +16,26 @@ import anyio
 from pydantic_core import from_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from callers_mcp.http.auth.bearer import METADATA_PATH, Authentication
+from callers_mcp.http.auth.bearer import METADATA_PATH, Authenticator
 from callers_mcp.http.ops.readiness import Readiness
-from callers_mcp.http.rejections import Forwarded, PlainHttp, Refusal
+from callers_mcp.http.rejections import HttpRejection, InsecureTransport, UntrustedProxy
 from callers_mcp.http.settings import MCP_PATH, HostingSettings
 from callers_mcp.settings import is_loopback
 
 MAX_REQUEST_BYTES = 65_536
 """A call is a few hundred bytes."""
 
-BODY_SECONDS = 10.0
+BODY_TIMEOUT_SECONDS = 10.0
 """How long a client may take to send its body."""
 
-CALLER = "callers_mcp.caller"
+PRINCIPAL_KEY = "callers_mcp.caller"
 """Where a request's scope holds the verified caller: nothing that a client sends comes there."""
 
-_FORWARDED = (b"forwarded", b"via", b"x-real-ip")
-_GONE: Message = {"type": "http.disconnect"}
+_FORWARDING_HEADERS = (b"forwarded", b"via", b"x-real-ip")
+_DISCONNECT: Message = {"type": "http.disconnect"}
 
 
-class Gate:
+class HttpMiddleware:
     """An ASGI application around the SDK's.
 
     Args:
@@ -43,37 +43,37 @@ class Gate:
         hosting: What is allowed.
         authentication: Finds the caller.
         readiness: For the probe; while it drains, connections are closed after their answer.
-        turned_away: Told of each call that was one too many.
+        over_capacity: Told of each call that was one too many.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         hosting: HostingSettings,
-        authentication: Authentication,
+        authentication: Authenticator,
         readiness: Readiness,
-        turned_away: Callable[[], None],
+        over_capacity: Callable[[], None],
     ) -> None:
         self._app = app
         self._authentication = authentication
         self._readiness = readiness
-        self._turned_away = turned_away
+        self._over_capacity = over_capacity
         self._max_calls = hosting.max_calls
         self._calls = 0
         self._refuses_forwarded = hosting.refuses_forwarded
         # Off loopback without TLS of our own, plain http is the named proxy's alone.
         self._plain_http_from_proxies = not hosting.on_loopback and not hosting.tls
-        self._is_proxy = lru_cache(1024)(lambda address: _is_in(address, hosting))
+        self._is_proxy = lru_cache(1024)(lambda address: _is_trusted_proxy(address, hosting))
         public = urlsplit(hosting.url).path.rstrip("/")
         self._endpoints = {MCP_PATH, f"{MCP_PATH}/", public, f"{public}/"}
         metadata = authentication.metadata()
-        self._open: dict[str, Callable[[], tuple[int, Mapping[str, object]]]] = {
+        self._public_paths: dict[str, Callable[[], tuple[int, Mapping[str, object]]]] = {
             "/healthz": lambda: (200, {"alive": True}),
-            "/readyz": self._ready,
+            "/readyz": self._readiness_response,
         }
         if metadata:
             for path in ("", MCP_PATH, public):
-                self._open[METADATA_PATH + path] = lambda: (200, metadata)
+                self._public_paths[METADATA_PATH + path] = lambda: (200, metadata)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -81,34 +81,34 @@ class Gate:
             await self._app(scope, receive, send)  # the life span; uvicorn is told to know no WebSockets
         elif scope["path"] in self._endpoints:
             await self._endpoint(scope, receive, send)
-        elif (answer := self._open.get(scope["path"])) and scope["method"] in ("GET", "HEAD"):
-            status, content = answer()
+        elif (respond := self._public_paths.get(scope["path"])) and scope["method"] in ("GET", "HEAD"):
+            status, content = respond()
             await _send(send, status, {"Content-Type": "application/json"}, json.dumps(content).encode())
         else:
-            await _error(send, 404, f"Nothing is here; the MCP endpoint is {MCP_PATH}.")
+            await _send_error(send, 404, f"Nothing is here; the MCP endpoint is {MCP_PATH}.")
 
     async def _endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Blanks after a value are no part of it (RFC 9110, section 5.5); httptools leaves them there.
         scope = {**scope, "headers": [(name, value.rstrip(b" \t")) for name, value in scope["headers"]]}
         try:
             self._require_direct(scope)
-            caller = await self._authentication.identify(scope["headers"])
-        except Refusal as refusal:
-            await _send(send, *self._authentication.answer(refusal, self._client(scope)))
+            principal = await self._authentication.authenticate(scope["headers"])
+        except HttpRejection as rejection:
+            await _send(send, *self._authentication.rejection_response(rejection, self._client_address(scope)))
             return
         if scope["method"] != "POST":  # nothing is ever pushed, and there is no session to delete
-            await _error(send, 405, "This endpoint takes POST alone.", {"Allow": "POST"})
+            await _send_error(send, 405, "This endpoint takes POST alone.", {"Allow": "POST"})
             return
         body = await self._body(scope, receive, send)
         if body is None:
             return
         if self._calls >= self._max_calls:
-            self._turned_away()
-            await _error(send, 503, "Too many calls at once; try again in a second.", {"Retry-After": "1"})
+            self._over_capacity()
+            await _send_error(send, 503, "Too many calls at once; try again in a second.", {"Retry-After": "1"})
             return
         self._calls += 1
         try:
-            await self._call({**scope, "path": MCP_PATH, CALLER: caller}, body, receive, send)
+            await self._call({**scope, "path": MCP_PATH, PRINCIPAL_KEY: principal}, body, receive, send)
         finally:
             self._calls -= 1
 
@@ -116,10 +116,10 @@ class Gate:
         """Refuse what came a way that the operator did not name."""
         if self._refuses_forwarded:
             for name, _ in scope["headers"]:
-                if name in _FORWARDED or name.startswith(b"x-forwarded-"):
-                    raise Forwarded
-        if self._plain_http_from_proxies and not self._is_proxy(_peer(scope)):
-            raise PlainHttp
+                if name in _FORWARDING_HEADERS or name.startswith(b"x-forwarded-"):
+                    raise UntrustedProxy
+        if self._plain_http_from_proxies and not self._is_proxy(_remote_address(scope)):
+            raise InsecureTransport
 
     async def _body(self, scope: Scope, receive: Receive, send: Send) -> bytes | None:
         """Read the body; ``None`` where the request has been answered, or its client is gone."""
@@ -127,7 +127,7 @@ class Gate:
         body, has_more = bytearray(), True
         is_too_large = _declared_bytes(scope) > MAX_REQUEST_BYTES
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
                 while has_more and not is_too_large:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -136,14 +136,14 @@ class Gate:
                     is_too_large = len(body) > MAX_REQUEST_BYTES
                     has_more = message.get("more_body", False)
         except TimeoutError:
-            await _error(send, 408, f"The request did not arrive within {BODY_SECONDS:g} seconds.", close)
+            await _send_error(send, 408, f"The request did not arrive within {BODY_TIMEOUT_SECONDS:g} seconds.", close)
             return None
         if is_too_large:
-            await _error(send, 413, f"The request is larger than {MAX_REQUEST_BYTES} bytes.", close)
+            await _send_error(send, 413, f"The request is larger than {MAX_REQUEST_BYTES} bytes.", close)
             return None
         content = bytes(body)
-        if not _is_text(content):
-            await _error(send, 400, "Parse error: the request is not UTF-8 JSON.", code=-32700)
+        if not _is_serializable(content):
+            await _send_error(send, 400, "Parse error: the request is not UTF-8 JSON.", code=-32700)
             return None
         return content
 
@@ -162,32 +162,34 @@ class Gate:
             if not replayed:
                 replayed = True
                 return {"type": "http.request", "body": body, "more_body": False}
-            await asyncio.shield(left)
-            return _GONE
+            await asyncio.shield(disconnected)
+            return _DISCONNECT
 
-        left = asyncio.ensure_future(client_leaves())
+        disconnected = asyncio.ensure_future(client_leaves())
         try:
             with call:
-                await self._app(scope, replay, _plain(_closing(send) if self._readiness.draining else send))
+                await self._app(
+                    scope, replay, _simplify_parse_errors(_close_after(send) if self._readiness.draining else send)
+                )
         finally:
-            left.cancel()
+            disconnected.cancel()
 
-    def _ready(self) -> tuple[int, Mapping[str, object]]:
+    def _readiness_response(self) -> tuple[int, Mapping[str, object]]:
         problems = self._readiness.problems()
         return (503, {"ready": False, "problems": problems}) if problems else (200, {"ready": True})
 
-    def _client(self, scope: Scope) -> str:
+    def _client_address(self, scope: Scope) -> str:
         """Return the address to name in the log: what a named proxy says, else the peer's."""
-        peer = _peer(scope)
+        address = _remote_address(scope)
         forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        for address in reversed([part.strip() for value in forwarded for part in value.split(",")]):
-            if not self._is_proxy(peer):
+        for forwarded_address in reversed([part.strip() for value in forwarded for part in value.split(",")]):
+            if not self._is_proxy(address):
                 break
-            peer = address
-        return peer if _is_address(peer) else "unknown"
+            address = forwarded_address
+        return address if _is_address(address) else "unknown"
 
 
-def _peer(scope: Scope) -> str:
+def _remote_address(scope: Scope) -> str:
     client: tuple[str, int] | None = scope.get("client")
     return client[0] if client else ""
 
@@ -196,10 +198,10 @@ def _declared_bytes(scope: Scope) -> int:
     return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
 
 
-def _is_in(address: str, hosting: HostingSettings) -> bool:
+def _is_trusted_proxy(address: str, hosting: HostingSettings) -> bool:
     if is_loopback(address) and not hosting.on_loopback:
         return True  # this machine's own, such as a sidecar
-    return _is_address(address) and any(ipaddress.ip_address(address) in net for net in hosting.trusted_proxies)
+    return _is_address(address) and any(ipaddress.ip_address(address) in network for network in hosting.trusted_proxies)
 
 
 def _is_address(text: str) -> bool:
@@ -210,7 +212,7 @@ def _is_address(text: str) -> bool:
     return "%" not in text  # behind which a zone may say anything
 
 
-def _is_text(body: bytes) -> bool:
+def _is_serializable(body: bytes) -> bool:
     """Tell whether what is read from ``body`` can be written again: the SDK would fail on it only then."""
     try:
         if b"\\u" in body or not body.isascii():
@@ -220,11 +222,11 @@ def _is_text(body: bytes) -> bool:
     return True
 
 
-def _plain(send: Send) -> Send:
+def _simplify_parse_errors(send: Send) -> Send:
     """Say shortly what the SDK says in pydantic's words, for developers: that a message is no JSON-RPC."""
     held: Message | None = None
 
-    async def plain(message: Message) -> None:
+    async def simplified(message: Message) -> None:
         nonlocal held
         if message["type"] == "http.response.start" and message["status"] == 400:
             held = message
@@ -232,26 +234,26 @@ def _plain(send: Send) -> Send:
         if held is not None:
             start, held = held, None
             if b"errors.pydantic.dev" in message["body"]:
-                await _error(send, 400, "Invalid message: it is not a JSON-RPC 2.0 request.", code=-32602)
+                await _send_error(send, 400, "Invalid message: it is not a JSON-RPC 2.0 request.", code=-32602)
                 return
             await send(start)
         await send(message)
 
-    return plain
+    return simplified
 
 
-def _closing(send: Send) -> Send:
+def _close_after(send: Send) -> Send:
     """Let the connection end with its answer, so that a client that stays on it finds another server."""
 
-    async def closing(message: Message) -> None:
+    async def closed(message: Message) -> None:
         if message["type"] == "http.response.start":
             message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
         await send(message)
 
-    return closing
+    return closed
 
 
-async def _error(
+async def _send_error(
     send: Send, status: int, message: str, headers: Mapping[str, str] | None = None, *, code: int = -32600
 ) -> None:
     body: dict[str, Any] = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}

@@ -13,7 +13,7 @@
 from typing import ClassVar
 
 
-class Refusal(Exception):
+class HttpRejection(Exception):
     """A request that is refused.
 
     Attributes:
@@ -34,7 +34,7 @@ class Refusal(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
-class Unauthenticated(Refusal):
+class Unauthenticated(HttpRejection):
     """No token was given, or it is not valid."""
 
     status = 401
@@ -44,21 +44,21 @@ class Unauthenticated(Refusal):
         self.error = None if reason == "missing" else "invalid_token"
 
 
-class InsufficientScope(Refusal):
+class InsufficientScope(HttpRejection):
     """The token is valid, but has not the scope that is needed."""
 
     status = 403
     error = "insufficient_scope"
 
 
-class IssuerUnavailable(Refusal):
+class IssuerUnavailable(HttpRejection):
     """The issuer's keys can't be had now, so that no token of its can be checked."""
 
     status = 503
     error = "temporarily_unavailable"
 
 
-class Forwarded(Refusal):
+class UntrustedProxy(HttpRejection):
     """The request came through a proxy, and nobody said that one stands in front of this server."""
 
     status = 403
@@ -71,7 +71,7 @@ class Forwarded(Refusal):
         )
 
 
-class PlainHttp(Refusal):
+class InsecureTransport(HttpRejection):
     """The request came in the clear, past the proxy that speaks TLS."""
 
     status = 403

@@ -84,7 +84,7 @@ class HostingSettings(BaseSettings):
             settings = cls(**overrides)
         except ValidationError as error:
             raise SettingsError(
-                " ".join(_sentence(details["loc"], details["msg"]) for details in error.errors())
+                " ".join(_error_sentence(details["loc"], details["msg"]) for details in error.errors())
             ) from None
         if unknown := unknown_variables(HTTP_PREFIX, FIELDS):
             raise SettingsError(" ".join(unknown))
@@ -123,7 +123,7 @@ class HostingSettings(BaseSettings):
         own: tuple[str, ...] = ()
         if self.on_loopback:
             own = tuple(host + port for host in ("127.0.0.1", "localhost", "[::1]") for port in ("", ":*"))
-        elif not _is_any(self.host):
+        elif not _is_unspecified(self.host):
             host = f"[{self.host}]" if ":" in self.host else self.host
             own = _host_values(f"{'https' if self.tls else 'http'}://{host}:{self.port}")
         return (*own, *public, *self.allowed_hosts)
@@ -131,7 +131,7 @@ class HostingSettings(BaseSettings):
     @field_validator("auth", mode="before")
     @classmethod
     def _methods(cls, value: Any) -> Any:
-        return tuple(part.lower() for part in _parts(value)) if isinstance(value, str) else value
+        return tuple(part.lower() for part in _split(value)) if isinstance(value, str) else value
 
     @field_validator("public_url", "oauth_issuer")
     @classmethod
@@ -141,7 +141,7 @@ class HostingSettings(BaseSettings):
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _hosts(cls, value: Any) -> Any:
-        hosts = tuple(part.lower() for part in _parts(value)) if isinstance(value, str) else value
+        hosts = tuple(part.lower() for part in _split(value)) if isinstance(value, str) else value
         if any("/" in host or "@" in host or host.startswith("*") for host in hosts):
             raise ValueError("is not a host")
         return hosts
@@ -149,7 +149,7 @@ class HostingSettings(BaseSettings):
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: Any) -> Any:
-        return tuple(ipaddress.ip_network(part) for part in _parts(value)) if isinstance(value, str) else value
+        return tuple(ipaddress.ip_network(part) for part in _split(value)) if isinstance(value, str) else value
 
     @field_validator("oauth_scope")
     @classmethod
@@ -196,17 +196,17 @@ class HostingSettings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _blank_is_default(cls, values: dict[str, Any]) -> dict[str, Any]:
-        given = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
-        for name, value in given.items():
+        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        for name, value in stripped.items():
             if isinstance(value, str) and is_placeholder(value):
                 raise ValueError(f"{variable(name)} holds a placeholder that was not filled in.")
-        return {name: value for name, value in given.items() if value != ""}
+        return {name: value for name, value in stripped.items() if value != ""}
 
     @model_validator(mode="after")
-    def _whole(self) -> "HostingSettings":
+    def _check_combination(self) -> "HostingSettings":
         """Refuse half a configuration, above all one that would let strangers in."""
-        behind = self.public_url or self.allowed_hosts or self.trusted_proxies
-        if self.auth is None and (behind or not self.on_loopback):
+        reachable = self.public_url or self.allowed_hosts or self.trusted_proxies
+        if self.auth is None and (reachable or not self.on_loopback):
             raise ValueError(
                 f"{variable('auth')} has to be set where others than this machine may reach the server: tokens, "
                 "oauth, or none where a gateway in front of it authenticates."
@@ -247,7 +247,7 @@ def variable(field: str) -> str:
     return HTTP_PREFIX + field.upper()
 
 
-def _is_any(host: str) -> bool:
+def _is_unspecified(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
@@ -257,9 +257,9 @@ def _is_any(host: str) -> bool:
 def _host_values(url: str) -> tuple[str, ...]:
     """Return what clients of ``url`` send as Host: most leave out the port that is the scheme's own."""
     parts = urlsplit(url.lower())
-    usual = 443 if parts.scheme == "https" else 80
-    host = parts.netloc.removesuffix(f":{usual}")
-    return (host, f"{host}:{usual}") if parts.port in (None, usual) else (host,)
+    default_port = 443 if parts.scheme == "https" else 80
+    host = parts.netloc.removesuffix(f":{default_port}")
+    return (host, f"{host}:{default_port}") if parts.port in (None, default_port) else (host,)
 
 
 def _safe_url(url: str) -> str:
@@ -272,11 +272,11 @@ def _safe_url(url: str) -> str:
     return url
 
 
-def _parts(value: str) -> Iterable[str]:
+def _split(value: str) -> Iterable[str]:
     return (part.strip() for part in value.split(",") if part.strip())
 
 
-def _sentence(location: tuple[int | str, ...], message: str) -> str:
+def _error_sentence(location: tuple[int | str, ...], message: str) -> str:
     if not location:
         return message.removeprefix("Value error, ")
     field = str(location[0])

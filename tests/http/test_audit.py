@@ -53,8 +53,8 @@ def test_a_look_up_is_one_line_that_says_who_asked_for_what_where_and_how_it_end
     path = tmp_path / "audit.jsonl"
     log = audit(path)
     before = datetime.now(UTC)
-    log.ended(look_up())
-    log.ended(look_up("oauth:https://id.example|ada", place="sub-1", outcome="not_found", seconds=0.0))
+    log.record(look_up())
+    log.record(look_up("oauth:https://id.example|ada", place="sub-1", outcome="not_found", seconds=0.0))
     first, second = path.read_text("ascii").splitlines()
     moment = first[9:33]
     assert first == (
@@ -71,14 +71,14 @@ def test_a_look_up_is_one_line_that_says_who_asked_for_what_where_and_how_it_end
 def test_the_audit_goes_on_where_an_earlier_server_left_off(tmp_path: Path, audit: Callable[[Path], AuditLog]) -> None:
     path = tmp_path / "audit.jsonl"
     path.write_bytes(b'{"caller":"earlier"}\n{"caller":"cut by a full di')
-    audit(path).ended(look_up())
+    audit(path).record(look_up())
     lines = path.read_bytes().splitlines()
     assert callers(lines[0], lines[2]) == ["earlier", "token:ci"]
 
 
 def test_without_a_file_the_audit_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     log = AuditLog(None, str)
-    log.ended(look_up())
+    log.record(look_up())
     log.close()
     assert callers(capfd.readouterr().err.encode()) == ["token:ci"]
     os.fstat(2)  # is open still
@@ -89,7 +89,7 @@ def test_neither_key_nor_token_stands_in_the_audit(
     tmp_path: Path, audit: Callable[[Path], AuditLog], field: str
 ) -> None:
     path = tmp_path / "audit.jsonl"
-    audit(path).ended(look_up(**{field: f"a {KEY.upper()} b {TOKEN} c"}))
+    audit(path).record(look_up(**{field: f"a {KEY.upper()} b {TOKEN} c"}))
     assert "a [API key] b [token] c" in json.loads(path.read_bytes()).values()
 
 
@@ -102,8 +102,8 @@ def test_whatever_a_stranger_is_called_it_stays_one_line_that_a_pipe_takes_whole
     path = tmp_path / "audit.jsonl"
     log = audit(path)
     fields = dict.fromkeys(("campaign_id", "place", "outcome", "request_id"), name)
-    log.ended(look_up(f"oauth:{name}1", **fields))
-    log.ended(look_up(f"oauth:{name}2", **fields))
+    log.record(look_up(f"oauth:{name}1", **fields))
+    log.record(look_up(f"oauth:{name}2", **fields))
     content = path.read_bytes()
     assert content.isascii()
     assert len(content.splitlines()) == 2 == len(set(callers(content)))  # a long name is cut, and not taken for another
@@ -212,7 +212,7 @@ def test_a_rotated_file_is_made_anew_within_seconds(tmp_path: Path, audit: Calla
     while not path.exists() or not old.exists():
         assert time.monotonic() < deadline
         names.append(f"token:{len(names)}")
-        log.ended(look_up(names[-1]))
+        log.record(look_up(names[-1]))
         if len(names) == 1:
             path.rename(old)
         time.sleep(0.01)
@@ -233,11 +233,11 @@ def test_lines_wait_in_order_until_the_file_can_be_made_again(
     while log.problem is None:
         assert time.monotonic() < deadline
         names.append(f"token:{len(names)}")
-        log.ended(look_up(names[-1]))
+        log.record(look_up(names[-1]))
         time.sleep(0.01)
     for number in range(3):
         names.append(f"late:{number}")
-        log.ended(look_up(names[-1]))
+        log.record(look_up(names[-1]))
     problem = f'"{path}" can\'t be written to (No such file or directory)'
     assert log.problem == problem
 
@@ -265,12 +265,12 @@ def full_disk(at: int) -> Iterator[None]:
 def test_a_full_disk_glues_no_line_to_the_next(tmp_path: Path, audit: Callable[[Path], AuditLog]) -> None:
     path = tmp_path / "audit.jsonl"
     log, other = audit(path), audit(path)
-    log.ended(look_up("before"))
+    log.record(look_up("before"))
     with full_disk(path.stat().st_size + 20):
-        log.ended(look_up("first"))
+        log.record(look_up("first"))
         assert log.problem
         assert "File too large" in log.problem or "No space left" in log.problem
-        other.ended(look_up("second"))  # another worker
+        other.record(look_up("second"))  # another worker
     assert other.problem is None
     assert log.problem is None
     log.ended(look_up("third"))
@@ -287,7 +287,7 @@ def test_a_pipe_that_nobody_reads_holds_nothing_up_and_what_it_lost_is_counted(
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     log = audit(path)
     for number in range(3_000):
-        log.ended(look_up(f"token:{number}"))
+        log.record(look_up(f"token:{number}"))
     assert log.problem == f'"{path}" can\'t be written to (nobody reads the pipe)'
     content = b""
     while log.problem:
@@ -300,7 +300,7 @@ def test_a_pipe_that_nobody_reads_holds_nothing_up_and_what_it_lost_is_counted(
     assert lost > 0
     assert caplog.messages[-1].endswith(f"can be written to again; {lost} lines are lost")
 
-    log.ended(look_up())  # the reader has left
+    log.record(look_up())  # the reader has left
     log.close()
     assert caplog.messages[-1] == (f'the audit lost 1 lines: "{path}" can\'t be written to (nobody reads the pipe)')
 

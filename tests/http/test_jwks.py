@@ -259,7 +259,7 @@ async def test_a_slow_issuer_is_not_waited_for_long(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(jwks, "_PATIENCE", 0.2)  # not ten seconds
+    monkeypatch.setattr(jwks, "_TIMEOUT_SECONDS", 0.2)  # not ten seconds
     provider.pages[JWKS] = behaviour
     assert await outcome(verifier, provider.token()) == "issuer_unavailable"
     assert "no whole answer within 0.2 seconds" in warnings(caplog)[0]

@@ -63,14 +63,14 @@ def test_what_happened_is_what_prometheus_reads(metrics: Metrics) -> None:
     port = metrics.serve("127.0.0.1", 0)
     assert samples(port) == {}
     for _ in range(6):
-        metrics.began()
-    metrics.ended(look_up())
-    metrics.ended(look_up(attempts=3, seconds=61))
-    metrics.ended(look_up("rate_limited", attempts=3, shared=True))
-    metrics.ended(look_up("cancelled", attempts=0, seconds=0.004))
-    metrics.asked(0.3)
-    metrics.refused("expired")
-    metrics.turned_away()
+        metrics.on_lookup_started()
+    metrics.on_lookup_finished(look_up())
+    metrics.on_lookup_finished(look_up(attempts=3, seconds=61))
+    metrics.on_lookup_finished(look_up("rate_limited", attempts=3, shared=True))
+    metrics.on_lookup_finished(look_up("cancelled", attempts=0, seconds=0.004))
+    metrics.on_api_request(0.3)
+    metrics.count_rejection("expired")
+    metrics.count_over_capacity()
     seen = samples(port)
     buckets = {name: seen.pop(name) for name in list(seen) if "_bucket" in name}
     assert seen == {
@@ -99,9 +99,9 @@ def test_nobody_can_make_the_metrics_grow_or_read_there_who_asked_for_what(metri
     url = f"http://127.0.0.1:{metrics.serve('127.0.0.1', 0)}/metrics"
     before = httpx2.get(url, trust_env=False).text
     for number in range(9):
-        metrics.began()
-        metrics.ended(look_up(f"callers_mcp_token{number}", caller=f"oauth:stranger|{number}"))
-        metrics.refused(f"callers_mcp_token{number}")
+        metrics.on_lookup_started()
+        metrics.on_lookup_finished(look_up(f"callers_mcp_token{number}", caller=f"oauth:stranger|{number}"))
+        metrics.count_rejection(f"callers_mcp_token{number}")
     after = httpx2.get(url, trust_env=False).text
     assert 'callers_mcp_look_ups_total{outcome="other"} 9.0' in after
     assert 'callers_mcp_authentication_failures_total{reason="other"} 9.0' in after
@@ -111,7 +111,7 @@ def test_nobody_can_make_the_metrics_grow_or_read_there_who_asked_for_what(metri
 
 def test_each_way_to_be_refused_is_counted_by_its_name(metrics: Metrics) -> None:
     for reason in REASONS:
-        metrics.refused(reason)
+        metrics.count_rejection(reason)
     assert samples(metrics.serve("127.0.0.1", 0)) == {f"authentication_failures_total{reason}": 1 for reason in REASONS}
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from callers_mcp.access import UNRESTRICTED, AllowedOrganizations, Principal
 from callers_mcp.http.auth.oauth import OAuthVerifier
-from callers_mcp.http.rejections import InsufficientScope, Refusal, Unauthenticated
+from callers_mcp.http.rejections import HttpRejection, InsufficientScope, Unauthenticated
 from tests.support import fault_server as fault
 from tests.support.oidc_provider import AUDIENCE, CLAIM, SCOPE, OidcProvider, Signer, compact, rsa_key
 
@@ -42,7 +42,7 @@ def verifier_of(provider: OidcProvider) -> OAuthVerifier:
 
 async def reason(verifier: OAuthVerifier, token: str) -> str:
     """Return why a token is refused, having looked that the refusal tells nothing of it."""
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(HttpRejection) as refused:
         await verifier.verify(token)
     refusal = refused.value
     assert isinstance(refusal, Unauthenticated | InsufficientScope)

@@ -13,8 +13,8 @@ import pytest
 
 from callers_mcp.access import AllowedOrganizations
 from callers_mcp.http.auth import token_store
-from callers_mcp.http.auth.bearer import Authentication
-from callers_mcp.http.middleware import Gate
+from callers_mcp.http.auth.bearer import Authenticator
+from callers_mcp.http.middleware import HttpMiddleware
 from callers_mcp.http.ops.readiness import Readiness
 from callers_mcp.http.settings import HostingSettings
 from tests.support import fault_server as fault
@@ -359,8 +359,8 @@ async def test_plain_http_is_taken_from_the_named_proxy_alone(
         monkeypatch.setenv(f"CALLERS_HTTP_{name}", value)
     hosting = HostingSettings.from_environment(host="0.0.0.0", tls=tls)
     reasons: list[str] = []
-    authentication = Authentication(hosting, None, None, reasons.append)
-    gate = Gate(_refuse_all, hosting, authentication, Readiness({}), lambda: None)
+    authentication = Authenticator(hosting, None, None, reasons.append)
+    gate = HttpMiddleware(_refuse_all, hosting, authentication, Readiness({}), lambda: None)
     headers = [(b"x-forwarded-for", forwarded_for.encode())] if forwarded_for else []
     scope = {
         "type": "http",

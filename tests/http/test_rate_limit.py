@@ -105,7 +105,7 @@ async def test_after_the_seconds_that_were_named_there_is_room(storage: str) -> 
 
 
 async def test_a_burst_reaches_exactly_the_limit(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limit, "_PATIENCE", PATIENCE)  # on a busy machine too
+    monkeypatch.setattr(rate_limit, "_TIMEOUT_SECONDS", PATIENCE)  # on a busy machine too
     limiter = RateLimiter("150/hour", storage)
     assert await admitted(limiter, ALICE, 400) == 150
     await limiter.aclose()
@@ -204,7 +204,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_while_redis_is_gone_look_ups_go_on_and_the_log_says_so_once(
     redis_folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "_PAUSE", 0.05)
+    monkeypatch.setattr(rate_limit, "_STORE_RETRY_SECONDS", 0.05)
     server = RedisServer(redis_folder)
     with server:
         limiter = RateLimiter("5/hour", server.url)
@@ -247,7 +247,7 @@ async def test_a_silent_redis_holds_up_a_look_up_for_a_moment_and_those_that_fol
         limiter = RateLimiter("1/hour", server.url + "?socket_timeout=600")
         await limiter.admit(ALICE)
         server.send(signal.SIGSTOP)
-        monkeypatch.setattr(rate_limit, "_PATIENCE", 0.05)
+        monkeypatch.setattr(rate_limit, "_TIMEOUT_SECONDS", 0.05)
         async with asyncio.timeout(PATIENCE):
             assert await admitted(limiter, ALICE, 1_000) == 1_000  # far more than there are connections
         assert "no answer came in time" in errors(caplog)[0]
@@ -267,7 +267,7 @@ async def test_a_silent_redis_holds_up_a_look_up_for_a_moment_and_those_that_fol
             assert all(goes_on_at_once() for _ in range(100))
 
         monkeypatch.setattr(limiter._window, "_left_alone_until", 0.0)
-        monkeypatch.setattr(rate_limit, "_PATIENCE", PATIENCE)
+        monkeypatch.setattr(rate_limit, "_TIMEOUT_SECONDS", PATIENCE)
         server.send(signal.SIGCONT)
         await limiter.admit(BOB)
         assert await admitted(limiter, ALICE, 3) == 0
@@ -277,7 +277,7 @@ async def test_a_silent_redis_holds_up_a_look_up_for_a_moment_and_those_that_fol
 async def test_look_ups_that_are_given_up_use_up_no_connections(
     redis_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "_PATIENCE", PATIENCE)
+    monkeypatch.setattr(rate_limit, "_TIMEOUT_SECONDS", PATIENCE)
     with RedisServer(redis_folder) as server:
         limiter = RateLimiter("1/hour", server.url)
         await limiter.admit(ALICE)

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from callers_mcp.access import UNRESTRICTED, AllowedOrganizations, Principal
 from callers_mcp.cli.token import token as token_command
 from callers_mcp.http.auth import token_store
-from callers_mcp.http.auth.token_store import TOKEN, add, default_path, read, revoke
+from callers_mcp.http.auth.token_store import TOKEN_PATTERN, add, default_path, read, revoke
 from callers_mcp.http.auth.tokens import TokenAuthenticator
 from tests.support.command_line import run
 from tests.support.constants import PATIENCE
@@ -144,7 +144,7 @@ def test_no_token_is_added_that_would_make_the_file_too_long_to_be_read(file: Pa
 
 def test_a_change_waits_for_another_one_but_not_for_ever(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(file, "ci", MAIN)
-    monkeypatch.setattr(token_store, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(token_store, "LOCK_TIMEOUT_SECONDS", 0.05)
     with filelock.FileLock(f"{file}.lock"):
         assert "try again" in refusal(revoke, file, "ci")
         assert read(file)  # which needs no lock
@@ -201,7 +201,7 @@ def test_a_token_is_printed_once_alone_and_works_until_it_is_revoked(tmp_path: P
     environment = {"CALLERS_HTTP_TOKEN_FILE": str(file)}
     code, out, errors = run("token", "add", "support", "--main", "--sub-organization", "b", environment=environment)
     assert code == 0
-    assert TOKEN.fullmatch(out.removesuffix("\n"))
+    assert TOKEN_PATTERN.fullmatch(out.removesuffix("\n"))
     assert errors.startswith(f"Added support to {file}. ")
     assert errors.count("\n") == 1
     caller = TokenAuthenticator(file).authenticate(out.strip())

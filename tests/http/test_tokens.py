@@ -15,7 +15,7 @@ import pytest
 
 from callers_mcp.access import UNRESTRICTED, AllowedOrganizations, Principal
 from callers_mcp.http.auth import token_store, tokens
-from callers_mcp.http.auth.token_store import TOKEN, add, read, revoke
+from callers_mcp.http.auth.token_store import TOKEN_PATTERN, add, read, revoke
 from callers_mcp.http.auth.tokens import TokenAuthenticator
 from tests.support.constants import PATIENCE
 from tests.support.token_files import DIGEST, ENTRY, MAIN, PLANTED, SUB, refusal, sha256, write
@@ -38,7 +38,7 @@ def at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_the_digest_of_a_token_is_stored(file: Path) -> None:
     first, second = add(file, "first", MAIN), add(file, "second", AllowedOrganizations.parse([SUB, "another"]))
     assert first != second
-    assert TOKEN.fullmatch(first)
+    assert TOKEN_PATTERN.fullmatch(first)
     stored = json.loads(file.read_text())
     assert first.removeprefix("callers_mcp_") not in file.read_text()
     created = stored["tokens"][0].pop("created")
@@ -46,7 +46,7 @@ def test_only_the_digest_of_a_token_is_stored(file: Path) -> None:
     digests = [sha256(token) for token in (first, second)]
     assert stored["tokens"][0] == {"name": "first", "sha256": digests[0], "main": True, "sub_organizations": []}
     assert stored["tokens"][1]["sub_organizations"] == [SUB, "another"]
-    assert DIGEST not in repr(token_store.Grant.model_validate(ENTRY))
+    assert DIGEST not in repr(token_store.TokenRecord.model_validate(ENTRY))
 
 
 @pytest.mark.parametrize(

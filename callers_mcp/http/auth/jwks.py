@@ -22,12 +22,12 @@ from callers_mcp.http.rejections import IssuerUnavailable
 from callers_mcp.http.settings import variable
 from callers_mcp.settings import is_loopback
 
-PAUSE_SECONDS = 30.0
+MIN_FETCH_INTERVAL_SECONDS = 30.0
 """How long after a fetch the next one waits, so that nobody makes us ask an issuer more often."""
 
-_FRESH = 3600.0  # seconds; older keys are used on, and fetched anew meanwhile
-_LIFETIME = 24 * 3600.0  # seconds for which keys are good while the issuer is away
-_PATIENCE = 10.0  # seconds for a whole fetch
+_REFRESH_AFTER_SECONDS = 3600.0  # older keys are used on, and fetched anew meanwhile
+_MAX_AGE_SECONDS = 24 * 3600.0  # for which keys are good while the issuer is away
+_TIMEOUT_SECONDS = 10.0  # for a whole fetch
 _MAX_BODY_BYTES = 262_144
 
 _HEADERS = {
@@ -68,44 +68,48 @@ class IssuerKeys:
     Args:
         issuer: An https URL, or http on loopback.
         clock: Gives seconds that never run backwards.
-        pause_seconds: The pause.
+        min_fetch_interval_seconds: From the end of a fetch to the next one.
     """
 
     def __init__(
-        self, issuer: str, *, clock: Callable[[], float] = time.monotonic, pause_seconds: float = PAUSE_SECONDS
+        self,
+        issuer: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        min_fetch_interval_seconds: float = MIN_FETCH_INTERVAL_SECONDS,
     ) -> None:
         self._issuer = issuer
         self._clock = clock
-        self._pause = pause_seconds
+        self._min_fetch_interval = min_fetch_interval_seconds
         self._keys: tuple[VerificationKey, ...] = ()
         self._fetched_at = self._next_at = -math.inf
         self._failed = False
         self._task: asyncio.Task[None] | None = None
 
-    async def at_hand(self) -> tuple[VerificationKey, ...]:
+    async def get(self) -> tuple[VerificationKey, ...]:
         """Return the keys; those that are good are not waited for.
 
         Raises:
             IssuerUnavailable: There are none, and none can be had.
         """
-        if self._age() > _LIFETIME:
-            await self.renew()
-            if self._age() > _LIFETIME:
+        if self._age() > _MAX_AGE_SECONDS:
+            await self.refresh()
+            if self._age() > _MAX_AGE_SECONDS:
                 raise self.unavailable()
-        elif self._age() > _FRESH:
-            self._start()
+        elif self._age() > _REFRESH_AFTER_SECONDS:
+            self._start_fetch()
         return self._keys
 
-    async def renew(self) -> bool:
+    async def refresh(self) -> bool:
         """Fetch the keys, unless the pause forbids it, and tell whether they came."""
-        task = self._start()
+        task = self._start_fetch()
         if task is None:
             return False
         await asyncio.wait([task])  # who is cancelled here leaves the task to the others
         return not self._failed
 
     @property
-    def is_issuer_away(self) -> bool:
+    def is_issuer_unavailable(self) -> bool:
         """Whether the last fetch failed, so that a key that we don't know may be a good one."""
         return self._failed
 
@@ -126,7 +130,7 @@ class IssuerKeys:
     def _age(self) -> float:
         return self._clock() - self._fetched_at
 
-    def _start(self) -> asyncio.Task[None] | None:
+    def _start_fetch(self) -> asyncio.Task[None] | None:
         """Return the fetch under way, begun here if need be; ``None`` where the pause forbids it."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._fetch()) if self._clock() >= self._next_at else None
@@ -134,8 +138,8 @@ class IssuerKeys:
 
     async def _fetch(self) -> None:
         try:
-            with anyio.fail_after(_PATIENCE):
-                keys, left_out = await _fetch_keys(self._issuer)
+            with anyio.fail_after(_TIMEOUT_SECONDS):
+                keys, unusable = await _fetch_keys(self._issuer)
         except Exception as error:  # whatever it was: others are served on, and the next fetch may do better
             self._failed = True
             logger.warning(
@@ -146,27 +150,27 @@ class IssuerKeys:
             )
         else:
             self._keys, self._fetched_at, self._failed = keys, self._clock(), False
-            logger.info("fetched the keys of the OAuth issuer: %d, and %d that can't be used", len(keys), left_out)
+            logger.info("fetched the keys of the OAuth issuer: %d, and %d that can't be used", len(keys), unusable)
         finally:
-            self._next_at = self._clock() + self._pause
+            self._next_at = self._clock() + self._min_fetch_interval
 
     def _consequence(self) -> str:
-        minutes = math.ceil((_LIFETIME - self._age()) / 60) if self._keys else 0
+        minutes = math.ceil((_MAX_AGE_SECONDS - self._age()) / 60) if self._keys else 0
         if minutes <= 0:
             return "Its tokens are answered with 503 until they are there."
         return f"Those at hand are good for another {minutes} minutes."
 
 
-class _Unusable(Exception):
+class _InvalidResponse(Exception):
     """What came is not what was asked for; the text is for the log and has nothing of it but what is marked so."""
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return f"there was no whole answer within {_PATIENCE:g} seconds"
+        return f"there was no whole answer within {_TIMEOUT_SECONDS:g} seconds"
     if isinstance(error, httpx2.TransportError):
         return f"{type(error).__name__}, {str(error)!a:.200}"
-    return str(error) if isinstance(error, _Unusable) else type(error).__name__
+    return str(error) if isinstance(error, _InvalidResponse) else type(error).__name__
 
 
 async def _fetch_keys(issuer: str) -> tuple[tuple[VerificationKey, ...], int]:
@@ -183,12 +187,12 @@ async def _fetch_keys(issuer: str) -> tuple[tuple[VerificationKey, ...], int]:
         jwks_uri = await _discover(http, issuer)
         try:
             members = (await _get_object(http, jwks_uri)).get("keys")
-        except _Unusable as problem:
-            raise _Unusable(f"its jwks_uri: {problem}") from None
+        except _InvalidResponse as problem:
+            raise _InvalidResponse(f"its jwks_uri: {problem}") from None
     members = members if isinstance(members, list) else []
-    keys = tuple(key for member in members if (key := _usable(member)) is not None)
+    keys = tuple(key for member in members if (key := _verification_key(member)) is not None)
     if not keys:
-        raise _Unusable("its jwks_uri: no key there can check a signature")
+        raise _InvalidResponse("its jwks_uri: no key there can check a signature")
     return keys, len(members) - len(keys)
 
 
@@ -197,9 +201,9 @@ async def _discover(http: httpx2.AsyncClient, issuer: str) -> httpx2.URL:
     for url in _metadata_urls(issuer):
         try:
             return _jwks_uri(await _get_object(http, url), issuer)
-        except _Unusable as problem:
+        except _InvalidResponse as problem:
             problems.append(f"{url}: {problem}")
-    raise _Unusable("; ".join(problems))
+    raise _InvalidResponse("; ".join(problems))
 
 
 def _metadata_urls(issuer: str) -> Iterator[str]:
@@ -213,9 +217,9 @@ def _metadata_urls(issuer: str) -> Iterator[str]:
 
 
 def _jwks_uri(metadata: dict[str, Any], issuer: str) -> httpx2.URL:
-    named = metadata.get("issuer")
-    if named != issuer:
-        raise _Unusable(f"it names another issuer, {str(named)!a:.200} (a slash at the end counts)")
+    issuer_named = metadata.get("issuer")
+    if issuer_named != issuer:
+        raise _InvalidResponse(f"it names another issuer, {str(issuer_named)!a:.200} (a slash at the end counts)")
     jwks_uri = metadata.get("jwks_uri")
     try:
         url = httpx2.URL(jwks_uri if isinstance(jwks_uri, str) else "")
@@ -223,29 +227,29 @@ def _jwks_uri(metadata: dict[str, Any], issuer: str) -> httpx2.URL:
         url = httpx2.URL("")
     is_safe = url.host and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host)))
     if not is_safe or url.scheme != urlsplit(issuer).scheme:
-        raise _Unusable("it has no jwks_uri that is https, or on loopback http where the issuer is too")
+        raise _InvalidResponse("it has no jwks_uri that is https, or on loopback http where the issuer is too")
     return url
 
 
 async def _get_object(http: httpx2.AsyncClient, url: httpx2.URL | str) -> dict[str, Any]:
     body = bytearray()
-    async with http.stream("GET", url) as answer:
-        if answer.status_code != 200:
-            raise _Unusable(f"status {answer.status_code}")
-        async for part in answer.aiter_raw():
+    async with http.stream("GET", url) as response:
+        if response.status_code != 200:
+            raise _InvalidResponse(f"status {response.status_code}")
+        async for part in response.aiter_raw():
             body += part
             if len(body) > _MAX_BODY_BYTES:
-                raise _Unusable(f"more than {_MAX_BODY_BYTES} bytes")
+                raise _InvalidResponse(f"more than {_MAX_BODY_BYTES} bytes")
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        raise _Unusable("not JSON") from None
+        raise _InvalidResponse("not JSON") from None
     if not isinstance(content, dict):
-        raise _Unusable("not a JSON object")
+        raise _InvalidResponse("not a JSON object")
     return content
 
 
-def _usable(jwk: object) -> VerificationKey | None:
+def _verification_key(jwk: object) -> VerificationKey | None:
     """Read one member of a JWK set; what can't check a signature, or must not, is left out and spoils no other.
 
     ``PyJWKSet`` would raise for all of them where one is an ``oct`` without ``k``, or has an odd ``alg``.

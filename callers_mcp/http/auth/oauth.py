@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 
 from callers_mcp.access import AllowedOrganizations, Principal
-from callers_mcp.http.auth.jwks import ALGORITHMS, PAUSE_SECONDS, IssuerKeys, VerificationKey
+from callers_mcp.http.auth.jwks import ALGORITHMS, MIN_FETCH_INTERVAL_SECONDS, IssuerKeys, VerificationKey
 from callers_mcp.http.rejections import InsufficientScope, Unauthenticated
 
 _MAX_TOKEN_LENGTH = 16_384
@@ -19,7 +19,7 @@ _TIMES = ("exp", "nbf", "iat")
 _TYPES = ("jwt", "at+jwt", "application/at+jwt")
 
 _MALFORMED = "malformed", "The token is not a JWT that this server can read."
-_REFUSALS: tuple[tuple[type[jwt.PyJWTError], str, str], ...] = (
+_REJECTIONS: tuple[tuple[type[jwt.PyJWTError], str, str], ...] = (
     (jwt.InvalidSignatureError, "signature", "The token's signature is not its issuer's."),
     (jwt.ExpiredSignatureError, "expired", "The token has expired."),
     (jwt.ImmatureSignatureError, "not_yet", "The token is not valid yet."),
@@ -38,7 +38,7 @@ class OAuthVerifier:
         required_scope: The scope that a token needs.
         organizations_claim: The claim that lists what the caller may see.
         clock: Gives seconds that never run backwards, for the age of the issuer's keys.
-        pause_seconds: How long after a fetch of the keys the next one waits.
+        min_fetch_interval_seconds: How long after a fetch of the keys the next one waits.
     """
 
     def __init__(
@@ -49,17 +49,17 @@ class OAuthVerifier:
         organizations_claim: str,
         *,
         clock: Callable[[], float] = time.monotonic,
-        pause_seconds: float = PAUSE_SECONDS,
+        min_fetch_interval_seconds: float = MIN_FETCH_INTERVAL_SECONDS,
     ) -> None:
         self._issuer = issuer
         self._audience = audience
         self._required_scope = required_scope
         self._organizations_claim = organizations_claim
-        self._keys = IssuerKeys(issuer, clock=clock, pause_seconds=pause_seconds)
+        self._keys = IssuerKeys(issuer, clock=clock, min_fetch_interval_seconds=min_fetch_interval_seconds)
 
     async def prefetch(self) -> None:
         """Fetch the issuer's keys before the first token needs them; a failure is logged."""
-        await self._keys.renew()
+        await self._keys.refresh()
 
     async def aclose(self) -> None:
         """End a fetch of keys that is under way."""
@@ -74,27 +74,27 @@ class OAuthVerifier:
             IssuerUnavailable: The key that it needs can't be had now.
         """
         key_id, algorithm = _read_header(token)
-        keys = await self._keys.at_hand()
+        keys = await self._keys.get()
         try:
             claims = self._read(token, _candidates(keys, key_id, algorithm))
-        except Unauthenticated as refusal:
+        except Unauthenticated as rejection:
             # The issuer may have new keys; without a key id, or with one used again, only the signature tells.
-            if refusal.reason not in ("unknown_key", "signature"):
+            if rejection.reason not in ("unknown_key", "signature"):
                 raise
-            if not await self._keys.renew():
-                if refusal.reason == "unknown_key" and self._keys.is_issuer_away:
+            if not await self._keys.refresh():
+                if rejection.reason == "unknown_key" and self._keys.is_issuer_unavailable:
                     raise self._keys.unavailable() from None
                 raise
-            claims = self._read(token, _candidates(await self._keys.at_hand(), key_id, algorithm))
-        return self._caller(claims)
+            claims = self._read(token, _candidates(await self._keys.get(), key_id, algorithm))
+        return self._principal(claims)
 
     def _read(self, token: str, keys: list[VerificationKey]) -> dict[str, Any]:
         """Return the claims of a token that one of ``keys`` signed, and that is valid now and here."""
         for key in keys[:-1]:  # of the same id: RFC 7517 allows it
             try:
                 return self._decode(token, key)
-            except Unauthenticated as refusal:
-                if refusal.reason != "signature":
+            except Unauthenticated as rejection:
+                if rejection.reason != "signature":
                     raise
         return self._decode(token, keys[-1])
 
@@ -110,43 +110,44 @@ class OAuthVerifier:
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
         except jwt.PyJWTError as error:
-            raise _refusal(error) from None
+            raise _rejection_from_error(error) from None
         # PyJWT takes a text of digits for a time, and true for 1.
         if any(type(claims.get(name, 0)) not in (int, float) for name in _TIMES):
-            raise _refuse(*_MALFORMED)
+            raise _rejection(*_MALFORMED)
         return claims
 
-    def _caller(self, claims: dict[str, Any]) -> Principal:
+    def _principal(self, claims: dict[str, Any]) -> Principal:
         subject = claims["sub"]
         # What is not printable could forge a line of a log, or hide in it; a lone surrogate could not even be written.
         if not (0 < len(subject) <= _MAX_SUBJECT_LENGTH and subject.isprintable()):
-            raise _refuse("subject", "The token's sub is empty, too long, or has characters that can't be shown.")
-        granted = {*_words(claims.get("scope")), *_words(claims.get("scp"))}
+            raise _rejection("subject", "The token's sub is empty, too long, or has characters that can't be shown.")
+        granted = {*_claim_words(claims.get("scope")), *_claim_words(claims.get("scp"))}
         if self._required_scope not in granted:
             raise InsufficientScope(f"The token lacks the scope {self._required_scope}.", reason="scope")
         return Principal(
-            f"oauth:{self._issuer}|{subject}", AllowedOrganizations.parse(_words(claims.get(self._organizations_claim)))
+            f"oauth:{self._issuer}|{subject}",
+            AllowedOrganizations.parse(_claim_words(claims.get(self._organizations_claim))),
         )
 
 
 def _read_header(token: str) -> tuple[str | None, str]:
     """Return the key id and the algorithm that a token names; nothing else that its header says counts."""
     if len(token) > _MAX_TOKEN_LENGTH:
-        raise _refuse("too_long", f"The token is longer than {_MAX_TOKEN_LENGTH} characters.")
+        raise _rejection("too_long", f"The token is longer than {_MAX_TOKEN_LENGTH} characters.")
     if not token.isascii():
-        raise _refuse(*_MALFORMED)
+        raise _rejection(*_MALFORMED)
     try:
         # Of the header alone: the rest is read with the key, and reading it twice would cost as much again.
         header = jwt.get_unverified_header(token.partition(".")[0] + "..")
     except jwt.PyJWTError:
-        raise _refuse(*_MALFORMED) from None
+        raise _rejection(*_MALFORMED) from None
     if "crit" in header:  # what it names must be understood, and nothing is
-        raise _refuse(*_MALFORMED)
+        raise _rejection(*_MALFORMED)
     if str(header.get("typ", "JWT")).lower() not in _TYPES:
-        raise _refuse("type", "The token is of another type than an access token.")
+        raise _rejection("type", "The token is of another type than an access token.")
     algorithm = header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
-        raise _refuse("algorithm", "The token is signed with an algorithm that is not accepted.")
+        raise _rejection("algorithm", "The token is signed with an algorithm that is not accepted.")
     return header.get("kid"), algorithm
 
 
@@ -155,24 +156,24 @@ def _candidates(keys: tuple[VerificationKey, ...], key_id: str | None, algorithm
     named = [key for key in keys if key_id in (None, key.key_id)]
     fitting = [key for key in named if algorithm in key.algorithms]
     if key_id is not None and named and not fitting:
-        raise _refuse("algorithm", "The token is signed with an algorithm that is not its key's.")
+        raise _rejection("algorithm", "The token is signed with an algorithm that is not its key's.")
     if not fitting or (key_id is None and len(fitting) > 1):
-        raise _refuse("unknown_key", "The token names no key that its issuer publishes.")
+        raise _rejection("unknown_key", "The token names no key that its issuer publishes.")
     return fitting
 
 
-def _refusal(error: jwt.PyJWTError) -> Unauthenticated:
-    for kind, reason, description in _REFUSALS:
+def _rejection_from_error(error: jwt.PyJWTError) -> Unauthenticated:
+    for kind, reason, description in _REJECTIONS:
         if isinstance(error, kind):
-            return _refuse(reason, description)
-    return _refuse(*_MALFORMED)
+            return _rejection(reason, description)
+    return _rejection(*_MALFORMED)
 
 
-def _refuse(reason: str, description: str) -> Unauthenticated:
+def _rejection(reason: str, description: str) -> Unauthenticated:
     return Unauthenticated(description, reason=reason)
 
 
-def _words(value: object) -> list[str]:
+def _claim_words(value: object) -> list[str]:
     """Read a claim that lists words: a text with spaces, or an array of texts. Anything else lists nothing."""
     if isinstance(value, str):
         return value.split(" ")

@@ -24,14 +24,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from callers_mcp.api.events import LookupEvent
-from callers_mcp.http.auth.token_store import TOKEN
+from callers_mcp.http.auth.token_store import TOKEN_PATTERN
 from callers_mcp.http.settings import variable
 from callers_mcp.sanitize import quote
 
 _STDERR = 2
-_MOMENT = 10  # milliseconds
-_KEPT = 1_000  # lines, while none can be written
-_LONGEST = 700  # bytes of a field; a line of five is less than what a pipe takes in one piece
+_WRITE_TIMEOUT_MS = 10
+_MAX_PENDING_LINES = 1_000  # while none can be written
+_MAX_FIELD_BYTES = 700  # a line of five is less than what a pipe takes in one piece
 _RECHECK_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
@@ -58,12 +58,12 @@ class AuditLog:
     def __init__(self, path: Path | None, mask: Callable[[str], str]) -> None:
         self._path = path
         self._mask = mask
-        self._kept: deque[bytes] = deque()
+        self._pending: deque[bytes] = deque()
         self._lost = 0
         self._problem: str | None = None
-        self._cut = False  # what was written last, so that the next line has to begin with a line's end
+        self._line_incomplete = False  # what was written last, so that the next line has to begin with a line's end
         self._poll = None
-        self._due = time.monotonic() + _RECHECK_SECONDS
+        self._recheck_at = time.monotonic() + _RECHECK_SECONDS
         try:
             if path is None:
                 os.fstat(_STDERR)
@@ -79,58 +79,60 @@ class AuditLog:
                 "folder that this server's user may write to, or none for stderr."
             ) from None
 
-    def ended(self, look_up: LookupEvent) -> None:
+    def record(self, event: LookupEvent) -> None:
         """Write the line of a look-up that ended, or keep it."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
         line = (
-            f'{{"time":"{now}Z","caller":{self._text(look_up.principal)},"campaign":{self._text(look_up.campaign_id)},'
-            f'"sub_organization":{self._text(look_up.organization)},"outcome":{self._text(look_up.outcome)},'
-            f'"milliseconds":{look_up.seconds * 1000:.0f},"request_id":{self._text(look_up.request_id)}}}\n'
+            f'{{"time":"{now}Z","caller":{self._text(event.principal)},"campaign":{self._text(event.campaign_id)},'
+            f'"sub_organization":{self._text(event.organization)},"outcome":{self._text(event.outcome)},'
+            f'"milliseconds":{event.seconds * 1000:.0f},"request_id":{self._text(event.request_id)}}}\n'
         )
-        self._kept.append(line.encode("ascii"))
-        self._write_kept()
-        if len(self._kept) > _KEPT:
-            self._kept.popleft()
+        self._pending.append(line.encode("ascii"))
+        self._write_pending()
+        if len(self._pending) > _MAX_PENDING_LINES:
+            self._pending.popleft()
             self._lost += 1
 
     @property
     def problem(self) -> str | None:
         """Why lines are kept back, in words for the operator; ``None`` where all are written."""
-        if self._kept:
-            self._write_kept()
+        if self._pending:
+            self._write_pending()
         return self._problem
 
     def close(self) -> None:
         """Try what is kept once more, and close the file."""
-        if self._kept:
-            self._write_kept()
-        if self._kept:
-            logger.error("the audit lost %d lines: %s", self._lost + len(self._kept), self._problem)
-            self._kept.clear()
+        if self._pending:
+            self._write_pending()
+        if self._pending:
+            logger.error("the audit lost %d lines: %s", self._lost + len(self._pending), self._problem)
+            self._pending.clear()
         if self._path is not None and self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def _text(self, value: str) -> str:
         """Return ``value`` as a JSON string without a secret; of one that is too long the beginning, and a digest."""
-        text = TOKEN.sub("[token]", self._mask(value))
-        written = json.dumps(text)
-        if len(written) <= _LONGEST:
-            return written
+        text = TOKEN_PATTERN.sub("[token]", self._mask(value))
+        encoded = json.dumps(text)
+        if len(encoded) <= _MAX_FIELD_BYTES:
+            return encoded
         digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
         return json.dumps(f"{text[:48]}... sha256:{digest}")
 
-    def _write_kept(self) -> None:
+    def _write_pending(self) -> None:
         try:
-            self._follow()
-            while self._kept:
-                self._write(self._kept[0])
-                self._kept.popleft()
+            self._reopen_if_moved()
+            while self._pending:
+                self._write(self._pending[0])
+                self._pending.popleft()
         except OSError as error:
             is_new = self._problem is None
             self._problem = f"{_name(self._path)} can't be written to ({_reason(error)})"
             if is_new:
-                logger.error("the audit: %s; the last %d lines are kept until it can", self._problem, _KEPT)
+                logger.error(
+                    "the audit: %s; the last %d lines are kept until it can", self._problem, _MAX_PENDING_LINES
+                )
         else:
             if self._problem is not None:
                 logger.warning(
@@ -140,25 +142,25 @@ class AuditLog:
 
     def _write(self, line: bytes) -> None:
         """Write ``line`` whole, or leave what is to be followed by a line's end."""
-        if self._cut:
+        if self._line_incomplete:
             line = b"\n" + line
         # A reader who is there may take a moment; for one who was not, none is spent.
-        if self._poll and not self._poll.poll(0 if self._problem else _MOMENT):
-            self._cut = True  # a line of the log may have been
+        if self._poll and not self._poll.poll(0 if self._problem else _WRITE_TIMEOUT_MS):
+            self._line_incomplete = True  # a line of the log may have been
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         written = os.write(self._descriptor, line)
-        self._cut = written < len(line)
-        if self._cut:
+        self._line_incomplete = written < len(line)
+        if self._line_incomplete:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def _follow(self) -> None:
+    def _reopen_if_moved(self) -> None:
         """Open the file anew where it is no longer the one at its path; at most once a second, while all is well."""
-        if self._path is None or (self._problem is None and time.monotonic() < self._due):
+        if self._path is None or (self._problem is None and time.monotonic() < self._recheck_at):
             return
-        self._due = time.monotonic() + _RECHECK_SECONDS
+        self._recheck_at = time.monotonic() + _RECHECK_SECONDS
         with suppress(FileNotFoundError):
             if os.path.samestat(self._path.stat(), os.fstat(self._descriptor)):
-                self._cut = _ends_within_a_line(self._path)
+                self._line_incomplete = _has_incomplete_line(self._path)
                 return
         descriptor = self._open(self._path)
         os.close(self._descriptor)
@@ -167,14 +169,14 @@ class AuditLog:
     def _open(self, path: Path) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         # Without O_NONBLOCK the open would wait for a pipe's reader, and each write for its room.
-        for where_known in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):
-            flags |= getattr(os, where_known, 0)
+        for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):
+            flags |= getattr(os, name, 0)
         descriptor = os.open(path, flags, 0o600)
-        self._cut = _ends_within_a_line(path)
+        self._line_incomplete = _has_incomplete_line(path)
         return descriptor
 
 
-def _ends_within_a_line(path: Path) -> bool:
+def _has_incomplete_line(path: Path) -> bool:
     """Tell whether a write, perhaps of another process, was cut short, as on a full disk."""
     for _ in range(2):
         try:

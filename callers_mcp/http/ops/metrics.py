@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _FOLDER_PREFIX = "callers-mcp-metrics-"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_OTHER = "other"  # a label has a closed set of values: nobody can make the metrics grow
+_OTHER_LABEL = "other"  # a label has a closed set of values: nobody can make the metrics grow
 
 _KINDS = {error.kind for error in vars(errors).values() if isinstance(error, type) and hasattr(error, "kind")}
-_OUTCOMES = ("found", "cancelled", *sorted(_KINDS), _OTHER)
+_OUTCOMES = ("found", "cancelled", *sorted(_KINDS), _OTHER_LABEL)
 _REASONS = (
     *("missing", "malformed", "unknown", "expired", "not_yet", "issuer", "audience", "claims", "subject"),
     *(
@@ -56,7 +56,7 @@ _REASONS = (
         "issuer_unavailable",
         "forwarded",
         "plain_http",
-        _OTHER,
+        _OTHER_LABEL,
     ),
 )
 
@@ -71,8 +71,8 @@ class Metrics:
     """Counts what happens in one process; told of look-ups as an observer is."""
 
     def __init__(self) -> None:
-        if not Path(os.environ.get(_FOLDER, "")).name.startswith(_FOLDER_PREFIX):
-            os.environ.pop(_FOLDER, None)  # somebody else's; it counts at the import that follows
+        if not Path(os.environ.get(_FOLDER_VARIABLE, "")).name.startswith(_FOLDER_PREFIX):
+            os.environ.pop(_FOLDER_VARIABLE, None)  # somebody else's; it counts at the import that follows
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each
@@ -80,10 +80,10 @@ class Metrics:
         self._server: _Server | None = None
         counter = partial(Counter, namespace="callers_mcp", registry=self._registry)
         histogram = partial(Histogram, namespace="callers_mcp", registry=self._registry, buckets=_BUCKETS)
-        look_ups = counter("look_ups", "Look-ups that ended.", ["outcome"])
-        refused = counter("authentication_failures", "Requests that were refused at the door.", ["reason"])
-        self._look_ups = {name: look_ups.labels(name) for name in _OUTCOMES}
-        self._refused = {name: refused.labels(name) for name in _REASONS}
+        lookups = counter("look_ups", "Look-ups that ended.", ["outcome"])
+        rejections = counter("authentication_failures", "Requests that were refused at the door.", ["reason"])
+        self._lookups_by_outcome = {name: lookups.labels(name) for name in _OUTCOMES}
+        self._rejections_by_reason = {name: rejections.labels(name) for name in _REASONS}
         self._seconds = histogram("look_up_duration_seconds", "How long the callers waited.")
         self._api_seconds = histogram("api_request_duration_seconds", "How long each request to the API took.")
         self._in_flight = Gauge(
@@ -91,33 +91,33 @@ class Metrics:
         )
         self._retries = counter("api_retries", "Requests to the API beyond a look-up's first.")
         self._shared = counter("shared_look_ups", "Look-ups that joined another one's request.")
-        self._turned_away = counter("turned_away_calls", "Calls beyond those allowed at once.")
+        self._over_capacity = counter("turned_away_calls", "Calls beyond those allowed at once.")
 
-    def began(self) -> None:
+    def on_lookup_started(self) -> None:
         """Count a look-up that begins."""
         self._in_flight.inc()
 
-    def ended(self, look_up: LookupEvent) -> None:
+    def on_lookup_finished(self, event: LookupEvent) -> None:
         """Count a look-up that ended."""
         self._in_flight.dec()
-        self._look_ups.get(look_up.outcome, self._look_ups[_OTHER]).inc()
-        self._seconds.observe(look_up.seconds)
-        if look_up.shared:
+        self._lookups_by_outcome.get(event.outcome, self._lookups_by_outcome[_OTHER_LABEL]).inc()
+        self._seconds.observe(event.seconds)
+        if event.shared:
             self._shared.inc()  # its attempts are another one's
-        elif look_up.attempts > 1:
-            self._retries.inc(look_up.attempts - 1)
+        elif event.attempts > 1:
+            self._retries.inc(event.attempts - 1)
 
-    def asked(self, seconds: float) -> None:
+    def on_api_request(self, seconds: float) -> None:
         """Count a request to the API that ended."""
         self._api_seconds.observe(seconds)
 
-    def refused(self, reason: str) -> None:
+    def count_rejection(self, reason: str) -> None:
         """Count a request that was refused at the door."""
-        self._refused.get(reason, self._refused[_OTHER]).inc()
+        self._rejections_by_reason.get(reason, self._rejections_by_reason[_OTHER_LABEL]).inc()
 
-    def turned_away(self) -> None:
+    def count_over_capacity(self) -> None:
         """Count a call that was one too many."""
-        self._turned_away.inc()
+        self._over_capacity.inc()
 
     def serve(self, host: str, port: int) -> int:
         """Serve this process's metrics on a port of their own, and return it; 0 takes a free one.
@@ -144,7 +144,7 @@ def serve_multiprocess_metrics(host: str, port: int) -> Callable[[int], None]:
     """
     folder = tempfile.mkdtemp(prefix=_FOLDER_PREFIX)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ[_FOLDER] = folder  # the workers inherit it
+    os.environ[_FOLDER_VARIABLE] = folder  # the workers inherit it
     from prometheus_client import CollectorRegistry
     from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
@@ -160,27 +160,27 @@ def _serve(host: str, port: int, registry: "CollectorRegistry") -> "_Server":
     except (OSError, TypeError) as error:  # TypeError: a name that no host can have
         why = getattr(error, "strerror", None) or "not an address"
         raise MetricsError(f"{variable('metrics')}: {host} port {port} can't be used ({why}); give another.") from None
-    server.set_app(partial(_answer, registry))
+    server.set_app(partial(_respond, registry))
     Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     shown = f"[{host}]" if ":" in host else host
     logger.info("metrics are on http://%s:%d/metrics", shown, server.server_port)
     return server
 
 
-def _answer(registry: "CollectorRegistry", environ: "WSGIEnvironment", respond: "StartResponse") -> Iterable[bytes]:
+def _respond(registry: "CollectorRegistry", environ: "WSGIEnvironment", respond: "StartResponse") -> Iterable[bytes]:
     from prometheus_client import make_wsgi_app
 
     if environ["PATH_INFO"] == "/metrics":
         try:
-            answer: Iterable[bytes] = make_wsgi_app(registry)(environ, respond)
-            return answer
+            response: Iterable[bytes] = make_wsgi_app(registry)(environ, respond)
+            return response
         except Exception as error:  # a worker may be about to make its files
             logger.warning("the metrics can't be read now (%s)", type(error).__name__)
-            status, said = "503 Service Unavailable", b"The metrics can't be read now.\n"
+            status, message = "503 Service Unavailable", b"The metrics can't be read now.\n"
     else:
-        status, said = "404 Not Found", b"The metrics are at /metrics.\n"
-    respond(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(said)))])
-    return [said]
+        status, message = "404 Not Found", b"The metrics are at /metrics.\n"
+    respond(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(message)))])
+    return [message]
 
 
 class _Handler(WSGIRequestHandler):

@@ -35,13 +35,13 @@ _REDIS = {
 }  # Valkey speaks Redis's protocol
 _HOST = re.compile(r"[0-9A-Za-z._:-]+")
 _NUMBER = re.compile(r"(/[0-9]{0,4})?")
-_LARGEST = 10_000  # look-ups in a span: what is kept of each caller
-_LONGEST = 31 * 86_400  # seconds
+_MAX_LOOKUPS = 10_000  # in a window: what is kept of each caller
+_MAX_WINDOW_SECONDS = 31 * 86_400
 
-_PATIENCE = 0.5  # seconds for a connection to the store, and again for its answer
-_CONNECTIONS = 16
-_PAUSE = 5.0  # seconds for which a store that failed is left alone
-_SILENCE = 30.0  # seconds between two words about a store that is down
+_TIMEOUT_SECONDS = 0.5  # for a connection to the store, and again for its answer
+_MAX_CONNECTIONS = 16
+_STORE_RETRY_SECONDS = 5.0  # for which a store that failed is left alone
+_LOG_INTERVAL_SECONDS = 30.0  # between two records about a store that is down
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +58,10 @@ def parse_rate(text: str) -> "RateLimitItem":
         rates = limits.parse_many(text)
     except ValueError:
         rates = []
-    if len(rates) != 1 or not 1 <= rates[0].amount <= _LARGEST or rates[0].get_expiry() > _LONGEST:
-        raise ValueError(f"takes one rate, such as 120/minute: 1 to {_LARGEST} look-ups in a span of at most 31 days")
+    if len(rates) != 1 or not 1 <= rates[0].amount <= _MAX_LOOKUPS or rates[0].get_expiry() > _MAX_WINDOW_SECONDS:
+        raise ValueError(
+            f"takes one rate, such as 120/minute: 1 to {_MAX_LOOKUPS} look-ups in a span of at most 31 days"
+        )
     return rates[0]
 
 
@@ -69,7 +71,7 @@ def check_storage(url: str) -> None:
     Raises:
         ValueError: It does not; one line, in which nothing of the URL stands, as that may hold a password.
     """
-    if is_local(url):
+    if is_in_memory(url):
         return
     try:
         parts = urlsplit(url)
@@ -85,7 +87,7 @@ def check_storage(url: str) -> None:
         ) from None
 
 
-def is_local(url: str) -> bool:
+def is_in_memory(url: str) -> bool:
     """Tell whether ``url`` names the store that holds in one process alone."""
     return url == f"{_MEMORY}://"
 
@@ -104,16 +106,16 @@ class RateLimiter:
         url = storage.get_secret_value() if isinstance(storage, SecretStr) else storage
         check_storage(url)
         self._rate = parse_rate(rate)
-        self._window: _Window = _Memory(self._rate) if is_local(url) else _Redis(self._rate, url)
+        self._window: _Window = _MemoryWindow(self._rate) if is_in_memory(url) else _RedisWindow(self._rate, url)
 
-    async def admit(self, caller: Principal) -> None:
-        """Count a look-up of ``caller``.
+    async def admit(self, principal: Principal) -> None:
+        """Count a look-up of ``principal``.
 
         Raises:
             RateLimited: It is one too many.
         """
         # A digest, as a name may hold what separates the parts of a key.
-        key = hashlib.sha256(caller.name.encode(errors="surrogatepass")).hexdigest()
+        key = hashlib.sha256(principal.name.encode(errors="surrogatepass")).hexdigest()
         seconds = await self._window.count(key)
         if not seconds:
             return
@@ -140,7 +142,7 @@ class _Window(Protocol):
     async def aclose(self) -> None: ...
 
 
-class _Memory:
+class _MemoryWindow:
     """The windows of one process.
 
     Those of ``limits`` go through all their callers at each look-up: with 1,000 of them 75 ms.
@@ -148,28 +150,28 @@ class _Memory:
 
     def __init__(self, rate: "RateLimitItem") -> None:
         self._amount, self._span = rate.amount, rate.get_expiry()
-        self._begun: dict[str, deque[float]] = {}
+        self._starts: dict[str, deque[float]] = {}
         self._next_sweep = 0.0
 
     async def count(self, key: str) -> int:
         now = time.monotonic()
-        over = now - self._span
+        expired = now - self._span
         if now >= self._next_sweep:
-            self._begun = {caller: begun for caller, begun in self._begun.items() if begun[-1] > over}
+            self._starts = {other_key: starts for other_key, starts in self._starts.items() if starts[-1] > expired}
             self._next_sweep = now + self._span
-        begun = self._begun.setdefault(key, deque())
-        while begun and begun[0] <= over:
-            begun.popleft()
-        if len(begun) >= self._amount:
-            return _whole_seconds(begun[0] - over)
-        begun.append(now)
+        starts = self._starts.setdefault(key, deque())
+        while starts and starts[0] <= expired:
+            starts.popleft()
+        if len(starts) >= self._amount:
+            return _whole_seconds(starts[0] - expired)
+        starts.append(now)
         return 0
 
     async def aclose(self) -> None:
-        self._begun.clear()
+        self._starts.clear()
 
 
-class _Redis:
+class _RedisWindow:
     """The windows of all servers that name the same store."""
 
     def __init__(self, rate: "RateLimitItem", url: str) -> None:
@@ -182,49 +184,49 @@ class _Redis:
         options: dict[str, Any] = {"connection_pool": self._pool}
         storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="callers_mcp", **options)
         self._limiter = MovingWindowRateLimiter(storage)
-        self._free_connections = anyio.CapacityLimiter(_CONNECTIONS)
+        self._free_connections = anyio.CapacityLimiter(_MAX_CONNECTIONS)
         self._failed = False
-        self._left_alone_until = 0.0
+        self._retry_at = 0.0
         self._unlimited = 0
-        self._silent_until = 0.0
+        self._next_log_at = 0.0
 
     async def count(self, key: str) -> int:
-        if time.monotonic() < self._left_alone_until:
-            self._report("it failed a moment ago")
+        if time.monotonic() < self._retry_at:
+            self._log_unlimited("it failed a moment ago")
             return 0
         if self._failed:
-            self._rest()  # while this look-up tries, the others need not wait
+            self._back_off()  # while this look-up tries, the others need not wait
         try:
             # For all of it, the wait for a connection too; the pool alone would refuse a burst.
-            async with asyncio.timeout(2 * _PATIENCE), self._free_connections:
-                seconds = await self._ask(key)
+            async with asyncio.timeout(2 * _TIMEOUT_SECONDS), self._free_connections:
+                seconds = await self._hit(key)
         except Exception as error:  # whatever goes wrong with the store must not stop the look-up
             self._failed = True
-            self._rest()
-            self._report(_reason(error))
+            self._back_off()
+            self._log_unlimited(_reason(error))
             return 0
         if self._failed:
-            self._failed, self._left_alone_until = False, 0.0
+            self._failed, self._retry_at = False, 0.0
             logger.warning("the rate limit holds again; %d more look-ups went on without it", self._unlimited)
             self._unlimited = 0
         return seconds
 
-    async def _ask(self, key: str) -> int:
+    async def _hit(self, key: str) -> int:
         if await self._limiter.hit(self._rate, key):
             return 0
         window = await self._limiter.get_window_stats(self._rate, key)
         # Where there is room by now, or another machine's clock goes wrong, this is still between 1 and the span.
         return min(_whole_seconds(0 if window.remaining else window.reset_time - time.time()), self._rate.get_expiry())
 
-    def _rest(self) -> None:
-        self._left_alone_until = time.monotonic() + _PAUSE
+    def _back_off(self) -> None:
+        self._retry_at = time.monotonic() + _STORE_RETRY_SECONDS
 
-    def _report(self, reason: str) -> None:
+    def _log_unlimited(self, reason: str) -> None:
         """Count a look-up that went on without a limit, and say so now and then."""
         self._unlimited += 1
         now = time.monotonic()
-        if now >= self._silent_until:
-            self._silent_until = now + _SILENCE
+        if now >= self._next_log_at:
+            self._next_log_at = now + _LOG_INTERVAL_SECONDS
             logger.error(
                 "the rate limit did not hold for %d look-ups, which went on: of the store that %s names, %s; the "
                 "operator mends it or the setting",
@@ -235,7 +237,7 @@ class _Redis:
             self._unlimited = 0
 
     async def aclose(self) -> None:
-        with anyio.move_on_after(2 * _PATIENCE, shield=True):
+        with anyio.move_on_after(2 * _TIMEOUT_SECONDS, shield=True):
             await self._pool.aclose()
 
 
@@ -246,11 +248,11 @@ def _pool(url: str) -> "ConnectionPool":
     from redis.backoff import NoBackoff
 
     scheme, rest = url.split(":", 1)
-    pool: ConnectionPool = ConnectionPool.from_url(f"{_REDIS[scheme]}:{rest}", max_connections=_CONNECTIONS)
+    pool: ConnectionPool = ConnectionPool.from_url(f"{_REDIS[scheme]}:{rest}", max_connections=_MAX_CONNECTIONS)
     # Whatever the URL says, and beside the timeout for all of it: Python 3.11's asyncio.wait_for can lose that one.
     pool.connection_kwargs.update(
-        socket_connect_timeout=_PATIENCE,
-        socket_timeout=_PATIENCE,
+        socket_connect_timeout=_TIMEOUT_SECONDS,
+        socket_timeout=_TIMEOUT_SECONDS,
         # Once, for a connection that broke since it was last used; where a new one breaks too, the store is down.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-Problem = Callable[[], str | None]
+HealthCheck = Callable[[], str | None]
 """Says in a line what is wrong, or nothing."""
 
 
@@ -16,7 +16,7 @@ class Readiness:
         draining: Set when the server is asked to end: it still answers, but should be sent no more.
     """
 
-    def __init__(self, checks: Mapping[str, Problem]) -> None:
+    def __init__(self, checks: Mapping[str, HealthCheck]) -> None:
         self._checks = dict(checks)
         self.draining = False
 

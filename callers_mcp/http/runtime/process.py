@@ -27,13 +27,13 @@ KEEP_ALIVE_SECONDS = 75
 MAX_CONNECTIONS = 10_000
 """Of clients at once, idle ones included; more are told to come back."""
 
-_DESCRIPTORS = 2 * MAX_CONNECTIONS
+_MAX_FILE_DESCRIPTORS = 2 * MAX_CONNECTIONS
 _GRACE_SECONDS = 5  # beyond the deadline of the last call
-_ONE_INTERRUPT_SECONDS = 1.0  # a terminal tells each process, and the parent of several workers tells them again
+_SAME_INTERRUPT_SECONDS = 1.0  # a terminal tells each process, and the parent of several workers tells them again
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ServeConfig:
     """What a process has to serve, and how; it is handed to each worker.
 
     Attributes:
@@ -51,7 +51,7 @@ class Plan:
     instructions: str | None = None
 
 
-def serve(plan: Plan, hosted: HostedServer, listener: socket.socket) -> int:
+def serve(serve_config: ServeConfig, hosted: HostedServer, listener: socket.socket) -> int:
     """Serve until a signal ends it, and return the exit code.
 
     SIGTERM drains: readiness turns off, and for ``CALLERS_HTTP_DRAIN_SECONDS`` new calls are still answered. Then no
@@ -71,11 +71,11 @@ def serve(plan: Plan, hosted: HostedServer, listener: socket.socket) -> int:
         proxy_headers=False,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=math.ceil(plan.settings.timeout) + _GRACE_SECONDS,
-        ssl_certfile=plan.certfile,
-        ssl_keyfile=plan.keyfile,
+        timeout_graceful_shutdown=math.ceil(serve_config.settings.timeout) + _GRACE_SECONDS,
+        ssl_certfile=serve_config.certfile,
+        ssl_keyfile=serve_config.keyfile,
     )
-    server = _Server(config, hosted.readiness, plan.hosting.drain_seconds)
+    server = _Server(config, hosted.readiness, serve_config.hosting.drain_seconds)
     gc.collect()
     gc.freeze()  # what is loaded stays: no collection need look at it again
     gc.enable()
@@ -111,7 +111,7 @@ class _Server(uvicorn.Server):
         if sig == signal.SIGINT:
             self.exit_code = 130
             now = time.monotonic()
-            if now > self._interrupted_at + _ONE_INTERRUPT_SECONDS:
+            if now > self._interrupted_at + _SAME_INTERRUPT_SECONDS:
                 self.force_exit = True
                 logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it would say of all that it was cut off
             self._interrupted_at = min(self._interrupted_at, now)
@@ -129,6 +129,8 @@ def _allow_many_connections() -> None:
     with suppress(ImportError, ValueError, OSError):  # Windows has no such limit
         import resource
 
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        enough = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, _DESCRIPTORS)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
+        _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        soft_limit = (
+            _MAX_FILE_DESCRIPTORS if hard_limit == resource.RLIM_INFINITY else min(hard_limit, _MAX_FILE_DESCRIPTORS)
+        )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft_limit, hard_limit))

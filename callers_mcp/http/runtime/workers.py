@@ -14,63 +14,68 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 
-from callers_mcp.http.runtime.process import Plan
+from callers_mcp.http.runtime.process import ServeConfig
 
 logger = logging.getLogger(__name__)
 
-_PAUSE_SECONDS = 1.0  # before a worker that died is replaced: one that dies at once must not keep the machine busy
+# Before a worker that died is replaced: one that dies at once must not keep the machine busy.
+_RESTART_DELAY_SECONDS = 1.0
 _STARTUP_FAILURE = 3  # uvicorn's exit code; 2 is ours
 
 
-def supervise(plan: Plan, count: int, ended: Callable[[int], None], listener: socket.socket) -> int:
+def supervise(
+    serve_config: ServeConfig, count: int, on_worker_exit: Callable[[int], None], listener: socket.socket
+) -> int:
     """Keep ``count`` workers serving until a signal ends them all, and return the exit code.
 
     Args:
-        plan: What they serve.
+        serve_config: What they serve.
         count: How many.
-        ended: Told the process id of each worker that has ended.
+        on_worker_exit: Told the process id of each worker that has ended.
         listener: The socket they share.
     """
-    asked: list[int] = []
+    signals: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: asked.append(received))
-    workers = [_start(plan, listener) for _ in range(count)]
+        signal.signal(number, lambda received, _: signals.append(received))
+    workers = [_start_worker(serve_config, listener) for _ in range(count)]
     replaced = set()
     failed = 0
-    while not asked and not failed:
+    while not signals and not failed:
         wait([worker.sentinel for worker in workers], timeout=0.2)
-        for at, worker in enumerate(workers):
-            if worker.exitcode is None or asked:
+        for index, worker in enumerate(workers):
+            if worker.exitcode is None or signals:
                 continue
-            ended(worker.pid or 0)
-            if at not in replaced and worker.exitcode in (2, _STARTUP_FAILURE):
+            on_worker_exit(worker.pid or 0)
+            if index not in replaced and worker.exitcode in (2, _STARTUP_FAILURE):
                 failed = worker.exitcode  # it would fail again; what breaks later may be mended, and others serve
                 break
-            replaced.add(at)
+            replaced.add(index)
             logger.error("worker %s ended with exit code %s; it is replaced", worker.pid, worker.exitcode)
-            time.sleep(_PAUSE_SECONDS)
-            workers[at] = _start(plan, listener)
+            time.sleep(_RESTART_DELAY_SECONDS)
+            workers[index] = _start_worker(serve_config, listener)
     listener.close()
-    told = set()
+    notified = set()
     while any(worker.exitcode is None for worker in workers):
-        for received in asked or [signal.SIGTERM]:
+        for received in signals or [signal.SIGTERM]:
             for worker in workers:
-                if worker.exitcode is None and (worker.pid, received) not in told and worker.pid:
-                    told.add((worker.pid, received))
+                if worker.exitcode is None and (worker.pid, received) not in notified and worker.pid:
+                    notified.add((worker.pid, received))
                     os.kill(worker.pid, received)
         wait([worker.sentinel for worker in workers if worker.exitcode is None], timeout=0.2)
-    return failed or (130 if signal.SIGINT in asked else 0)
+    return failed or (130 if signal.SIGINT in signals else 0)
 
 
-def _start(plan: Plan, listener: socket.socket) -> SpawnProcess:
-    worker = multiprocessing.get_context("spawn").Process(target=_work, args=(plan, listener), daemon=False)
-    with _interrupts_held_back():
+def _start_worker(serve_config: ServeConfig, listener: socket.socket) -> SpawnProcess:
+    worker = multiprocessing.get_context("spawn").Process(
+        target=_run_worker, args=(serve_config, listener), daemon=False
+    )
+    with _interrupts_blocked():
         worker.start()
     return worker
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
+def _interrupts_blocked() -> Iterator[None]:
     """Let a Ctrl-C reach a worker that is born here only when it handles signals, not while it loads its modules."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -83,7 +88,7 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(plan: Plan, listener: socket.socket) -> None:
+def _run_worker(serve_config: ServeConfig, listener: socket.socket) -> None:
     """Serve as a worker, until the parent says so or is gone."""
     from callers_mcp import logs
     from callers_mcp.api.errors import NotConfigured
@@ -92,17 +97,17 @@ def _work(plan: Plan, listener: socket.socket) -> None:
     from callers_mcp.http.ops.audit import AuditError
     from callers_mcp.http.runtime.process import serve
 
-    logs.configure(plan.settings)
-    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
+    logs.configure(serve_config.settings)
+    threading.Thread(target=_stop_with_parent, name="parent-watch", daemon=True).start()
     try:
-        hosted = HostedServer(plan.settings, plan.hosting, instructions=plan.instructions)
+        hosted = HostedServer(serve_config.settings, serve_config.hosting, instructions=serve_config.instructions)
     except (NotConfigured, TokenFileError, AuditError) as error:
         logger.error("a worker can't start: %s", error)
         sys.exit(2)
-    sys.exit(serve(plan, hosted, listener))
+    sys.exit(serve(serve_config, hosted, listener))
 
 
-def _end_with_parent() -> None:
+def _stop_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
