@@ -27,7 +27,7 @@ def config(host: str, url: str | None, use_sandbox: bool) -> None:
     left open, for you to fill in.
     """
     from callers_mcp.install import entry, plan
-    from callers_mcp.install.registry import HOSTS, System
+    from callers_mcp.install.registry import HOSTS, Platform
 
     row = HOSTS[host]
     if url is not None:
@@ -43,7 +43,7 @@ def config(host: str, url: str | None, use_sandbox: bool) -> None:
     else:
         content = entry.stdio_entry(row, {} if use_sandbox else _settings(), sandbox=use_sandbox)
     if not row.command:
-        click.echo(f"For {row.config(System())}:", err=True)
+        click.echo(f"For {row.config(Platform())}:", err=True)
     click.echo(plan.snippet(row, content), nl=False)
 
 
@@ -55,8 +55,8 @@ def _settings() -> dict[str, str]:
     if file:
         with suppress(RuntimeError):  # of a user who is not here: the server will say so
             file = file.expanduser()
-    key = {entry.API_KEY_FILE: str(file.absolute())} if file else {entry.API_KEY: entry.KEY_TO_FILL_IN}
-    return key | entry.carried(os.environ)
+    key = {entry.API_KEY_FILE: str(file.absolute())} if file else {entry.API_KEY: entry.KEY_PLACEHOLDER}
+    return key | entry.settings_to_copy(os.environ)
 
 
 def _is_usable(url: str) -> bool:

@@ -73,14 +73,14 @@ async def _show(client: "Client", tool: str, **given: str | None) -> dict[str, A
 
 
 def _next_step() -> None:
-    from callers_mcp.install.entry import is_passing, server_command
-    from callers_mcp.install.plan import quoted
+    from callers_mcp.install.entry import is_ephemeral, server_command
+    from callers_mcp.install.plan import quote_command
     from callers_mcp.install.registry import HOSTS
 
-    command = "callers-mcp" if is_passing() else quoted(server_command())
+    command = "callers-mcp" if is_ephemeral() else quote_command(server_command())
     click.echo()
     click.secho("Next: put it into a host", bold=True)
-    if is_passing():
+    if is_ephemeral():
         click.echo("First install it to stay, such as by: uv tool install callers-mcp")
     click.echo(f"With the sample campaigns:  {command} install claude-desktop --sandbox")
     click.echo(f"With your API key:          {command} install claude-desktop")

@@ -29,27 +29,27 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
     Exit code: 0 done; 1 it can't be done; 2 wrong usage or settings.
     """
     from callers_mcp.install import entry, key_file, plan
-    from callers_mcp.install.registry import HOSTS, System
+    from callers_mcp.install.registry import HOSTS, Platform
 
     row = HOSTS[host]
     key, settings = None, dict[str, str]()
     with _told():
         if not use_sandbox:
             key, settings = _key_and_settings(key_file.path(host), ask=not dry_run)
-        change = plan.installing(row, entry.stdio_entry(row, settings, sandbox=use_sandbox), System())
+        change = plan.plan_install(row, entry.stdio_entry(row, settings, sandbox=use_sandbox), Platform())
         if dry_run:
             _show(change)
             if key and key != key_file.read(key_file.path(host)):
                 click.echo(f"The key goes into {key_file.path(host)}.")
             return
-        if entry.is_passing():
+        if entry.is_ephemeral():
             raise plan.InstallationError(
                 "this installation may be cleaned away, and the host with it left without a server. Install one to "
                 "stay first, by uv tool install with what uvx was given"
             )
         with _key_in(host, key) as is_new_key:
             backup = plan.apply(change)
-    if change.is_none and not is_new_key:
+    if change.is_noop and not is_new_key:
         click.echo(f"{row.title} has this server already, in {change.config}; nothing was changed.")
         return
     click.echo(f"{row.title} has this server now, in {change.config}{_kept(backup)}.")
@@ -69,12 +69,12 @@ def uninstall(host: str, dry_run: bool) -> None:
     Exit code: 0 done; 1 it can't be done; 2 wrong usage.
     """
     from callers_mcp.install import key_file, plan
-    from callers_mcp.install.registry import HOSTS, System
+    from callers_mcp.install.registry import HOSTS, Platform
 
     row = HOSTS[host]
     with _told():
-        change = plan.uninstalling(row, System())
-        key_path = key_file.of_entry(change.present, host) or key_file.path(host)
+        change = plan.plan_uninstall(row, Platform())
+        key_path = key_file.of_entry(change.current, host) or key_file.path(host)
         had_key = key_path.exists()
         if dry_run:
             _show(change)
@@ -83,7 +83,7 @@ def uninstall(host: str, dry_run: bool) -> None:
             return
         backup = plan.apply(change)
         key_file.write(key_path, None)
-    if change.is_none:
+    if change.is_noop:
         click.echo(f"{row.title} has no entry of this server in {change.config}; nothing was changed.")
     else:
         click.echo(f"{row.title} has this server no more, in {change.config}{_kept(backup)}.")
@@ -108,7 +108,7 @@ def _key_and_settings(file: Path, *, ask: bool) -> tuple[str | None, dict[str, s
         key = settings.api_key.get_secret_value()
     elif ask and key_file.read(file) is None:
         key = _asked_for()
-    return key, {entry.API_KEY_FILE: str(file), **entry.carried(os.environ)}
+    return key, {entry.API_KEY_FILE: str(file), **entry.settings_to_copy(os.environ)}
 
 
 def _checked(settings: "Settings") -> Path:
@@ -140,7 +140,7 @@ def _asked_for() -> str:
 def _key_in(host: str, key: str | None) -> Iterator[bool]:
     """Have the key in its file, and tell whether it came there now; as it was again where the rest is refused."""
     from callers_mcp.install import key_file, plan
-    from callers_mcp.install.registry import HOSTS, System
+    from callers_mcp.install.registry import HOSTS, Platform
 
     file = key_file.path(host)
     earlier = key_file.read(file)
@@ -154,7 +154,7 @@ def _key_in(host: str, key: str | None) -> Iterator[bool]:
         raise  # the line that is printed needs it
     except BaseException:
         with suppress(plan.InstallationError):
-            present = plan.uninstalling(HOSTS[host], System()).present
+            present = plan.plan_uninstall(HOSTS[host], Platform()).current
             if key_file.of_entry(present, host) != file:  # else another installation, at the same time, needs it
                 key_file.write(file, earlier)
         raise

@@ -2,7 +2,7 @@
 
 An edit is a splice of the text where the format's reader found the entry; nothing is written anew but the entry itself.
 Adding follows the document (its indentation, its line endings, its trailing commas), and removing takes away exactly
-what adding wrote, so that one undoes the other. What can't be told apart afterwards is in ``without_entry``.
+what adding wrote, so that one undoes the other. What can't be told apart afterwards is in ``remove_entry``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,15 @@ BOM = "\ufeff"
 class _Document(Protocol):
     """A text as read in its format; making one raises UnreadableConfig where the text is not readable."""
 
-    def entry(self, path: Sequence[str]) -> Any: ...
-    def added(self, path: Sequence[str], value: Mapping[str, Any]) -> str: ...
-    def replaced(self, path: Sequence[str], value: Mapping[str, Any]) -> str: ...
-    def removed(self, path: Sequence[str]) -> str: ...
-    def others(self, path: Sequence[str]) -> Any:
+    def get(self, path: Sequence[str]) -> Any: ...
+    def add(self, path: Sequence[str], value: Mapping[str, Any]) -> str: ...
+    def replace(self, path: Sequence[str], value: Mapping[str, Any]) -> str: ...
+    def remove(self, path: Sequence[str]) -> str: ...
+    def other_content(self, path: Sequence[str]) -> Any:
         """What the document means without the entry and the objects that hold nothing else: no edit changes it."""
 
 
-def entry(text: str, format: Format, path: Sequence[str]) -> dict[str, Any] | None:  # noqa: A002
+def get_entry(text: str, format: Format, path: Sequence[str]) -> dict[str, Any] | None:  # noqa: A002
     """Read the entry.
 
     Args:
@@ -41,7 +41,7 @@ def entry(text: str, format: Format, path: Sequence[str]) -> dict[str, Any] | No
     return _entry(_document(text, format), path)
 
 
-def with_entry(text: str, format: Format, path: Sequence[str], value: Mapping[str, Any]) -> str:  # noqa: A002
+def set_entry(text: str, format: Format, path: Sequence[str], value: Mapping[str, Any]) -> str:  # noqa: A002
     """Add the entry at the end of its container, which is made where it is missing, or replace it where it stands.
 
     Args:
@@ -57,18 +57,18 @@ def with_entry(text: str, format: Format, path: Sequence[str], value: Mapping[st
         UnreadableConfig: As in ``entry``, or the edit would have changed something else.
     """
     document = _document(text, format)
-    present = _entry(document, path)
-    if present == value:
+    current = _entry(document, path)
+    if current == value:
         return text
-    edited = _bom(text) + (document.added(path, value) if present is None else document.replaced(path, value))
-    return _proven(document, edited, format, path, dict(value))
+    edited = _bom(text) + (document.add(path, value) if current is None else document.replace(path, value))
+    return _verify(document, edited, format, path, dict(value))
 
 
-def without_entry(text: str, format: Format, path: Sequence[str]) -> str:  # noqa: A002
+def remove_entry(text: str, format: Format, path: Sequence[str]) -> str:  # noqa: A002
     r"""Remove the entry: the exact inverse of adding it.
 
     A JSON container that holds nothing any more goes with the entry if there is white space between its braces, as
-    where ``with_entry`` made it, and stays if it is ``{}``, which ``with_entry`` fills as ``{…}`` without a line break
+    where ``set_entry`` made it, and stays if it is ``{}``, which ``set_entry`` fills as ``{…}`` without a line break
     before the closing brace. So ``{}`` comes back as it was, a missing container is missing again, and an empty one
     written ``{\n}`` is the one that can't be told from a missing one. Where the whole document goes this way, what is
     left is blank: a host may refuse an empty file, so delete it.
@@ -82,12 +82,12 @@ def without_entry(text: str, format: Format, path: Sequence[str]) -> str:  # noq
         The new text; the same text where there is no entry.
 
     Raises:
-        UnreadableConfig: As in ``with_entry``.
+        UnreadableConfig: As in ``set_entry``.
     """
     document = _document(text, format)
     if _entry(document, path) is None:
         return text
-    return _proven(document, _bom(text) + document.removed(path), format, path, None)
+    return _verify(document, _bom(text) + document.remove(path), format, path, None)
 
 
 def _document(text: str, format: Format) -> _Document:  # noqa: A002
@@ -110,13 +110,13 @@ def _bom(text: str) -> str:
 
 
 def _entry(document: _Document, path: Sequence[str]) -> dict[str, Any] | None:
-    found = document.entry(path)
-    if found is not None and not isinstance(found, dict):
+    value = document.get(path)
+    if value is not None and not isinstance(value, dict):
         raise UnreadableConfig(f"{'.'.join(path)} is no object")
-    return found
+    return value
 
 
-def _proven(
+def _verify(
     document: _Document,
     edited: str,
     format: Format,  # noqa: A002
@@ -126,9 +126,9 @@ def _proven(
     """Read the edited text again: it must hold what was meant, and all else as before."""
     try:
         result = _document(edited, format)
-        proven = _entry(result, path) == value and result.others(path) == document.others(path)
+        is_verified = _entry(result, path) == value and result.other_content(path) == document.other_content(path)
     except UnreadableConfig:
-        proven = False
-    if not proven:
+        is_verified = False
+    if not is_verified:
         raise UnreadableConfig(f"{'.'.join(path)} stands in the file in a way that can't be edited safely")
     return edited

@@ -13,7 +13,7 @@ NAME = "callers"
 
 API_KEY, API_KEY_FILE = variable("api_key"), variable("api_key_file")
 
-KEY_TO_FILL_IN = "<your Callers API key>"
+KEY_PLACEHOLDER = "<your Callers API key>"
 """What a snippet has where the key belongs; the server takes it for a placeholder, never for a key."""
 
 
@@ -23,20 +23,20 @@ def server_command() -> list[str]:
     return [str(script)] if script.exists() else [sys.executable, "-m", "callers_mcp"]
 
 
-def is_passing() -> bool:
+def is_ephemeral() -> bool:
     """Tell whether this installation is one that uvx or pipx run keeps for a while only."""
     folders = Path(sys.executable).parts
     return "archive-v0" in folders or {"pipx", ".cache"} <= {*folders}
 
 
-def carried(environment: Mapping[str, str]) -> dict[str, str]:
+def settings_to_copy(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of ``environment`` that an installation takes along: all but the key."""
     fields = [variable(field) for field in Settings.model_fields]
-    given = {name.upper(): value.strip() for name, value in environment.items()}
+    values = {name.upper(): value.strip() for name, value in environment.items()}
     return {
-        name: given[name]
+        name: values[name]
         for name in fields
-        if given.get(name) and name not in (API_KEY, API_KEY_FILE) and not is_placeholder(given[name])
+        if values.get(name) and name not in (API_KEY, API_KEY_FILE) and not is_placeholder(values[name])
     }
 
 
@@ -48,31 +48,31 @@ def stdio_entry(host: Host, settings: Mapping[str, str], *, sandbox: bool = Fals
     return {**host.stdio, "command": command, "args": arguments, "env": dict(settings)}
 
 
-def updated(present: Mapping[str, Any] | None, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``entry`` with what somebody added to the one that is ``present``: further keys and variables.
+def merge(current: Mapping[str, Any] | None, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``entry`` with what somebody added to the one that is ``current``: further keys and variables.
 
     Of the settings it keeps those that ``entry`` doesn't give, but never a key, which belongs into its file.
     """
-    if present is None:
+    if current is None:
         return dict(entry)
-    environment = present.get("env")
-    added = environment if isinstance(environment, dict) else {}
-    variables = {key: value for key, value in added.items() if key not in (API_KEY, API_KEY_FILE)}
+    environment = current.get("env")
+    current_env = environment if isinstance(environment, dict) else {}
+    variables = {key: value for key, value in current_env.items() if key not in (API_KEY, API_KEY_FILE)}
     # An empty one stays too: a host may write it of itself.
-    env = {"env": {**variables, **entry.get("env", {})}} if "env" in present or "env" in entry else {}
-    return {**present, **entry, **env}
+    merged_env = {"env": {**variables, **entry.get("env", {})}} if "env" in current or "env" in entry else {}
+    return {**current, **entry, **merged_env}
 
 
-def masked(entry: Mapping[str, Any]) -> dict[str, Any]:
+def redact(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``entry`` for people to look at: what is none of our settings, or the key, may be a secret."""
-    shown = dict(entry)
+    redacted = dict(entry)
     for name, value in entry.items():
         if name == "env" and isinstance(value, dict):
             known = {variable(field) for field in Settings.model_fields} - {API_KEY}
-            shown[name] = {each: text if each in known else "..." for each, text in value.items()}
+            redacted[name] = {each: text if each in known else "..." for each, text in value.items()}
         elif name not in ("command", "args", "type"):
-            shown[name] = "..."
-    return shown
+            redacted[name] = "..."
+    return redacted
 
 
 def is_ours(entry: Mapping[str, Any]) -> bool:

@@ -42,7 +42,7 @@ def read(path: Path) -> bytes | None:
 
 
 def replace(
-    path: Path, before: bytes | None, after: bytes | None, *, mode: int = 0o600, keeps_backup: bool = False
+    path: Path, before: bytes | None, after: bytes | None, *, mode: int = 0o600, keep_backup: bool = False
 ) -> Path | None:
     """Replace the file's content at once, so that nobody ever reads a part of it.
 
@@ -54,7 +54,7 @@ def replace(
         before: What was read from it, None where there was no file.
         after: What it is to be, None to delete it.
         mode: The mode of a file that was not there.
-        keeps_backup: Leave the earlier backup as it is, and make none.
+        keep_backup: Leave the earlier backup as it is, and make none.
 
     Returns:
         Where the backup is that was made.
@@ -63,25 +63,25 @@ def replace(
         ConfigChanged: The file is not ``before`` any more; it is left as it is.
         OSError: The file can't be written; it is left as it is.
     """
-    _compare(path, before)
+    _require_unchanged(path, before)
     if before == after:
         return None
     target = path.resolve()
-    backup = None if before is None or keeps_backup else backup_of(path)
+    backup = None if before is None or keep_backup else backup_path(path)
     if backup is not None and before is not None:
         with _new_file(backup, before, 0o600) as new:
             new.replace(backup)
     if after is None:
-        _compare(target, before)
+        _require_unchanged(target, before)
         target.unlink(missing_ok=True)
     else:
         _make_folders(target.parent)
         status = target.stat() if before is not None else None
         kept_mode = mode if status is None else stat.S_IMODE(status.st_mode)
         with _new_file(target, after, kept_mode, status) as new:
-            _compare(target, before)
+            _require_unchanged(target, before)
             new.replace(target)
-    _write_out(target.parent)
+    _sync_folder(target.parent)
     return backup
 
 
@@ -95,16 +95,16 @@ def write_privately(path: Path, content: bytes) -> None:
     path.parent.chmod(0o700)
     with _new_file(path, content, 0o600) as new:
         new.replace(path)
-    _write_out(path.parent)
+    _sync_folder(path.parent)
 
 
-def backup_of(path: Path) -> Path:
+def backup_path(path: Path) -> Path:
     """Return where ``replace`` keeps what was in the file."""
     target = path.resolve()
     return target.with_name(target.name + BACKUP_SUFFIX)
 
 
-def _compare(path: Path, before: bytes | None) -> None:
+def _require_unchanged(path: Path, before: bytes | None) -> None:
     if read(path) != before:
         raise ConfigChanged(f"{path} was changed meanwhile; nothing was written")
 
@@ -137,7 +137,7 @@ def _new_file(target: Path, content: bytes, mode: int, owner: os.stat_result | N
         new.unlink(missing_ok=True)
 
 
-def _write_out(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Have the folder's new entries survive a power failure, where the system can write a folder out."""
     if hasattr(os, "O_DIRECTORY"):
         with suppress(OSError):

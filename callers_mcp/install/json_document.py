@@ -65,67 +65,67 @@ class JsonDocument:
         self._eol = "\r\n" if first_line.endswith("\r") else "\n"
         self._unit = self._root_indent()
 
-    def entry(self, path: Sequence[str]) -> Any:
+    def get(self, path: Sequence[str]) -> Any:
         """The value at the path as Python has it, None where it is absent."""
-        found = self._found(path)
-        if len(found) < len(path):
+        path_members = self._members_on_path(path)
+        if len(path_members) < len(path):
             return None
-        value = self._python(found[-1].value)
+        value = self._to_python(path_members[-1].value)
         if value is None:
             raise UnreadableConfig(f"{'.'.join(path)} is null")
         return value
 
-    def added(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
+    def add(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
         """The text with the entry, which is absent, at the end of its container."""
         text = self._text
         if self._root is None:
             start = text if not text or text.endswith("\n") else text + self._eol
             return f"{start}{{{self._eol}{self._unit}{self._member(path, value, self._unit)}{self._eol}}}{self._eol}"
-        found = self._found(path)
-        containers = [self._root, *(member.value for member in found)]
+        path_members = self._members_on_path(path)
+        containers = [self._root, *(member.value for member in path_members)]
         container, members = containers[-1], containers[-1].members or []
         last = members[-1] if members else None
-        behind = container.start + 1 if last is None else _end(last)
-        place, breaks = self._behind_comments(behind, container.end - 1)
-        breaks = breaks or self._broken(container if last or not found else containers[-2])
+        after = container.start + 1 if last is None else _end(last)
+        position, breaks = self._after_comments(after, container.end - 1)
+        breaks = breaks or self._is_multiline(container if last or not path_members else containers[-2])
         indent = self._indent(container, last) if breaks else None
         separator = self._eol + indent if indent is not None else " " if last else ""
-        member = separator + self._member(path[len(found) :], value, indent)
+        member = separator + self._member(path[len(path_members) :], value, indent)
         if last is None:
-            return text[:place] + member + text[place:]
+            return text[:position] + member + text[position:]
         if last.comma is not None:
-            return text[:place] + member + "," + text[place:]
-        return text[: last.value.end] + "," + text[last.value.end : place] + member + text[place:]
+            return text[:position] + member + "," + text[position:]
+        return text[: last.value.end] + "," + text[last.value.end : position] + member + text[position:]
 
-    def replaced(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
+    def replace(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
         """The text with another value for the entry, which is there."""
-        old = self._found(path)[-1].value
+        old = self._members_on_path(path)[-1].value
         start = self._text.rfind("\n", 0, old.start) + 1
         breaks = "\n" in self._text[old.start : old.end]
         indent = _INDENT.match(self._text, start)[0] if breaks else None  # type: ignore[index]
-        return self._text[: old.start] + self._written(value, indent) + self._text[old.end :]
+        return self._text[: old.start] + self._serialize(value, indent) + self._text[old.end :]
 
-    def removed(self, path: Sequence[str]) -> str:
+    def remove(self, path: Sequence[str]) -> str:
         """The text without the entry, which is there, and without the containers that were made for it."""
-        found = self._found(path)
-        containers = [self._root, *(member.value for member in found)]
+        path_members = self._members_on_path(path)
+        containers = [self._root, *(member.value for member in path_members)]
         depth = len(path) - 1
-        while depth and self._made_for(containers[depth], found[depth]):
+        while depth and self._holds_only(containers[depth], path_members[depth]):
             depth -= 1
         root, text = self._root, self._text
-        if root is not None and not depth and self._made_for(root, found[0]):
+        if root is not None and not depth and self._holds_only(root, path_members[0]):
             before, after = text[: root.start], text[root.end :]
             if not before.strip() and not after.strip():
                 return before + after.removeprefix(self._eol)
-        return self._cut(containers[depth], found[depth])
+        return self._without_member(containers[depth], path_members[depth])
 
-    def others(self, path: Sequence[str]) -> Any:
+    def other_content(self, path: Sequence[str]) -> Any:
         """All values but the entry and the objects that hold nothing else, in their order, as they are written."""
-        return self._others(self._root, path) if self._root is not None else {}
+        return self._other_content(self._root, path) if self._root is not None else {}
 
-    def _others(self, value: _Value, path: Sequence[str]) -> Any:
+    def _other_content(self, value: _Value, path: Sequence[str]) -> Any:
         if value.items is not None:
-            return [self._others(item, ()) for item in value.items]
+            return [self._other_content(item, ()) for item in value.items]
         if value.members is None:
             return self._text[value.start : value.end]
         pairs = []
@@ -133,21 +133,21 @@ class JsonDocument:
             on_path = bool(path) and member.key == path[0]
             if on_path and len(path) == 1:
                 continue
-            rest = self._others(member.value, path[1:] if on_path else ())
+            rest = self._other_content(member.value, path[1:] if on_path else ())
             if not (on_path and rest == {}):
                 pairs.append((member.key, rest))
         return tuple(pairs) or {}
 
-    def _python(self, value: _Value) -> Any:
+    def _to_python(self, value: _Value) -> Any:
         if value.items is not None:
-            return [self._python(item) for item in value.items]
+            return [self._to_python(item) for item in value.items]
         if value.members is not None:
-            return {member.key: self._python(member.value) for member in value.members}
+            return {member.key: self._to_python(member.value) for member in value.members}
         return _decoded(self._text[value.start : value.end])
 
-    def _found(self, path: Sequence[str]) -> list[_Member]:
+    def _members_on_path(self, path: Sequence[str]) -> list[_Member]:
         """The members that the path leads through, as far as they are there."""
-        value, found = self._root, list[_Member]()
+        value, path_members = self._root, list[_Member]()
         for depth, key in enumerate(path):
             if value is None:
                 break
@@ -158,19 +158,19 @@ class JsonDocument:
                 raise UnreadableConfig(f"{'.'.join(path[: depth + 1])} is there twice")
             if not matching:
                 break
-            found.append(matching[0])
+            path_members.append(matching[0])
             value = matching[0].value
-        return found
+        return path_members
 
-    def _behind_comments(self, start: int, end: int) -> tuple[int, bool]:
+    def _after_comments(self, start: int, end: int) -> tuple[int, bool]:
         """Where the last comment between the places ends, and if it needs a line break behind it."""
-        number = bisect_left(self._comments, end, key=lambda comment: comment.start)
-        if not number or self._comments[number - 1].start < start:
+        index = bisect_left(self._comments, end, key=lambda comment: comment.start)
+        if not index or self._comments[index - 1].start < start:
             return start, False
-        comment = self._comments[number - 1]
+        comment = self._comments[index - 1]
         return comment.end, comment.to_line_end
 
-    def _broken(self, container: _Value) -> bool:
+    def _is_multiline(self, container: _Value) -> bool:
         """If the container's members stand on lines of their own; the last one says it."""
         members = container.members
         if not members:
@@ -178,11 +178,11 @@ class JsonDocument:
         before = _end(members[-2]) if len(members) > 1 else container.start
         return "\n" in self._text[before : members[-1].start]
 
-    def _line_indent(self, place: int) -> tuple[str, bool]:
+    def _line_indent(self, position: int) -> tuple[str, bool]:
         """The white space that begins the place's line, and if there is nothing else before the place."""
-        start = self._text.rfind("\n", 0, place) + 1
-        indent = _INDENT.match(self._text, start, place)[0]  # type: ignore[index]
-        return indent, start + len(indent) == place
+        start = self._text.rfind("\n", 0, position) + 1
+        indent = _INDENT.match(self._text, start, position)[0]  # type: ignore[index]
+        return indent, start + len(indent) == position
 
     def _indent(self, container: _Value, last: _Member | None) -> str:
         if last is not None:
@@ -202,30 +202,30 @@ class JsonDocument:
         if indent is not None:
             for key in reversed(keys[1:]):
                 value = {key: value}
-            return f"{_quoted(keys[0])}: {self._written(value, indent)}"
-        written = self._written(value, None)
+            return f"{_quoted(keys[0])}: {self._serialize(value, indent)}"
+        written = self._serialize(value, None)
         for key in reversed(keys[1:]):
             # The spaces tell a container that was made from a ``{}`` that was filled.
             written = f"{{ {_quoted(key)}: {written} }}"
         return f"{_quoted(keys[0])}: {written}"
 
-    def _written(self, value: Mapping[str, Any], indent: str | None) -> str:
+    def _serialize(self, value: Mapping[str, Any], indent: str | None) -> str:
         if indent is None:
             return json.dumps(value, ensure_ascii=False)
         return json.dumps(value, ensure_ascii=False, indent=self._unit).replace("\n", self._eol + indent)
 
-    def _made_for(self, container: _Value | None, member: _Member) -> bool:
+    def _holds_only(self, container: _Value | None, member: _Member) -> bool:
         """If the container holds the member alone, no comment, and would be left with white space."""
         if container is None or container.members != [member]:
             return False
         around = self._text[container.start + 1 : member.start], self._text[member.value.end : container.end - 1]
         return not around[0].strip() and not around[1].strip(" \t\r\n,") and around[1] not in ("", ",")
 
-    def _cut(self, container: _Value | None, member: _Member) -> str:
+    def _without_member(self, container: _Value | None, member: _Member) -> str:
         text, members = self._text, (container.members if container else None) or []
-        number = members.index(member)
-        before = members[number - 1] if number else None
-        start, breaks = self._behind_comments(_end(before) if before else container.start + 1, member.start)  # type: ignore[union-attr]
+        index = members.index(member)
+        before = members[index - 1] if index else None
+        start, breaks = self._after_comments(_end(before) if before else container.start + 1, member.start)  # type: ignore[union-attr]
         if member.comma is not None:
             head, tail = text[:start], text[member.value.end : member.comma] + text[member.comma + 1 :]
         elif before is not None and before.comma is not None:
@@ -244,7 +244,7 @@ class _Reader:
         self.comments: list[_Comment] = []
         self._text = text
         self._next = 0
-        self._tokens = self._tokenized()
+        self._tokens = self._tokenize()
 
     def document(self) -> _Value | None:
         """The one value of the text, None where there is none."""
@@ -252,10 +252,10 @@ class _Reader:
             return None
         value = self._value(0)
         if self._next < len(self._tokens):
-            raise self._wrong()
+            raise self._syntax_error()
         return value
 
-    def _tokenized(self) -> "list[JSON5Token]":
+    def _tokenize(self) -> "list[JSON5Token]":
         from json5.tokenizer import tokenize
 
         tokens, end = [], 0
@@ -280,7 +280,7 @@ class _Reader:
             raise _unreadable(self._text, end) from None
         return tokens
 
-    def _wrong(self) -> UnreadableConfig:
+    def _syntax_error(self) -> UnreadableConfig:
         if self._next < len(self._tokens):
             return _unreadable(self._text, self._tokens[self._next].index)
         return UnreadableConfig("the file is no JSON: it ends too early")
@@ -290,7 +290,7 @@ class _Reader:
 
     def _take(self, *kinds: str) -> "JSON5Token":
         if self._kind() not in kinds:
-            raise self._wrong()
+            raise self._syntax_error()
         self._next += 1
         return self._tokens[self._next - 1]
 
@@ -335,7 +335,7 @@ class _Reader:
     def _string(self) -> "JSON5Token":
         token = self._tokens[self._next]
         if _BROKEN_STRING.match(token.value):
-            raise self._wrong()
+            raise self._syntax_error()
         return self._take(*_STRINGS)
 
     def _number(self) -> _Value:
@@ -380,6 +380,6 @@ def _decoded(raw: str) -> Any:
             raise UnreadableConfig("the file holds a value that is no JSON") from None
 
 
-def _unreadable(text: str, place: int) -> UnreadableConfig:
-    line = text.count("\n", 0, place) + 1
+def _unreadable(text: str, position: int) -> UnreadableConfig:
+    line = text.count("\n", 0, position) + 1
     return UnreadableConfig(f"the file is no JSON, at line {line}")

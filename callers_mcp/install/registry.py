@@ -11,24 +11,24 @@ from callers_mcp.install.formats import Format
 
 
 @dataclass(frozen=True)
-class System:
+class Platform:
     """What says where configurations are: the platform, the environment's variables and the user's home."""
 
-    platform: str = sys.platform
+    name: str = sys.platform
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     home: Path = field(default_factory=lambda: _home())
 
     def folder(self, variable: str, *default: str) -> Path:
         """Return the folder that a variable names, if it does by an absolute path; else the default below the home."""
-        named = Path(self.environment.get(variable) or ".")
-        return named if named.is_absolute() else self.home.joinpath(*default)
+        folder = Path(self.environment.get(variable) or ".")
+        return folder if folder.is_absolute() else self.home.joinpath(*default)
 
     @property
     def application_data(self) -> Path:
         """Where a desktop application keeps a folder of its own."""
-        if self.platform == "darwin":
+        if self.name == "darwin":
             return self.home / "Library" / "Application Support"
-        if self.platform == "win32":
+        if self.name == "win32":
             return self.folder("APPDATA", "AppData", "Roaming")
         return self.folder("XDG_CONFIG_HOME", ".config")
 
@@ -52,7 +52,7 @@ class Host:
     title: str
     source: str
     """The host's documentation page that says all this."""
-    config: Callable[[System], Path]
+    config: Callable[[Platform], Path]
     next_step: str
     container: tuple[str, ...] = ("mcpServers",)
     format: Format = Format.JSON
@@ -64,15 +64,15 @@ class Host:
     command: str | None = None
 
 
-def _claude_desktop(system: System) -> Path:
+def _claude_desktop(platform: Platform) -> Path:
     name = "claude_desktop_config.json"
-    if system.platform == "win32":
+    if platform.name == "win32":
         # As an MSIX package, which it is since 2026, it sees a folder of its own in place of the usual one:
         # https://github.com/anthropics/claude-code/issues/26073
-        packages = system.folder("LOCALAPPDATA", "AppData", "Local") / "Packages"
+        packages = platform.folder("LOCALAPPDATA", "AppData", "Local") / "Packages"
         for package in sorted(packages.glob("Claude_*/LocalCache/Roaming")):
             return package / "Claude" / name
-    return system.application_data / "Claude" / name
+    return platform.application_data / "Claude" / name
 
 
 HOSTS: Mapping[str, Host] = {
@@ -86,7 +86,7 @@ HOSTS: Mapping[str, Host] = {
     "claude-code": Host(
         title="Claude Code",
         source="https://code.claude.com/docs/en/mcp",
-        config=lambda system: system.folder("CLAUDE_CONFIG_DIR") / ".claude.json",
+        config=lambda platform: platform.folder("CLAUDE_CONFIG_DIR") / ".claude.json",
         command="claude",
         stdio={"type": "stdio"},
         remote={"type": "http"},
@@ -96,13 +96,13 @@ HOSTS: Mapping[str, Host] = {
     "cursor": Host(
         title="Cursor",
         source="https://cursor.com/docs/mcp",
-        config=lambda system: system.home / ".cursor" / "mcp.json",
+        config=lambda platform: platform.home / ".cursor" / "mcp.json",
         next_step="Restart Cursor; its settings list it under MCP.",
     ),
     "vscode": Host(
         title="VS Code",
         source="https://code.visualstudio.com/docs/agents/reference/mcp-configuration",
-        config=lambda system: system.application_data / "Code" / "User" / "mcp.json",
+        config=lambda platform: platform.application_data / "Code" / "User" / "mcp.json",
         container=("servers",),
         stdio={"type": "stdio"},
         remote={"type": "http"},
@@ -111,7 +111,7 @@ HOSTS: Mapping[str, Host] = {
     "codex": Host(
         title="Codex",
         source="https://developers.openai.com/codex/mcp",
-        config=lambda system: system.folder("CODEX_HOME", ".codex") / "config.toml",
+        config=lambda platform: platform.folder("CODEX_HOME", ".codex") / "config.toml",
         container=("mcp_servers",),
         format=Format.TOML,
         authorization='bearer_token_env_var = "CALLERS_TOKEN"',
@@ -120,7 +120,7 @@ HOSTS: Mapping[str, Host] = {
     "gemini-cli": Host(
         title="Gemini CLI",
         source="https://geminicli.com/docs/tools/mcp-server",
-        config=lambda system: system.folder("GEMINI_CLI_HOME") / ".gemini" / "settings.json",
+        config=lambda platform: platform.folder("GEMINI_CLI_HOME") / ".gemini" / "settings.json",
         url="httpUrl",
         next_step="Start a new session of Gemini CLI; /mcp lists it.",
     ),

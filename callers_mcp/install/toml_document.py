@@ -38,10 +38,10 @@ class TomlDocument:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._content = _parsed(text)
+        self._content = _parse(text)
         self._eol = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
 
-    def entry(self, path: Sequence[str]) -> Any:
+    def get(self, path: Sequence[str]) -> Any:
         """The value at the path, None where it is absent."""
         value: Any = self._content
         for depth, key in enumerate(path):
@@ -52,11 +52,11 @@ class TomlDocument:
             value = value[key]
         return value
 
-    def added(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
+    def add(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
         """The text with the entry, which is absent: a table at the end, or the last one of an inline container."""
         inline = self._inline(path)
         if inline is not None:
-            return self._added_inline(inline, path, value)
+            return self._add_inline(inline, path, value)
         text, table = self._text, self._table(path, value)
         if not text:
             return table
@@ -64,7 +64,7 @@ class TomlDocument:
             return text + self._eol + table
         return text + self._eol * 2 + table.removesuffix(self._eol)
 
-    def replaced(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
+    def replace(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
         """The text with another value for the entry: in its place where it is a table, else at the end."""
         groups = self._groups(path)
         if len(groups) == 1 and groups[0][0].equals is None:
@@ -72,13 +72,13 @@ class TomlDocument:
             table = self._table(path, value)
             whole = table if self._text[start:end].endswith("\n") else table.removesuffix(self._eol)
             return self._text[:start] + whole + self._text[end:]
-        return TomlDocument(self.removed(path)).added(path, value)
+        return TomlDocument(self.remove(path)).add(path, value)
 
-    def removed(self, path: Sequence[str]) -> str:
+    def remove(self, path: Sequence[str]) -> str:
         """The text without the entry, which is there."""
         inline = self._inline(path)
         if inline is not None:
-            return self._removed_inline(inline, path)
+            return self._remove_inline(inline, path)
         text = self._text
         for group in reversed(self._groups(path)):
             before, after = text[: group[0].start], text[group[-1].end :]
@@ -90,9 +90,9 @@ class TomlDocument:
             text = before + after
         return text
 
-    def others(self, path: Sequence[str]) -> Any:
+    def other_content(self, path: Sequence[str]) -> Any:
         """What the text means without the entry and the tables that hold nothing else."""
-        return _without(_parsed(self._text, parse_float=str), path)
+        return _without(_parse(self._text, parse_float=str), path)
 
     def _table(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
         import tomlkit
@@ -158,7 +158,7 @@ class TomlDocument:
                 start = token.end()
         return items
 
-    def _added_inline(self, statement: _Statement, path: Sequence[str], value: Mapping[str, Any]) -> str:
+    def _add_inline(self, statement: _Statement, path: Sequence[str], value: Mapping[str, Any]) -> str:
         import tomlkit
 
         for key in reversed(path[len(statement.path) + 1 :]):
@@ -167,19 +167,19 @@ class TomlDocument:
         table.update(value)
         start, end = self._items(statement)[-1]
         content = self._text[start:end].rstrip()
-        place = start + len(content)
+        position = start + len(content)
         item = f"{tomlkit.key(path[len(statement.path)]).as_string()} = {table.as_string()}"
-        return self._text[:place] + (", " if content else "") + item + self._text[place:]
+        return self._text[:position] + (", " if content else "") + item + self._text[position:]
 
-    def _removed_inline(self, statement: _Statement, path: Sequence[str]) -> str:
+    def _remove_inline(self, statement: _Statement, path: Sequence[str]) -> str:
         text, items = self._text, self._items(statement)
-        for number in reversed(range(len(items))):
-            start, end = items[number]
+        for index in reversed(range(len(items))):
+            start, end = items[index]
             item = text[start:end]
             keys = statement.path + _path(_key_part(item) + "=0")
             if keys[: len(path)] != tuple(path):
                 continue
-            if number:
+            if index:
                 text = text[: start - 1] + text[start + len(item.rstrip()) :]
             elif len(items) > 1:
                 text = text[:start] + text[end + 1 :]
@@ -188,7 +188,7 @@ class TomlDocument:
         return text
 
 
-def _parsed(text: str, **options: Any) -> dict[str, Any]:
+def _parse(text: str, **options: Any) -> dict[str, Any]:
     try:
         return tomllib.loads(text, **options)
     except tomllib.TOMLDecodeError as error:

@@ -10,7 +10,7 @@ from callers_mcp.api import errors
 from callers_mcp.api.errors import CallersError
 from callers_mcp.http.settings import FIELDS, HostingSettings
 from callers_mcp.http.settings import variable as hosting_variable
-from callers_mcp.install.registry import HOSTS, System
+from callers_mcp.install.registry import HOSTS, Platform
 from callers_mcp.settings import Settings, variable
 from tests.support.constants import PATIENCE, SAMPLE_ID
 from tests.support.stdio_process import Pipe
@@ -118,7 +118,7 @@ def test_each_host_has_its_one_step() -> None:
 def test_the_table_of_hosts_names_each_with_its_source() -> None:
     rows = re.findall(r"^\| `(\S+)` \| \[(.*?)\]\((\S+)\) \| (.*?) \|$", DOCUMENTS["docs/hosts.md"], re.MULTILINE)
     assert [row[:3] for row in rows] == [(name, host.title, host.source) for name, host in HOSTS.items()]
-    linux = System("linux", {}, Path("~"))
+    linux = Platform("linux", {}, Path("~"))
     for name, _, _, where in rows:
         config = HOSTS[name].config(linux)
         assert config.name in where

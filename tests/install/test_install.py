@@ -116,7 +116,7 @@ def test_what_somebody_added_to_the_entry_stays_in_its_place(home: Home) -> None
     home.install()
     path, text = (*home.row.container, "callers"), home.config.read_bytes().decode()
     added = {"disabled": True, **(home.entry() or {}), "timeout": 9}
-    home.put(documents.with_entry(text, home.row.format, path, added).encode())
+    home.put(documents.set_entry(text, home.row.format, path, added).encode())
     home.install(CALLERS_ORGANIZATION_ID="abc")
     changed = home.entry() or {}
     assert (changed.pop("disabled"), changed.pop("timeout")) == (True, 9)
@@ -129,7 +129,7 @@ def test_an_entry_by_hand_goes_as_well_and_does_not_come_back(home: Home) -> Non
     path = (*home.row.container, "callers")
     text = realistic(home.host).decode()
     by_hand = {"command": "/x/callers-mcp", "args": [], "env": {"CALLERS_API_KEY": NEIGHBOURS_SECRET}}
-    home.put(documents.with_entry(text, home.row.format, path, by_hand).encode())
+    home.put(documents.set_entry(text, home.row.format, path, by_hand).encode())
     home.install()
     assert NEIGHBOURS_SECRET not in json.dumps(home.entry())
     home.uninstall()
@@ -263,7 +263,7 @@ def test_a_dry_run_quotes_nothing_that_stands_beside_the_entry(tmp_path: Path) -
 def test_a_dry_run_quotes_no_secret_of_an_earlier_entry(home: Home) -> None:
     secrets = {"CALLERS_API_KEY": NEIGHBOURS_SECRET, "HTTPS_PROXY": f"http://u:{NEIGHBOURS_SECRET}@p"}
     by_hand = {"command": "/x/callers-mcp", "args": [], "env": secrets, "headers": {"X": NEIGHBOURS_SECRET}}
-    text = documents.with_entry("", home.row.format, (*home.row.container, "callers"), by_hand)
+    text = documents.set_entry("", home.row.format, (*home.row.container, "callers"), by_hand)
     home.put(text.encode())
     for shown in (home.uninstall("--dry-run"), home.install("--dry-run", "--sandbox"), home.install("--dry-run")):
         assert "HTTPS_PROXY" in shown

@@ -9,7 +9,7 @@ from typing import Any
 
 from callers_mcp.install import documents
 from callers_mcp.install.formats import Format
-from callers_mcp.install.registry import HOSTS, Host, System
+from callers_mcp.install.registry import HOSTS, Host, Platform
 from tests.conftest import inherited
 from tests.support.constants import KEY, PATIENCE
 
@@ -38,7 +38,7 @@ class Home:
 
     @property
     def config(self) -> Path:
-        return self.row.config(System(sys.platform, {}, self.folder))
+        return self.row.config(Platform(sys.platform, {}, self.folder))
 
     @property
     def key_file(self) -> Path:
@@ -49,7 +49,7 @@ class Home:
         self.config.write_bytes(content)
 
     def entry(self) -> dict[str, Any] | None:
-        return documents.entry(self.config.read_bytes().decode(), self.row.format, (*self.row.container, "callers"))
+        return documents.get_entry(self.config.read_bytes().decode(), self.row.format, (*self.row.container, "callers"))
 
     def environment(self, **variables: str) -> dict[str, str]:
         return inherited() | {"HOME": str(self.folder), "PATH": self.path} | self.settings | variables
