@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from callers_mcp.cli.host_argument import HostName
+from callers_mcp.cli.host_argument import HostType
 
 _CONNECTOR = """\
 {title} takes a hosted server as a connector, not in its configuration:
@@ -17,7 +17,7 @@ The URL must be reachable from the internet, and the server must have people sig
 
 
 @click.command(epilog="Example: callers-mcp config vscode --url https://callers.example.com/mcp")
-@click.argument("host", type=HostName())
+@click.argument("host", type=HostType())
 @click.option("--url", metavar="URL", help="For a hosted server at this URL.")
 @click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
 def config(host: str, url: str | None, use_sandbox: bool) -> None:

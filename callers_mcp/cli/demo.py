@@ -20,11 +20,11 @@ def demo(page: Path | None) -> None:
     """
     import anyio
 
-    answers = anyio.run(_demo)
+    results = anyio.run(_demo)
     if page:
         from callers_mcp.cli.get import write_cards
 
-        sys.exit(write_cards(page, answers))
+        sys.exit(write_cards(page, results))
 
 
 async def _demo() -> list[dict[str, Any]]:
@@ -47,17 +47,19 @@ async def _demo() -> list[dict[str, Any]]:
         async with Client(stdio_client(parameters)) as client:
             tools = ", ".join(tool.name for tool in (await client.list_tools()).tools)
             click.echo(f"{command} serves over stdio (MCP {client.protocol_version}). Its tools: {tools}.")
-            await _show(client, "find_campaigns", query="sprng renewal")
-            answers = [
-                await _show(client, "get_campaign", campaign_id=campaign_id, sub_organization_id=place)
-                for campaign_id, (place, _) in SAMPLES.items()
+            await _call_and_print(client, "find_campaigns", query="sprng renewal")
+            results = [
+                await _call_and_print(
+                    client, "get_campaign", campaign_id=campaign_id, sub_organization_id=sub_organization_id
+                )
+                for campaign_id, (sub_organization_id, _) in SAMPLES.items()
             ]
-            await _show(client, "get_campaign", campaign_id=MISSING_ID)
+            await _call_and_print(client, "get_campaign", campaign_id=MISSING_ID)
     _next_step()
-    return [answer for answer in answers if answer]
+    return [result for result in results if result]
 
 
-async def _show(client: "Client", tool: str, **given: str | None) -> dict[str, Any] | None:
+async def _call_and_print(client: "Client", tool: str, **given: str | None) -> dict[str, Any] | None:
     """Call a tool, print what the model would receive, and return the structured content."""
     arguments = {name: value for name, value in given.items() if value}
     click.echo()

@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 
-class HostName(click.ParamType[str]):
+class HostType(click.ParamType[str]):
     """One of the table's hosts, which is loaded only where a command asks for it."""
 
     name = "host"

@@ -31,7 +31,7 @@ def load_settings(sandbox: "Sandbox | None" = None) -> "Settings":
     try:
         return Settings.from_environment(**overrides)
     except SettingsError as error:
-        refuse(str(error))
+        exit_with_usage_error(str(error))
 
 
 def start_sandbox() -> "tuple[Sandbox, str]":
@@ -47,16 +47,16 @@ def start_sandbox() -> "tuple[Sandbox, str]":
 def require_http_extra() -> None:
     """End with exit code 2 and one line where what only hosting needs is not installed."""
     if not all(map(find_spec, _HTTP_EXTRA)):
-        refuse("this needs the extra http: install callers-mcp[http] in place of callers-mcp.")
+        exit_with_usage_error("this needs the extra http: install callers-mcp[http] in place of callers-mcp.")
 
 
-def refuse(problem: str) -> NoReturn:
+def exit_with_usage_error(problem: str) -> NoReturn:
     """End with exit code 2 and one line."""
     click.echo(f"callers-mcp: {problem}", err=True)
     sys.exit(2)
 
 
-def run(command: Callable[[], Awaitable[int]]) -> None:
+def run_and_exit(command: Callable[[], Awaitable[int]]) -> None:
     """Run ``command``, and end the process with the exit code that it returns."""
     import anyio
 

@@ -124,7 +124,7 @@ async def test_a_campaign_without_letters_in_its_name_is_offered_and_stays_so(na
 @pytest.fixture(scope="module")
 def listed() -> list[Json]:
     """What the sandbox lists for its main organization."""
-    campaigns: list[Json] = json.loads(organization.listed(None, None))
+    campaigns: list[Json] = json.loads(organization.list_body(None, None))
     return random.Random(5).sample(campaigns, 120)
 
 
