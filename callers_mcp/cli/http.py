@@ -126,11 +126,9 @@ def _prepare(serve_config: "ServeConfig", workers: int) -> Callable[[socket.sock
         return partial(serve, serve_config, hosted)
     from callers_mcp.http.runtime.workers import supervise
 
-    on_worker_exit: Callable[[int], None] = lambda pid: None
-    if metrics:
-        from callers_mcp.http.ops.metrics import serve_multiprocess_metrics
+    from callers_mcp.http.ops.metrics import serve_multiprocess_metrics
 
-        on_worker_exit = serve_multiprocess_metrics(*metrics)
+    on_worker_exit = serve_multiprocess_metrics(*metrics) if metrics else lambda pid: None
     # Shows that a worker can start; each makes its own.
     HostedServer(serve_config.settings, serve_config.hosting, instructions=serve_config.instructions).close()
     return partial(supervise, serve_config, workers, on_worker_exit)
