@@ -124,9 +124,8 @@ def _prepare(serve_config: "ServeConfig", workers: int) -> Callable[[socket.sock
         if hosted.metrics and metrics:
             hosted.metrics.serve(*metrics)
         return partial(serve, serve_config, hosted)
-    from callers_mcp.http.runtime.workers import supervise
-
     from callers_mcp.http.ops.metrics import serve_multiprocess_metrics
+    from callers_mcp.http.runtime.workers import supervise
 
     on_worker_exit = serve_multiprocess_metrics(*metrics) if metrics else lambda pid: None
     # Shows that a worker can start; each makes its own.

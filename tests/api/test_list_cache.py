@@ -17,7 +17,7 @@ from mcp_types import PromptReference
 
 from callers_mcp import CallersClient
 from callers_mcp.access import Principal
-from callers_mcp.api import list_cache, lists
+from callers_mcp.api import list_cache
 from callers_mcp.api.errors import CallersError, RateLimited
 from callers_mcp.api.list_cache import ListCache
 from callers_mcp.api.lists import Listing, parse_cooperatively
@@ -61,7 +61,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(lists, "anyio", made)
+    monkeypatch.setattr(list_cache, "anyio", made)
     return made
 
 

@@ -347,7 +347,7 @@ async def test_a_bug_reaches_all_who_wait_stands_in_the_log_and_the_server_goes_
     assert len(logged) == 3
     for record in logged:
         assert record.exc_info
-        assert "in asked" in logging.Formatter().formatException(record.exc_info), "where the bug is"
+        assert "in on_api_request" in logging.Formatter().formatException(record.exc_info), "where the bug is"
 
 
 async def test_closing_ends_what_is_in_flight() -> None:

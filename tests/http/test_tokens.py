@@ -202,7 +202,7 @@ def test_a_change_of_the_same_size_and_time_is_seen(file: Path) -> None:
 
 def test_two_changes_in_one_tick_of_a_coarse_clock_are_seen(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "RECHECK_SECONDS", 0)
-    monkeypatch.setattr(token_store, "_version", lambda status: (0,))  # so coarse that it tells nothing
+    monkeypatch.setattr(tokens, "_version", lambda status: (0,))  # so coarse that it tells nothing
     token = add(file, "ci", MAIN)
     authenticator = TokenAuthenticator(file)
     assert authenticator.authenticate(token)
