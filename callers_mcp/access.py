@@ -7,7 +7,7 @@ from callers_mcp.api.errors import Forbidden
 from callers_mcp.api.key import require_no_placeholder
 from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings
 
-_MAX_NAMED_ORGANIZATIONS = 20  # places that an error names
+_MAX_NAMED_ORGANIZATIONS = 20  # in an error
 
 WILDCARD = "*"
 """The word that stands for the main organization and every sub-organization in a grant."""
@@ -48,7 +48,7 @@ class AllowedOrganizations:
         return self.sub_organizations is None or organization in self.sub_organizations
 
     def ids(self) -> tuple[str, ...]:
-        """Name the places that this scope lists; of a full one there is no list."""
+        """List the organizations, ids and ``main``; without restriction there is no list."""
         return ((MAIN,) if self.main else ()) + tuple(sorted(self.sub_organizations or ()))
 
 
@@ -82,7 +82,7 @@ def can_access(organization: str, principal: Principal, settings: Settings) -> b
 
 
 def accessible_organizations(principal: Principal, settings: Settings) -> tuple[str, ...] | None:
-    """List the places that ``principal`` may look into; ``None`` where they can't be listed."""
+    """List the organizations that ``principal`` may look into; ``None`` if they can't be listed."""
     allowed, granted = settings.sub_organizations, principal.organizations
     if allowed is not None:
         return tuple(organization for organization in allowed if granted.allows(organization))
@@ -90,12 +90,12 @@ def accessible_organizations(principal: Principal, settings: Settings) -> tuple[
 
 
 def resolve_organization(requested: str | None, principal: Principal, settings: Settings) -> str:
-    """Return the place that a call looks into: a sub-organization's id, or ``main``.
+    """Return the organization that a call looks into: a sub-organization's id, or ``main``.
 
     Args:
         requested: What the call names: an id, ``main``, or ``None``.
         principal: On whose behalf.
-        settings: The default place, and the places that are allowed at all.
+        settings: The default organization, and the organizations that are allowed at all.
 
     Raises:
         Forbidden: It is out of the caller's sight, in the same words whether it exists or not; or a call that has to

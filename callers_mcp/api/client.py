@@ -55,8 +55,8 @@ class CallersClient:
 
     Args:
         settings: The key, the base URL, the limits.
-        observer: Told of each look-up; by default it goes to the log.
-        rate_limit_hook: Asked before each look-up, where callers have a rate limit.
+        observer: Receives the events of each look-up; by default they go to the log.
+        rate_limit_hook: Runs before each look-up; raises ``RateLimited`` for one too many.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class CallersClient:
                 await self._pool.aclose()
 
     def on_behalf_of(self, principal: Principal) -> "CallersClient":
-        """Return the same client as ``principal`` has it, who sees no more than their scope."""
+        """Return the same client as ``principal`` has it, limited to the organizations of the principal."""
         client = copy(self)
         client._principal = principal
         return client
@@ -101,7 +101,7 @@ class CallersClient:
         """Return where a call looks: a sub-organization's id, or ``None`` for the main organization.
 
         Args:
-            sub_organization_id: What the call names: an id, ``main``, or ``None`` for the default place.
+            sub_organization_id: What the call names: an id, ``main``, or ``None`` for the default organization.
 
         Raises:
             Forbidden: The caller, or ``CALLERS_SUB_ORGANIZATIONS``, may not look there.
@@ -112,12 +112,12 @@ class CallersClient:
 
     @property
     def can_list(self) -> bool:
-        """Whether there is a place whose campaigns could be listed for the caller."""
+        """Whether there is an organization whose campaigns could be listed for the caller."""
         return can_list(self._principal, self._settings)
 
     @property
     def accessible_organizations(self) -> tuple[str, ...] | None:
-        """The places that the caller may look into, ids and ``main``; ``None`` where they can't be listed."""
+        """The organizations that the caller may look into, ids and ``main``; ``None`` if they can't be listed."""
         return accessible_organizations(self._principal, self._settings)
 
     def mask(self, text: str) -> str:
@@ -135,7 +135,7 @@ class CallersClient:
         Args:
             campaign_id: ObjectId, 24 hexadecimal digits.
             sub_organization_id: Look inside this sub-organization; ``main`` means the main organization, ``None`` the
-                default place.
+                default organization.
             on_retry: Told of each failed attempt that is followed by another.
 
         Returns:
@@ -165,7 +165,7 @@ class CallersClient:
         group_id: str | None = None,
         on_retry: OnRetry | None = None,
     ) -> ResultT:
-        """Fetch a place's campaigns, or take what is kept of them, and return what ``select`` makes of them.
+        """Fetch an organization's campaigns, or take them from the cache, and return what ``select`` makes of them.
 
         Args:
             to_row: Turns a campaign's JSON object into what is needed of it; a module's function, which never raises.
@@ -317,7 +317,7 @@ class CallersClient:
         return self._settings.organization_id is not None and not can_access(MAIN, self._principal, self._settings)
 
     def _require_visible(self, document: Document, request: CampaignRequest) -> None:
-        """Keep the main organization's campaigns from callers without it, should the API ignore the place."""
+        """Hide the main organization's campaigns from callers without it, if the API ignores the sub-organization."""
         if self._hides_main() and belongs_to(document.content, self._settings.organization_id or ""):
             raise not_found(request)
 

@@ -6,7 +6,7 @@
     ├── InvalidArguments       the call's arguments are wrong
     ├── NotConfigured          the operator has to set something
     ├── Unauthorized           401: the API refused the key
-    ├── Forbidden              403, or a place that the settings do not allow
+    ├── Forbidden              403, or an organization that the settings do not allow
     ├── CampaignNotFound       404
     ├── Rejected               another 4xx, or {"status": "error"}
     ├── RateLimited            429

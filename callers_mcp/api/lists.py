@@ -32,7 +32,7 @@ RowT = TypeVar("RowT", bound=Row)
 
 
 def list_query(sub_organization_id: str | None, settings: Settings, group_id: str | None = None) -> str | None:
-    """Return the query that lists a place's campaigns, or ``None`` where no id for it is known.
+    """Return the query that lists an organization's campaigns, or ``None`` if no id for it is known.
 
     The API takes ``organizationId``, required, and ``campaignGroupId``. Unknown, as the reference does not say: what
     ``organizationId`` is to be for a sub-organization. It is taken to be the sub-organization's own, which goes into
@@ -47,7 +47,7 @@ def list_query(sub_organization_id: str | None, settings: Settings, group_id: st
 
 
 def can_list(principal: Principal, settings: Settings) -> bool:
-    """Tell whether an id is known by which ``principal`` could list campaigns, in some place that they may see."""
+    """Tell whether an id is known by which ``principal`` could list campaigns, in some organization."""
     organizations = accessible_organizations(principal, settings)
     if organizations is None:
         organizations = (MAIN, settings.sub_organization_id or MAIN)

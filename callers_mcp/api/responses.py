@@ -64,7 +64,7 @@ class CampaignRequest:
 
     @property
     def location(self) -> str:
-        """The place in words."""
+        """The organization in words."""
         return (
             "the main organization"
             if self.sub_organization_id is None

@@ -28,7 +28,7 @@ HEADERS = {
     "Accept-Encoding": "gzip, deflate",
     "User-Agent": f"callers-mcp/{__version__}",
 }
-"""What each request carries beside the key and the place."""
+"""What each request carries beside the key and the sub-organization."""
 
 _CONNECTIONS_PER_CLIENT = 10
 """Connections of one client: httpx2 probes each that is idle before each request, which at 100 costs a millisecond."""

@@ -18,7 +18,7 @@ _HTTP_EXTRA = ("cryptography", "filelock", "httptools", "limits", "prometheus_cl
 def load_settings(sandbox: "Sandbox | None" = None) -> "Settings":
     """Return the environment's settings, or end with exit code 2 and one line that names the variable.
 
-    With ``sandbox``, its URL and key stand in for the real ones, and no place of a real account applies.
+    With ``sandbox``, its URL and key stand in for the real ones, and no organization of a real account applies.
     """
     from callers_mcp.settings import Settings, SettingsError
 

@@ -1,4 +1,4 @@
-r"""JSON with comments, and JSON5, read with the place of every value in the text.
+r"""JSON with comments, and JSON5, read with the position of every value in the text.
 
 json-five's tokens say where things are. Its parser is not used: it refuses ``"C:\\xampp"`` and takes seconds for a file
 of 200 KB.
@@ -8,54 +8,20 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from callers_mcp.install.formats import UnreadableConfig
+from callers_mcp.install.json_syntax import JsonMember, JsonReader, JsonValueNode, decode_scalar
 
-if TYPE_CHECKING:
-    from json5.tokenizer import JSON5Token
-
-MAX_DEPTH = 200
-
-_STRINGS = frozenset({"DOUBLE_QUOTE_STRING", "SINGLE_QUOTE_STRING"})
-_WORDS = frozenset({"TRUE", "FALSE", "NULL", "INFINITY", "NAN"})
-_NUMBERS = frozenset({"INTEGER", "FLOAT", "HEXADECIMAL", "INFINITY", "NAN"})
-
-_BROKEN_STRING = re.compile(r"(?:[^\\\r\n]|\\\r\n|\\.)*[\r\n]", re.DOTALL)
 _REST_OF_LINE = re.compile(r"[ \t]*(?:\r?\n|\Z)")
 _INDENT = re.compile(r"[ \t]*")
-
-
-@dataclass(frozen=True, slots=True)
-class _Value:
-    start: int
-    end: int
-    members: "list[_Member] | None" = None
-    items: "list[_Value] | None" = None
-
-
-@dataclass(slots=True)
-class _Member:
-    key: str
-    start: int
-    value: _Value
-    comma: int | None = None
-    """Where the comma behind it is, None where there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Comment:
-    start: int
-    end: int
-    to_line_end: bool
 
 
 class JsonDocument:
     """One text; the edits return new ones."""
 
     def __init__(self, text: str) -> None:
-        reader = _Reader(text)
+        reader = JsonReader(text)
         self._text = text
         self._comments = reader.comments
         self._root = reader.document()
@@ -123,7 +89,7 @@ class JsonDocument:
         """All values but the entry and the objects that hold nothing else, in their order, as they are written."""
         return self._other_content(self._root, path) if self._root is not None else {}
 
-    def _other_content(self, value: _Value, path: Sequence[str]) -> Any:
+    def _other_content(self, value: JsonValueNode, path: Sequence[str]) -> Any:
         if value.items is not None:
             return [self._other_content(item, ()) for item in value.items]
         if value.members is None:
@@ -138,16 +104,16 @@ class JsonDocument:
                 pairs.append((member.key, rest))
         return tuple(pairs) or {}
 
-    def _to_python(self, value: _Value) -> Any:
+    def _to_python(self, value: JsonValueNode) -> Any:
         if value.items is not None:
             return [self._to_python(item) for item in value.items]
         if value.members is not None:
             return {member.key: self._to_python(member.value) for member in value.members}
-        return _decoded(self._text[value.start : value.end])
+        return decode_scalar(self._text[value.start : value.end])
 
-    def _members_on_path(self, path: Sequence[str]) -> list[_Member]:
+    def _members_on_path(self, path: Sequence[str]) -> list[JsonMember]:
         """The members that the path leads through, as far as they are there."""
-        value, path_members = self._root, list[_Member]()
+        value, path_members = self._root, list[JsonMember]()
         for depth, key in enumerate(path):
             if value is None:
                 break
@@ -163,14 +129,14 @@ class JsonDocument:
         return path_members
 
     def _after_comments(self, start: int, end: int) -> tuple[int, bool]:
-        """Where the last comment between the places ends, and if it needs a line break behind it."""
+        """Where the last comment between the positions ends, and if it needs a line break behind it."""
         index = bisect_left(self._comments, end, key=lambda comment: comment.start)
         if not index or self._comments[index - 1].start < start:
             return start, False
         comment = self._comments[index - 1]
         return comment.end, comment.to_line_end
 
-    def _is_multiline(self, container: _Value) -> bool:
+    def _is_multiline(self, container: JsonValueNode) -> bool:
         """If the container's members stand on lines of their own; the last one says it."""
         members = container.members
         if not members:
@@ -179,12 +145,12 @@ class JsonDocument:
         return "\n" in self._text[before : members[-1].start]
 
     def _line_indent(self, position: int) -> tuple[str, bool]:
-        """The white space that begins the place's line, and if there is nothing else before the place."""
+        """The white space that begins the position's line, and if there is nothing else before the position."""
         start = self._text.rfind("\n", 0, position) + 1
         indent = _INDENT.match(self._text, start, position)[0]  # type: ignore[index]
         return indent, start + len(indent) == position
 
-    def _indent(self, container: _Value, last: _Member | None) -> str:
+    def _indent(self, container: JsonValueNode, last: JsonMember | None) -> str:
         if last is not None:
             indent, first = self._line_indent(last.start)
             if first:
@@ -214,14 +180,14 @@ class JsonDocument:
             return json.dumps(value, ensure_ascii=False)
         return json.dumps(value, ensure_ascii=False, indent=self._unit).replace("\n", self._eol + indent)
 
-    def _holds_only(self, container: _Value | None, member: _Member) -> bool:
+    def _holds_only(self, container: JsonValueNode | None, member: JsonMember) -> bool:
         """If the container holds the member alone, no comment, and would be left with white space."""
         if container is None or container.members != [member]:
             return False
         around = self._text[container.start + 1 : member.start], self._text[member.value.end : container.end - 1]
         return not around[0].strip() and not around[1].strip(" \t\r\n,") and around[1] not in ("", ",")
 
-    def _without_member(self, container: _Value | None, member: _Member) -> str:
+    def _without_member(self, container: JsonValueNode | None, member: JsonMember) -> str:
         text, members = self._text, (container.members if container else None) or []
         index = members.index(member)
         before = members[index - 1] if index else None
@@ -237,149 +203,9 @@ class JsonDocument:
         return head + tail
 
 
-class _Reader:
-    """Values from the tokens, by the grammar of JSON with trailing commas."""
-
-    def __init__(self, text: str) -> None:
-        self.comments: list[_Comment] = []
-        self._text = text
-        self._next = 0
-        self._tokens = self._tokenize()
-
-    def document(self) -> _Value | None:
-        """The one value of the text, None where there is none."""
-        if not self._tokens:
-            return None
-        value = self._value(0)
-        if self._next < len(self._tokens):
-            raise self._syntax_error()
-        return value
-
-    def _tokenize(self) -> "list[JSON5Token]":
-        from json5.tokenizer import tokenize
-
-        tokens, end = [], 0
-        try:
-            for token in tokenize(self._text):
-                end = token.end
-                if token.type == "WHITESPACE":
-                    continue
-                if token.type not in ("LINE_COMMENT", "BLOCK_COMMENT"):
-                    tokens.append(token)
-                    continue
-                to_line_end = token.type == "LINE_COMMENT"
-                if to_line_end:
-                    # The tokens end a comment at a line feed alone: hosts, at what else breaks a line as well.
-                    end -= token.value.endswith("\r")
-                    if len(self._text[token.index : end].splitlines()) > 1:
-                        raise _unreadable(self._text, token.index)
-                self.comments.append(_Comment(token.index, end, to_line_end))
-        except UnreadableConfig:
-            raise
-        except ValueError:
-            raise _unreadable(self._text, end) from None
-        return tokens
-
-    def _syntax_error(self) -> UnreadableConfig:
-        if self._next < len(self._tokens):
-            return _unreadable(self._text, self._tokens[self._next].index)
-        return UnreadableConfig("the file is no JSON: it ends too early")
-
-    def _kind(self) -> str | None:
-        return self._tokens[self._next].type if self._next < len(self._tokens) else None
-
-    def _take(self, *kinds: str) -> "JSON5Token":
-        if self._kind() not in kinds:
-            raise self._syntax_error()
-        self._next += 1
-        return self._tokens[self._next - 1]
-
-    def _value(self, depth: int) -> _Value:
-        if depth > MAX_DEPTH:
-            raise UnreadableConfig("the file is nested too deeply")
-        kind = self._kind()
-        if kind == "LBRACE":
-            return self._object(depth)
-        if kind == "LBRACKET":
-            return self._array(depth)
-        if kind in _STRINGS:
-            token = self._string()
-        elif kind in ("TRUE", "FALSE", "NULL"):
-            token = self._take(kind)
-        else:
-            return self._number()
-        return _Value(token.index, token.end)
-
-    def _object(self, depth: int) -> _Value:
-        start = self._take("LBRACE").index
-        members: list[_Member] = []
-        while self._kind() != "RBRACE":
-            key = self._string() if self._kind() in _STRINGS else self._take("NAME", *_WORDS)
-            self._take("COLON")
-            members.append(_Member(_key(key.value), key.index, self._value(depth + 1)))
-            if self._kind() != "COMMA":
-                break
-            members[-1].comma = self._take("COMMA").index
-        return _Value(start, self._take("RBRACE").end, members=members)
-
-    def _array(self, depth: int) -> _Value:
-        start = self._take("LBRACKET").index
-        items: list[_Value] = []
-        while self._kind() != "RBRACKET":
-            items.append(self._value(depth + 1))
-            if self._kind() != "COMMA":
-                break
-            self._take("COMMA")
-        return _Value(start, self._take("RBRACKET").end, items=items)
-
-    def _string(self) -> "JSON5Token":
-        token = self._tokens[self._next]
-        if _BROKEN_STRING.match(token.value):
-            raise self._syntax_error()
-        return self._take(*_STRINGS)
-
-    def _number(self) -> _Value:
-        start = end = self._tokens[self._next].index if self._kind() else 0
-        if self._kind() in ("PLUS", "MINUS"):
-            end = self._take("PLUS", "MINUS").end
-        number = self._take(*_NUMBERS)
-        if number.index != end:
-            raise _unreadable(self._text, number.index)
-        end = number.end
-        if self._kind() == "EXPONENT" and number.type in ("INTEGER", "FLOAT"):
-            exponent = self._take("EXPONENT")
-            if exponent.index != end:
-                raise _unreadable(self._text, exponent.index)
-            end = exponent.end
-        return _Value(start, end)
-
-
-def _end(member: _Member) -> int:
+def _end(member: JsonMember) -> int:
     return member.value.end if member.comma is None else member.comma + 1
 
 
 def _quoted(key: str) -> str:
     return json.dumps(key, ensure_ascii=False)
-
-
-def _key(raw: str) -> str:
-    key = _decoded(raw if raw[0] in "\"'" else f'"{raw}"')
-    assert isinstance(key, str)  # noqa: S101
-    return key
-
-
-def _decoded(raw: str) -> Any:
-    try:
-        return json.loads(raw, strict=False)
-    except ValueError:
-        import json5
-
-        try:
-            return json5.loads(raw)
-        except ValueError:
-            raise UnreadableConfig("the file holds a value that is no JSON") from None
-
-
-def _unreadable(text: str, position: int) -> UnreadableConfig:
-    line = text.count("\n", 0, position) + 1
-    return UnreadableConfig(f"the file is no JSON, at line {line}")

@@ -1,4 +1,4 @@
-"""TOML, read with the place of every statement in the text.
+"""TOML, read with the position of every statement in the text.
 
 The standard library's parser says what a text means; tomlkit writes the entry. What is between the statements is never
 parsed into a model: tomlkit's gives the comments behind a table to that table, and they would go with it.
@@ -116,7 +116,7 @@ class TomlDocument:
                 yield _Statement(start, end, table + _path(f"{text[start:equals]}=0"), equals + 1)
 
     def _lines(self) -> Iterator[tuple[int, int, int | None]]:
-        """The places where a statement begins and ends, and that of its equals sign."""
+        """Where each statement begins and ends, and where its equals sign is."""
         text, start, depth, equals = self._text, 0, 0, None
         for token in _TOKEN.finditer(text + "\n"):
             depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)

@@ -14,7 +14,7 @@ from callers_mcp.sandbox.markets import MARKETS, Market
 from callers_mcp.sandbox.samples import ORGANIZATION_ID, RENEWALS_ID, SAMPLES, SUB_ORGANIZATION_ID, Campaign, as_json
 
 SIZES = {None: 5_000, SUB_ORGANIZATION_ID: 40}
-"""How many campaigns each place has in all, its samples among them."""
+"""How many campaigns each organization has in all, its samples among them."""
 
 # Times hang from this, not from each request's now, so that a list and a single answer agree.
 _LOADED_AT = datetime.now(UTC)
@@ -39,7 +39,7 @@ _VARIABLES = (
     *("agentName", "lastContactAt", "productName", "postcode", "renewalDate", "discountPercent", "caseId"),
 )
 
-# An id is 4 bytes of time, 5 of the place and 3 of a counter, as MongoDB's are; the samples' own 5 are others.
+# An id is 4 bytes of time, 5 of the organization and 3 of a counter, as MongoDB's are; the samples' own 5 are others.
 _MACHINES = {None: "4be1a9d0c7", SUB_ORGANIZATION_ID: "4be1a9d0c8"}
 _FIRST_SECOND, _SECONDS, _SCATTER = 0x65800000, 9_000, 0x9E3779
 
@@ -47,7 +47,7 @@ _T = TypeVar("_T")
 
 
 def find(campaign_id: str, sub_organization_id: str | None) -> Campaign | None:
-    """Return the generated campaign of that id (in lower case) as ``GET /campaigns/{id}`` has it, in its own place."""
+    """Return the generated campaign of that id (in lower case) as ``GET /campaigns/{id}`` has it."""
     number = (int(campaign_id[:8], 16) - _FIRST_SECOND) // _SECONDS
     if number not in range(_generated(sub_organization_id)) or _id(number, sub_organization_id) != campaign_id:
         return None
@@ -55,7 +55,7 @@ def find(campaign_id: str, sub_organization_id: str | None) -> Campaign | None:
 
 
 def list_body(sub_organization_id: str | None, group_id: str | None) -> bytes:
-    """Return the body of ``GET /campaigns``: all campaigns of the place, or those of one group."""
+    """Return the body of ``GET /campaigns``: all campaigns of the organization, or those of one group."""
     with _making:  # a cache alone lets several threads make the same
         elements = _elements(sub_organization_id)
     # The samples are made anew, as for a single answer: their times are relative to each request.

@@ -76,9 +76,8 @@ async def read_resource(uri: str, client: CallersClient, on_retry: OnRetry | Non
     sub_organization_id, campaign_id = (
         (unquote(part) if part else None for part in match.groups()) if match else (None, None)
     )
-    if not match or (
-        sub_organization_id is not None and not sub_organization_id.strip()
-    ):  # a blank place would be the default one
+    # A blank sub-organization would be the default one.
+    if not match or (sub_organization_id is not None and not sub_organization_id.strip()):
         raise CampaignNotFound(
             f"There is no such resource. A campaign's URI is like {TEMPLATES[0].uri_template}, or "
             f"{TEMPLATES[1].uri_template}."

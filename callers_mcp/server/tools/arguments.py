@@ -34,4 +34,4 @@ def parse_sub_organization(value: Any) -> Any:
 
 
 SubOrganizationId = Annotated[str | None, BeforeValidator(parse_sub_organization)]
-"""Where to look: a sub-organization's id, ``main``, or ``None`` for the default place."""
+"""A sub-organization's id, ``main``, or ``None`` for the default organization."""

@@ -60,7 +60,7 @@ class FindCampaignsInput(BaseModel):
 
 
 async def run(arguments: FindCampaignsInput, client: CallersClient, on_retry: OnRetry | None) -> CampaignList:
-    """List a place's campaigns, and keep those that fit.
+    """List an organization's campaigns, and return a page of those that match.
 
     Raises:
         CallersError: See ``callers_mcp.api.errors``.
@@ -82,7 +82,7 @@ def texts(output: CampaignList) -> Sequence[str]:
 
 
 def _query_hash(arguments: FindCampaignsInput) -> str:
-    """Return what tells two questions apart on any process: all arguments but how many campaigns, and from where."""
+    """Return a hash of the search, the same in every process: all arguments but ``limit`` and ``cursor``."""
     search = arguments.model_dump(exclude={"limit", "cursor"})
     return hashlib.sha256(json.dumps(search, sort_keys=True).encode()).hexdigest()[:12]
 
