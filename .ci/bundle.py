@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # this checkout's code, wherever another one may be installed
 
 import callers_mcp  # noqa: E402
-from callers_mcp.prompts import PROMPTS  # noqa: E402
+from callers_mcp.server.prompts import PROMPTS  # noqa: E402
+from callers_mcp.server.tools import load_tools  # noqa: E402
 from callers_mcp.settings import Settings, variable  # noqa: E402
-from callers_mcp.tools import load_tools  # noqa: E402
 
 NAME = "callers-mcp.mcpb"
 HOME = "https://github.com/callers-mcp/callers-mcp"
@@ -80,7 +80,7 @@ def manifest() -> dict[str, Any]:
                 "env": {variable(field): f"${{user_config.{field}}}" for field in USER_CONFIG},
             },
         },
-        "tools": [{"name": tool.name, "description": tool.description} for tool in load_tools(lists=True)],
+        "tools": [{"name": tool.name, "description": tool.description} for tool in load_tools(with_lists=True)],
         "tools_generated": False,
         "prompts": [
             {

@@ -8,7 +8,7 @@ of it.
 TYPE_CHECKING = False  # typing's own, without loading typing
 if TYPE_CHECKING:
     from callers_mcp.api.client import CallersClient
-    from callers_mcp.server import create_server
+    from callers_mcp.server.create import create_server
     from callers_mcp.settings import Settings
 
 __all__ = ["CallersClient", "Settings", "__version__", "create_server"]
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> object:
 
         return Settings
     if name == "create_server":
-        from callers_mcp.server import create_server
+        from callers_mcp.server.create import create_server
 
         return create_server
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ import select
 from contextlib import suppress
 
 from callers_mcp.api.errors import NotConfigured
-from callers_mcp.api.json import MASK
+from callers_mcp.api.json_reader import MASK
 from callers_mcp.api.key import KeySource
 from callers_mcp.settings import Settings
 
@@ -31,8 +31,8 @@ def configure(settings: Settings, *, command: bool = False) -> None:
         logging.getLogger(__name__).warning(notice)
 
 
-_MOMENT = 10  # milliseconds
-_PIECE = getattr(select, "PIPE_BUF", 4096)  # bytes that a pipe which has room takes without blocking
+_WRITE_TIMEOUT_MS = 10
+_CHUNK_BYTES = getattr(select, "PIPE_BUF", 4096)  # bytes that a pipe which has room takes without blocking
 
 
 class _StderrHandler(logging.Handler):
@@ -40,7 +40,7 @@ class _StderrHandler(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._cut = False  # the last record; the next one begins a line all the same
+        self._line_incomplete = False  # the last record; the next one begins a line all the same
         self._poll = None
         if hasattr(select, "poll"):  # not on Windows
             self._poll = select.poll()
@@ -51,15 +51,15 @@ class _StderrHandler(logging.Handler):
             self._write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
 
     def _write(self, line: bytes) -> None:
-        if self._cut:
+        if self._line_incomplete:
             line = b"\n" + line
-        for start in range(0, len(line), _PIECE):
+        for start in range(0, len(line), _CHUNK_BYTES):
             # A reader who is there may take a moment; for one who was not, none is spent.
-            if self._poll and not self._poll.poll(0 if self._cut else _MOMENT):
-                self._cut = True
+            if self._poll and not self._poll.poll(0 if self._line_incomplete else _WRITE_TIMEOUT_MS):
+                self._line_incomplete = True
                 return
-            os.write(2, line[start : start + _PIECE])
-        self._cut = False
+            os.write(2, line[start : start + _CHUNK_BYTES])
+        self._line_incomplete = False
 
 
 class _MaskingFormatter(logging.Formatter):

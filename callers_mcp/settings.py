@@ -19,7 +19,7 @@ SUB_ORGANIZATION_ID = re.compile(r"[!-~]{1,128}")
 """What may be sent as ``x-sub-organization-id``: visible ASCII without spaces."""
 
 HTTP_PREFIX = f"{PREFIX}HTTP_"
-"""How the variables of a hosted server begin; ``callers_mcp.hosting.settings`` reads them."""
+"""How the variables of a hosted server begin; ``callers_mcp.http.settings`` reads them."""
 
 # What Kubernetes sets in each container for a service whose name begins like our variables.
 _SERVICE_LINK = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)")
@@ -107,7 +107,7 @@ class Settings(BaseSettings):
             settings = cls(**overrides)
         except ValidationError as error:
             raise SettingsError(
-                " ".join(_sentence(details["loc"], details["msg"]) for details in error.errors())
+                " ".join(_error_sentence(details["loc"], details["msg"]) for details in error.errors())
             ) from None
         settings._notices = (*settings._notices, *unknown_variables(PREFIX, Settings.model_fields))
         return settings
@@ -130,20 +130,20 @@ class Settings(BaseSettings):
     @model_validator(mode="wrap")
     @classmethod
     def _blank_is_default(cls, values: dict[str, Any], handler: Any) -> "Settings":
-        unresolved, notices, given = [], [], {}
+        unresolved, notices, resolved = [], [], {}
         for name, value in values.items():
             text = value.strip() if isinstance(value, str) else value
             if text == "":
                 continue
             if not (isinstance(text, str) and is_placeholder(text)):
-                given[name] = text
+                resolved[name] = text
             elif name in ("api_key", "api_key_file", "sub_organization_id", "sub_organizations"):
                 unresolved.append(variable(name))
             else:
                 notices.append(
                     f"{variable(name)} holds a placeholder that the host did not fill in; the default is used."
                 )
-        settings: Settings = handler(given)
+        settings: Settings = handler(resolved)
         settings._unresolved, settings._notices = tuple(unresolved), tuple(notices)
         return settings
 
@@ -174,24 +174,28 @@ class Settings(BaseSettings):
 
     @field_validator("organization_id")
     @classmethod
-    def _organization(cls, organization_id: str | None) -> str | None:
+    def _check_organization_id(cls, organization_id: str | None) -> str | None:
         if organization_id is not None and not SUB_ORGANIZATION_ID.fullmatch(organization_id):
             raise ValueError("is not an id")
         return organization_id
 
     @field_validator("sub_organization_id")
     @classmethod
-    def _default_place(cls, place: str | None) -> str | None:
-        return None if place is None else _place(place)
+    def _normalize_default(cls, organization: str | None) -> str | None:
+        return None if organization is None else _normalized_organization(organization)
 
     @field_validator("sub_organizations", mode="before")
     @classmethod
-    def _places(cls, places: Any) -> Any:
-        if isinstance(places, str):
-            places = [place.strip() for place in places.split(",") if place.strip()]
-            if not places:
+    def _normalize_list(cls, organizations: Any) -> Any:
+        if isinstance(organizations, str):
+            organizations = [organization.strip() for organization in organizations.split(",") if organization.strip()]
+            if not organizations:
                 raise ValueError("lists nothing")  # "," must not mean "everywhere"
-        return places if places is None else tuple(_place(place) for place in places)
+        return (
+            organizations
+            if organizations is None
+            else tuple(_normalized_organization(organization) for organization in organizations)
+        )
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -199,7 +203,7 @@ class Settings(BaseSettings):
         return level.upper() if isinstance(level, str) else level
 
     @model_validator(mode="after")
-    def _agree(self) -> "Settings":
+    def _check_combination(self) -> "Settings":
         if self.api_key is not None and self.api_key_file is not None:
             raise ValueError(f"Set {variable('api_key')} or {variable('api_key_file')}, not both.")
         default, allowed = self.sub_organization_id, self.sub_organizations
@@ -223,10 +227,10 @@ def is_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
 
 
-def _place(place: str) -> str:
-    if not SUB_ORGANIZATION_ID.fullmatch(place):
+def _normalized_organization(organization: str) -> str:
+    if not SUB_ORGANIZATION_ID.fullmatch(organization):
         raise ValueError("is not an id")
-    return MAIN if place.lower() == MAIN else place
+    return MAIN if organization.lower() == MAIN else organization
 
 
 def is_loopback(host: str) -> bool:
@@ -237,7 +241,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _sentence(location: tuple[int | str, ...], message: str) -> str:
+def _error_sentence(location: tuple[int | str, ...], message: str) -> str:
     if not location:
         return message.removeprefix("Value error, ")
     field = str(location[0])

@@ -27,7 +27,7 @@ def serve(server: Server[Any]) -> None:
     stdin, stdout = os.dup(0), os.dup(1)
     os.dup2(2, 1)  # whatever a library prints must not reach the wire
     if hasattr(select, "poll"):
-        threading.Thread(target=_end_with_reader, args=(stdout,), name="stdout-watch", daemon=True).start()
+        threading.Thread(target=_exit_when_stdout_closes, args=(stdout,), name="stdout-watch", daemon=True).start()
     anyio.run(_serve, server, stdin, stdout)
 
 
@@ -35,7 +35,7 @@ async def _serve(server: Server[Any], stdin: int, stdout: int) -> None:
     lines = io.TextIOWrapper(io.BufferedReader(_Stdin(stdin)), encoding="utf-8", errors="replace")
     async with stdio_server(anyio.wrap_file(lines), _Stdout(stdout)) as (read_stream, write_stream):
         await server.run(read_stream, write_stream, server.create_initialization_options())
-    _end()
+    _exit_process()
 
 
 class _Stdin(io.FileIO):
@@ -44,7 +44,7 @@ class _Stdin(io.FileIO):
     def readinto(self, buffer: Any, /) -> int | None:
         count = super().readinto(buffer)
         if count == 0:
-            timer = threading.Timer(_GRACE_SECONDS, _end)
+            timer = threading.Timer(_GRACE_SECONDS, _exit_process)
             timer.daemon = True
             timer.start()
         return count
@@ -69,22 +69,22 @@ class _Stdout(anyio.AsyncFile[str]):
             count = self._binary.write(text.encode())
             self._binary.flush()
         except OSError:
-            _end()
+            _exit_process()
         return count
 
 
-def _end_with_reader(stdout: int) -> None:
+def _exit_when_stdout_closes(stdout: int) -> None:
     """End the process when nobody can read ``stdout`` any more, which no write would tell while we are idle."""
     poll = select.poll()
     poll.register(stdout, 0)  # POLLERR and POLLHUP are always reported
     if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll()):
-        _end()
+        _exit_process()
 
 
-_ending = threading.Lock()
+_exit_lock = threading.Lock()
 
 
-def _end() -> NoReturn:
+def _exit_process() -> NoReturn:
     """End the process; of several threads that find the host gone, the first does."""
-    _ending.acquire()
+    _exit_lock.acquire()
     os._exit(0)

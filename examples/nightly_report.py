@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 from mcp import Client, StdioServerParameters, stdio_client
 
-from callers_mcp.untrusted import shorten
+from callers_mcp.sanitize import truncate
 
 SANDBOX = [f"665f1c2ab1e4a9d0c7f3b80{number}" for number in range(1, 6)]
 
@@ -46,7 +46,7 @@ async def look_up(lines: list[str], sandbox: bool) -> dict[str, Any]:
 def code(value: Any) -> str:
     """Return text written by other people as a Markdown code span that it cannot close."""
     text = " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).split())
-    return f"`{shorten(text, 300).replace('`', chr(39)) or ' '}`"
+    return f"`{truncate(text, 300).replace('`', chr(39)) or ' '}`"
 
 
 def report(answers: dict[str, Any], saved: dict[str, Any]) -> str:

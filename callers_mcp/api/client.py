@@ -13,43 +13,37 @@ from typing import Self, TypeVar
 import anyio
 from pydantic import JsonValue
 
-from callers_mcp.api.caller import OPERATOR, Caller
-from callers_mcp.api.deadline import OnRetry, within_deadline
+from callers_mcp.access import OPERATOR, Principal, accessible_organizations, can_access, resolve_organization
 from callers_mcp.api.errors import CallersError, DeadlineExceeded, InvalidArguments, NotConfigured
-from callers_mcp.api.flights import Flights
-from callers_mcp.api.json import Document, mask
+from callers_mcp.api.events import CAMPAIGN_LIST, LookupEvent, Observer
+from callers_mcp.api.json_reader import Document, mask
 from callers_mcp.api.key import KeySource
-from callers_mcp.api.lists import (
-    AT_ONCE,
-    AT_ONCE_FOR_ONE,
-    SEARCHES_AT_ONCE,
-    KeptLists,
-    Listing,
-    RowT,
-    Turns,
-    belongs_to,
-    can_list,
-    read_in_steps,
+from callers_mcp.api.limiter import (
+    MAX_CONCURRENT_LISTS,
+    MAX_CONCURRENT_LISTS_PER_PRINCIPAL,
+    MAX_CONCURRENT_SEARCHES,
+    PerPrincipalLimiter,
 )
-from callers_mcp.api.lists import query as list_query
-from callers_mcp.api.observer import LIST, LookUp, Observer
-from callers_mcp.api.places import find_place, may_see, own_places
-from callers_mcp.api.pool import Pool
+from callers_mcp.api.list_cache import ListCache
+from callers_mcp.api.lists import Listing, RowT, belongs_to, can_list, list_query, parse_cooperatively
 from callers_mcp.api.responses import (
-    Lookup,
-    as_seen_by_some,
-    not_visible,
-    read_campaign,
-    read_campaigns,
-    require_api_answer,
+    CampaignRequest,
+    hide_existence,
+    not_found,
+    parse_campaign_response,
+    parse_list_response,
+    require_api_response,
 )
+from callers_mcp.api.retry import OnRetry, run_with_deadline
+from callers_mcp.api.singleflight import SingleFlight
+from callers_mcp.api.transport import ConnectionPool
 from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings, variable
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 
 ResultT = TypeVar("ResultT")
 
-Admit = Callable[[Caller], Awaitable[None]]
+RateLimitHook = Callable[[Principal], Awaitable[None]]
 """Lets a caller's look-up go on, or raises ``RateLimited``."""
 
 
@@ -61,39 +55,41 @@ class CallersClient:
 
     Args:
         settings: The key, the base URL, the limits.
-        observer: Told of each look-up; by default it goes to the log.
-        admit: Asked before each look-up, where callers have a rate limit.
+        observer: Receives the events of each look-up; by default they go to the log.
+        rate_limit_hook: Runs before each look-up; raises ``RateLimited`` for one too many.
     """
 
-    def __init__(self, settings: Settings, *, observer: Observer | None = None, admit: Admit | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, observer: Observer | None = None, rate_limit_hook: RateLimitHook | None = None
+    ) -> None:
         self._settings = settings
         self._observer = observer or Observer()
-        self._admit = admit
-        self._caller = OPERATOR
+        self._rate_limit_hook = rate_limit_hook
+        self._principal = OPERATOR
         self._keys = KeySource(settings)
-        self._pool = Pool(settings, self._observer)
-        self._flights = Flights()
-        self._list_turns = Turns(AT_ONCE, AT_ONCE_FOR_ONE)
-        self._search_turns = Turns(SEARCHES_AT_ONCE, 1)
-        self._kept_lists = KeptLists(settings.list_cache_seconds)
+        self._pool = ConnectionPool(settings, self._observer)
+        self._single_flight = SingleFlight()
+        self._list_limiter = PerPrincipalLimiter(MAX_CONCURRENT_LISTS, MAX_CONCURRENT_LISTS_PER_PRINCIPAL)
+        self._search_limiter = PerPrincipalLimiter(MAX_CONCURRENT_SEARCHES, 1)
+        self._list_cache = ListCache(settings.list_cache_seconds)
 
     async def __aenter__(self) -> Self:
-        await self._flights.__aenter__()
+        await self._single_flight.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            await self._flights.__aexit__(kind, error, traceback)
+            await self._single_flight.__aexit__(kind, error, traceback)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._pool.aclose()
 
-    def on_behalf_of(self, caller: Caller) -> "CallersClient":
-        """Return the same client as ``caller`` has it, who sees no more than their scope."""
+    def on_behalf_of(self, principal: Principal) -> "CallersClient":
+        """Return the same client as ``principal`` has it, limited to the organizations of the principal."""
         client = copy(self)
-        client._caller = caller
+        client._principal = principal
         return client
 
     @property
@@ -101,28 +97,28 @@ class CallersClient:
         """What this client was made with."""
         return self._settings
 
-    def place(self, sub_organization_id: str | None = None) -> str | None:
+    def resolve_sub_organization(self, sub_organization_id: str | None = None) -> str | None:
         """Return where a call looks: a sub-organization's id, or ``None`` for the main organization.
 
         Args:
-            sub_organization_id: What the call names: an id, ``main``, or ``None`` for the default place.
+            sub_organization_id: What the call names: an id, ``main``, or ``None`` for the default organization.
 
         Raises:
             Forbidden: The caller, or ``CALLERS_SUB_ORGANIZATIONS``, may not look there.
             NotConfigured: A host left a placeholder in a sub-organization setting.
         """
-        place = find_place(sub_organization_id, self._caller, self._settings)
-        return None if place == MAIN else place
+        organization = resolve_organization(sub_organization_id, self._principal, self._settings)
+        return None if organization == MAIN else organization
 
     @property
     def can_list(self) -> bool:
-        """Whether there is a place whose campaigns could be listed for the caller."""
-        return can_list(self._caller, self._settings)
+        """Whether there is an organization whose campaigns could be listed for the caller."""
+        return can_list(self._principal, self._settings)
 
     @property
-    def places(self) -> tuple[str, ...] | None:
-        """The places that the caller may look into, ids and ``main``; ``None`` where they can't be listed."""
-        return own_places(self._caller, self._settings)
+    def accessible_organizations(self) -> tuple[str, ...] | None:
+        """The organizations that the caller may look into, ids and ``main``; ``None`` if they can't be listed."""
+        return accessible_organizations(self._principal, self._settings)
 
     def mask(self, text: str) -> str:
         """Return ``text`` cleaned, and with the key masked: for words that come from outside."""
@@ -139,7 +135,7 @@ class CallersClient:
         Args:
             campaign_id: ObjectId, 24 hexadecimal digits.
             sub_organization_id: Look inside this sub-organization; ``main`` means the main organization, ``None`` the
-                default place.
+                default organization.
             on_retry: Told of each failed attempt that is followed by another.
 
         Returns:
@@ -154,26 +150,26 @@ class CallersClient:
         """
         if not OBJECT_ID.fullmatch(campaign_id):
             raise InvalidArguments("A campaign's id is 24 hexadecimal digits.")
-        async with self._told(campaign_id, sub_organization_id) as asked:
-            lookup = asked.lookup = self._lookup(campaign_id, sub_organization_id)
-            document = await asked.share(self._flights, lookup, self._attempt(lookup), on_retry)
-            self._require_visible(document, lookup)
+        async with self._observed_lookup(campaign_id, sub_organization_id) as state:
+            request = state.request = self._request(campaign_id, sub_organization_id)
+            document = await state.run_shared(self._single_flight, request, self._campaign_attempt(request), on_retry)
+            self._require_visible(document, request)
             return document
 
     async def list_campaigns(
         self,
-        read: Callable[[Mapping[str, JsonValue]], RowT],
-        choose: Callable[[Sequence[RowT]], ResultT],
+        to_row: Callable[[Mapping[str, JsonValue]], RowT],
+        select: Callable[[Sequence[RowT]], ResultT],
         *,
         sub_organization_id: str | None = None,
         group_id: str | None = None,
         on_retry: OnRetry | None = None,
     ) -> ResultT:
-        """Fetch a place's campaigns, or take what is kept of them, and return what ``choose`` makes of them.
+        """Fetch an organization's campaigns, or take them from the cache, and return what ``select`` makes of them.
 
         Args:
-            read: Turns a campaign's JSON object into what is needed of it; a module's function, which never raises.
-            choose: Given a row for each campaign that the caller may see, in the API's order. It runs in a thread, few
+            to_row: Turns a campaign's JSON object into what is needed of it; a module's function, which never raises.
+            select: Given a row for each campaign that the caller may see, in the API's order. It runs in a thread, few
                 at a time: to compare thousands of names takes tens of milliseconds.
             sub_organization_id: As for ``get_campaign``.
             group_id: ObjectId; ask the API for this group's campaigns alone. It may give others too.
@@ -185,20 +181,20 @@ class CallersClient:
 
         Source: https://docs.callers.ai/api-reference/campaigns/get-all-campaigns-by-organization-id
         """
-        async with self._told(LIST, sub_organization_id) as asked:
-            lookup = asked.lookup = self._lookup(None, sub_organization_id, group_id)
+        async with self._observed_lookup(CAMPAIGN_LIST, sub_organization_id) as state:
+            request = state.request = self._request(None, sub_organization_id, group_id)
             listing: Listing[RowT] | None = None
-            for each in (replace(lookup, group_id=None), lookup):  # a whole list serves its groups
-                listing = listing or self._kept_lists.get((each, read))
+            for candidate in (replace(request, group_id=None), request):  # a whole list serves its groups
+                listing = listing or self._list_cache.get((candidate, to_row))
             if listing is None:
-                attempt = self._list_attempt(lookup, read)
-                listing = await asked.share(self._flights, (lookup, read), attempt, on_retry)
+                attempt = self._list_attempt(request, to_row)
+                listing = await state.run_shared(self._single_flight, (request, to_row), attempt, on_retry)
             rows: Sequence[RowT] = listing.rows
             if self._hides_main():
-                rows = [row for at, row in enumerate(rows) if at not in listing.of_main]
+                rows = [row for index, row in enumerate(rows) if index not in listing.main_indexes]
             with anyio.move_on_after(self._settings.timeout):
-                async with self._search_turns.of(self._caller):
-                    return await anyio.to_thread.run_sync(choose, rows)
+                async with self._search_limiter.slot(self._principal):
+                    return await anyio.to_thread.run_sync(select, rows)
             raise DeadlineExceeded(
                 f"This server was busy with other searches for {self._settings.timeout:g} seconds. Try again later."
             )
@@ -214,21 +210,21 @@ class CallersClient:
         """
 
         async def attempt() -> int:
-            answer = await self._pool.get(f"/campaigns/{'0' * 24}", {})
-            require_api_answer(answer)
-            return answer.status
+            response = await self._pool.get(f"/campaigns/{'0' * 24}", {})
+            require_api_response(response)
+            return response.status
 
-        return await within_deadline(attempt, self._settings)
+        return await run_with_deadline(attempt, self._settings)
 
-    async def honours_sub_organizations(self, campaign_id: str) -> bool:
+    async def enforces_sub_organizations(self, campaign_id: str) -> bool:
         """Tell whether the API refuses a campaign under a sub-organization that does not exist, as isolation needs.
 
         Raises:
             CallersError: It gave neither a campaign nor a refusal.
         """
-        made_up = Lookup(campaign_id, secrets.token_hex(12), self._keys.current(), self._keys.variable)
+        probe_request = CampaignRequest(campaign_id, secrets.token_hex(12), self._keys.current(), self._keys.variable)
         try:
-            await within_deadline(lambda: self._attempt(made_up)(secrets.token_hex(8)), self._settings)
+            await run_with_deadline(lambda: self._campaign_attempt(probe_request)(secrets.token_hex(8)), self._settings)
         except CallersError as error:
             if error.http_status is not None and 400 <= error.http_status < 500 and not error.retryable:
                 return True
@@ -236,120 +232,124 @@ class CallersClient:
         return False
 
     @asynccontextmanager
-    async def _told(self, what: str, sub_organization_id: str | None) -> AsyncIterator["_Asked"]:
+    async def _observed_lookup(self, target: str, sub_organization_id: str | None) -> AsyncIterator["_LookupState"]:
         """Let the caller in, and tell the observer how what is done in the block ended."""
         if sub_organization_id is not None and not SUB_ORGANIZATION_ID.fullmatch(sub_organization_id):
             raise InvalidArguments("A sub-organization's id is visible ASCII without spaces, at most 128 characters.")
         started, outcome = time.perf_counter(), "cancelled"
-        asked = _Asked(self._settings)
-        self._observer.began()
+        state = _LookupState(self._settings)
+        self._observer.on_lookup_started()
         try:
-            if self._admit:
-                await self._admit(self._caller)
-            yield asked
+            if self._rate_limit_hook:
+                await self._rate_limit_hook(self._principal)
+            yield state
             outcome = "found"
         except CallersError as error:
-            if asked.lookup and asked.attempts:
-                error = as_seen_by_some(error, asked.lookup, self._caller)
+            if state.request and state.attempts:
+                error = hide_existence(error, state.request, self._principal)
             outcome = error.kind
-            error.request_id = asked.request_id = asked.request_id or secrets.token_hex(8)
+            error.request_id = state.request_id = state.request_id or secrets.token_hex(8)
             raise error from None
         except Exception:
             outcome = "internal"
             raise
         finally:
-            place = (asked.lookup.place or MAIN) if asked.lookup else (sub_organization_id or "default")
-            self._observer.ended(
-                LookUp(
-                    caller=self._caller.name,
-                    campaign_id=what,
-                    place=place,
+            organization = (
+                (state.request.sub_organization_id or MAIN) if state.request else (sub_organization_id or "default")
+            )
+            self._observer.on_lookup_finished(
+                LookupEvent(
+                    principal=self._principal.name,
+                    campaign_id=target,
+                    organization=organization,
                     outcome=outcome,
                     seconds=time.perf_counter() - started,
-                    attempts=asked.attempts,
-                    shared=asked.shared,
-                    request_id=asked.request_id or secrets.token_hex(8),
+                    attempts=state.attempts,
+                    shared=state.shared,
+                    request_id=state.request_id or secrets.token_hex(8),
                 )
             )
 
-    def _lookup(self, campaign_id: str | None, sub_organization_id: str | None, group_id: str | None = None) -> Lookup:
+    def _request(
+        self, campaign_id: str | None, sub_organization_id: str | None, group_id: str | None = None
+    ) -> CampaignRequest:
         key = self._keys.current()
-        place = self.place(sub_organization_id)
-        if place and key.lower() in place.lower():
+        organization = self.resolve_sub_organization(sub_organization_id)
+        if organization and key.lower() in organization.lower():
             raise InvalidArguments("What was given as the sub-organization's id is no id; nothing was sent.")
-        return Lookup(campaign_id, place, key, self._keys.variable, group_id)
+        return CampaignRequest(campaign_id, organization, key, self._keys.variable, group_id)
 
-    def _attempt(self, lookup: Lookup) -> Callable[[str], Awaitable[Document]]:
+    def _campaign_attempt(self, request: CampaignRequest) -> Callable[[str], Awaitable[Document]]:
         async def attempt(request_id: str) -> Document:
-            path = f"/campaigns/{lookup.campaign_id}"
-            return read_campaign(await self._pool.get(path, _headers(lookup, request_id)), lookup)
+            path = f"/campaigns/{request.campaign_id}"
+            return parse_campaign_response(await self._pool.get(path, _headers(request, request_id)), request)
 
         return attempt
 
     def _list_attempt(
-        self, lookup: Lookup, read: Callable[[Mapping[str, JsonValue]], RowT]
+        self, request: CampaignRequest, to_row: Callable[[Mapping[str, JsonValue]], RowT]
     ) -> Callable[[str], Awaitable[Listing[RowT]]]:
-        query = list_query(lookup.place, self._settings, lookup.group_id)
+        query = list_query(request.sub_organization_id, self._settings, request.group_id)
         if query is None:
             raise NotConfigured(
-                f"The campaigns of {lookup.where} can't be listed before the operator sets "
+                f"The campaigns of {request.location} can't be listed before the operator sets "
                 f"{variable('organization_id')}; nothing was sent. Look a campaign up by its id, or give a "
                 "sub_organization_id."
             )
-        if lookup.key.lower() in (self._settings.organization_id or "").lower():
+        if request.key.lower() in (self._settings.organization_id or "").lower():
             raise NotConfigured(
                 f"{variable('organization_id')} holds the API key, not an id; nothing was sent. The operator mends it."
             )
 
         async def attempt(request_id: str) -> Listing[RowT]:
-            async with self._list_turns.of(self._caller):
-                answer = await self._pool.get(
-                    f"/campaigns?{query}", _headers(lookup, request_id), limited_by="list_max_body_bytes"
+            async with self._list_limiter.slot(self._principal):
+                response = await self._pool.get(
+                    f"/campaigns?{query}", _headers(request, request_id), limited_by="list_max_body_bytes"
                 )
-                listing = await read_in_steps(read_campaigns(answer, lookup), read, self._settings)
-            self._kept_lists.put((lookup, read), listing)
+                listing = await parse_cooperatively(parse_list_response(response, request), to_row, self._settings)
+            self._list_cache.set((request, to_row), listing)
             return listing
 
         return attempt
 
     def _hides_main(self) -> bool:
         """Tell whether the main organization's campaigns are to stay from the caller, should the API give any."""
-        return self._settings.organization_id is not None and not may_see(MAIN, self._caller, self._settings)
+        return self._settings.organization_id is not None and not can_access(MAIN, self._principal, self._settings)
 
-    def _require_visible(self, document: Document, lookup: Lookup) -> None:
-        """Keep the main organization's campaigns from callers without it, should the API ignore the place."""
+    def _require_visible(self, document: Document, request: CampaignRequest) -> None:
+        """Hide the main organization's campaigns from callers without it, if the API ignores the sub-organization."""
         if self._hides_main() and belongs_to(document.content, self._settings.organization_id or ""):
-            raise not_visible(lookup)
+            raise not_found(request)
 
 
-class _Asked:
+class _LookupState:
     """What comes to light of a look-up on its way."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.lookup: Lookup | None = None
+        self.request: CampaignRequest | None = None
         self.attempts = 0
         self.shared = False
         self.request_id = ""
 
-    async def share(
+    async def run_shared(
         self,
-        flights: Flights,
+        single_flight: SingleFlight,
         key: Hashable,
         attempt: Callable[[str], Awaitable[ResultT]],
         on_retry: OnRetry | None,
     ) -> ResultT:
         """Make the request that ``key`` names, or join the one under way."""
-        flight, self.shared = flights.join(key, attempt, self._settings)
-        self.request_id = flight.request_id
+        in_flight, self.shared = single_flight.get_or_start(key, attempt, self._settings)
+        self.request_id = in_flight.request_id
         try:
-            return await flight.wait(self._settings, on_retry)
+            return await in_flight.result(self._settings, on_retry)
         finally:
-            self.attempts = flight.attempts
+            self.attempts = in_flight.attempts
 
 
-def _headers(lookup: Lookup, request_id: str) -> dict[str, str]:
-    headers = {"Authorization": lookup.key, "X-Request-Id": request_id}
-    if lookup.place is not None:
-        headers["x-sub-organization-id"] = lookup.place
+def _headers(request: CampaignRequest, request_id: str) -> dict[str, str]:
+    headers = {"Authorization": request.key, "X-Request-Id": request_id}
+    if request.sub_organization_id is not None:
+        headers["x-sub-organization-id"] = request.sub_organization_id
     return headers

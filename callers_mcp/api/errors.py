@@ -6,7 +6,7 @@
     ├── InvalidArguments       the call's arguments are wrong
     ├── NotConfigured          the operator has to set something
     ├── Unauthorized           401: the API refused the key
-    ├── Forbidden              403, or a place that the settings do not allow
+    ├── Forbidden              403, or an organization that the settings do not allow
     ├── CampaignNotFound       404
     ├── Rejected               another 4xx, or {"status": "error"}
     ├── RateLimited            429
@@ -63,11 +63,11 @@ class CallersError(Exception):
     def __str__(self) -> str:
         return self.message
 
-    def again(self) -> Self:
+    def copy(self) -> Self:
         """Return the same error for another caller to raise, who adds a traceback of their own."""
-        same = type(self).__new__(type(self), *self.args)
-        vars(same).update(vars(self))
-        return same
+        copied = type(self).__new__(type(self), *self.args)
+        vars(copied).update(vars(self))
+        return copied
 
     def details(self) -> dict[str, str | bool | int | float | None]:
         """Return the same for machines: the value of ``callers-mcp/error`` in a result's ``_meta``."""
@@ -123,35 +123,35 @@ class RateLimited(CallersError):
     transient = True
 
 
-class _Tried(CallersError):
+class _CountedAttempts(CallersError):
     """An error whose message says how often it was tried, and ends with what to do."""
 
-    def __init__(self, what: str, advice: str, *, http_status: int | None = None, transient: bool = True) -> None:
-        super().__init__(what, http_status=http_status)
+    def __init__(self, problem: str, advice: str, *, http_status: int | None = None, transient: bool = True) -> None:
+        super().__init__(problem, http_status=http_status)
         self._advice = advice
         self.transient = transient
 
     @property
     def message(self) -> str:
         """The one or two sentences that the model reads."""
-        tried = f"{self.attempts} attempts" if self.attempts > 1 else "1 attempt"
-        return f"{self._message} ({tried}). {self._advice}"
+        attempts = f"{self.attempts} attempts" if self.attempts > 1 else "1 attempt"
+        return f"{self._message} ({attempts}). {self._advice}"
 
 
-class Unavailable(_Tried):
+class Unavailable(_CountedAttempts):
     """The API answers that it can't answer now."""
 
     kind = "unavailable"
     retryable = True
 
 
-class Unreachable(_Tried):
+class Unreachable(_CountedAttempts):
     """There is no connection to the API, or it broke before the answer was whole."""
 
     kind = "unreachable"
 
-    def __init__(self, what: str, advice: str, *, transient: bool = True) -> None:
-        super().__init__(what, advice, transient=transient)
+    def __init__(self, problem: str, advice: str, *, transient: bool = True) -> None:
+        super().__init__(problem, advice, transient=transient)
         self.retryable = transient
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from callers_mcp.api.errors import NotConfigured
 from callers_mcp.settings import Settings, is_key, is_placeholder, variable
 
-_LONGEST = 65_536  # bytes of a key file; a longer one holds something else
+_MAX_KEY_FILE_BYTES = 65_536  # bytes of a key file; a longer one holds something else
 
 
 class KeySource:
@@ -33,7 +33,7 @@ class KeySource:
         Raises:
             NotConfigured: There is none, a host left a placeholder, or the file can't be read or holds none.
         """
-        require_filled_in(self._settings, "api_key", "api_key_file")
+        require_no_placeholder(self._settings, "api_key", "api_key_file")
         if self._file:
             self._key = self._read(self._file)
         if self._key is None:
@@ -52,8 +52,8 @@ class KeySource:
             if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
                 raise OSError(errno.EINVAL, "it is not a regular file")
             with file.open("rb") as opened:
-                content = opened.read(_LONGEST + 1)
-                key = content.decode("utf-8-sig", "replace").strip() if len(content) <= _LONGEST else ""
+                content = opened.read(_MAX_KEY_FILE_BYTES + 1)
+                key = content.decode("utf-8-sig", "replace").strip() if len(content) <= _MAX_KEY_FILE_BYTES else ""
         except OSError as error:
             raise NotConfigured(
                 f"The file that {self.variable} names can't be read ({error.strerror}). The operator mends the path or "
@@ -68,7 +68,7 @@ class KeySource:
         return key
 
 
-def require_filled_in(settings: Settings, *fields: str) -> None:
+def require_no_placeholder(settings: Settings, *fields: str) -> None:
     """Refuse to go on where a host left a placeholder in one of the settings ``fields``.
 
     Raises:

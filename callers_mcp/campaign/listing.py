@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, Field, JsonValue
 
-from callers_mcp.campaign.attention import attention
-from callers_mcp.campaign.model import read_campaign
-from callers_mcp.campaign.names import LONGEST, fold
+from callers_mcp.campaign.matching import MAX_FOLD_INPUT_CHARACTERS, fold
+from callers_mcp.campaign.model import parse_campaign
+from callers_mcp.campaign.problems import find_problems
 from callers_mcp.campaign.summary import CampaignStatus, Direction, direction_of, status_of
-from callers_mcp.untrusted import clean, plain_or_quoted, quote, shorten
+from callers_mcp.sanitize import plain_or_quoted, quote, sanitize, truncate
 
-_KEPT = 120  # characters of a name
-_ID = 40
-_NAME = 80  # characters that are shown
-_GROUP = 40
+_MAX_STORED_NAME_CHARACTERS = 120
+_MAX_ID_CHARACTERS = 40
+_MAX_NAME_CHARACTERS = 80  # of a name that is shown
+_MAX_GROUP_CHARACTERS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,48 +25,49 @@ class CampaignRow:
 
     Attributes:
         name: Cleaned, and cut where it is longer than anybody would search for.
-        folded: It for comparing, see ``fold``.
-        group: Its group's name, for comparing.
+        folded_name: The name for comparing, see ``fold``.
+        folded_group: The group's name for comparing.
         needs_attention: Whether something is wrong for certain, as of when it was read.
     """
 
     id: str | None
     name: str | None
-    folded: str
+    folded_name: str
     status: CampaignStatus
     direction: Direction | None
     group_id: str | None
     group_name: str | None
-    group: str
+    folded_group: str
     needs_attention: bool
 
     @property
     def size(self) -> int:
         """Bytes that it takes, about."""
-        texts = (self.id, self.name, self.folded, self.group_id, self.group_name, self.group)
+        texts = (self.id, self.name, self.folded_name, self.group_id, self.group_name, self.folded_group)
         return 160 + sum(map(sys.getsizeof, texts))
 
 
-def row_as_of(raw: Mapping[str, JsonValue], now: datetime) -> CampaignRow:
+def parse_row_at(raw: Mapping[str, JsonValue], now: datetime) -> CampaignRow:
     """Read a campaign of a list; no shape of it raises."""
-    campaign = read_campaign(raw)
-    name, group_name = _cut(campaign.name, _KEPT), _cut(campaign.group_name, _KEPT)
+    campaign = parse_campaign(raw)
+    name = _sanitized(campaign.name, _MAX_STORED_NAME_CHARACTERS)
+    group_name = _sanitized(campaign.group_name, _MAX_STORED_NAME_CHARACTERS)
     return CampaignRow(
-        id=_cut(campaign.id, _ID),
+        id=_sanitized(campaign.id, _MAX_ID_CHARACTERS),
         name=name,
-        folded=fold(_cut(campaign.name, LONGEST) or ""),
+        folded_name=fold(_sanitized(campaign.name, MAX_FOLD_INPUT_CHARACTERS) or ""),
         status=status_of(campaign),
         direction=direction_of(campaign),
-        group_id=_cut(campaign.group_id, _ID),
+        group_id=_sanitized(campaign.group_id, _MAX_ID_CHARACTERS),
         group_name=group_name,
-        group=fold(_cut(campaign.group_name, LONGEST) or ""),
-        needs_attention=bool(attention(campaign, campaign.id or "", now)),
+        folded_group=fold(_sanitized(campaign.group_name, MAX_FOLD_INPUT_CHARACTERS) or ""),
+        needs_attention=bool(find_problems(campaign, campaign.id or "", now)),
     )
 
 
-def read_row(raw: Mapping[str, JsonValue]) -> CampaignRow:
+def parse_row(raw: Mapping[str, JsonValue]) -> CampaignRow:
     """Read a campaign of a list as of now."""
-    return row_as_of(raw, datetime.now(UTC))
+    return parse_row_at(raw, datetime.now(UTC))
 
 
 class ListedCampaign(BaseModel):
@@ -89,27 +90,27 @@ class CampaignList(BaseModel):
     next_cursor: str | None
 
 
-def shown(row: CampaignRow) -> ListedCampaign:
+def to_listed_campaign(row: CampaignRow) -> ListedCampaign:
     """Return what is shown of a row: of bounded length, whatever the campaign holds."""
     return ListedCampaign.model_construct(
         id=row.id,
-        name=_cut(row.name, _NAME),
+        name=_sanitized(row.name, _MAX_NAME_CHARACTERS),
         status=row.status,
         direction=row.direction,
-        group=_cut(row.group_name or row.group_id, _GROUP),
+        group=_sanitized(row.group_name or row.group_id, _MAX_GROUP_CHARACTERS),
         needs_attention=row.needs_attention,
     )
 
 
 def label(row: CampaignRow) -> str:
     """Return a campaign as a person can read it and a program can tell it from others: ``Name (id)``."""
-    name = _cut(row.name, _NAME)
+    name = _sanitized(row.name, _MAX_NAME_CHARACTERS)
     return f"{name} ({row.id})" if name else str(row.id)
 
 
-def choice(row: CampaignRow) -> str:
+def choice_line(row: CampaignRow) -> str:
     """Return a campaign as one of several to choose from, in a line."""
-    name = f"{quote(row.name, _NAME)} " if row.name else ""
+    name = f"{quote(row.name, _MAX_NAME_CHARACTERS)} " if row.name else ""
     words = [row.status.replace("_", " "), *([row.direction] if row.direction else [])]
     return f"{name}({plain_or_quoted(row.id or '')}), {', '.join(words)}"
 
@@ -120,14 +121,14 @@ def list_text(page: CampaignList) -> str:
 
 
 def _lines(page: CampaignList) -> Iterator[str]:
-    found, campaigns = page.campaigns, f"{page.total:,} campaign{'s' if page.total != 1 else ''}"
+    shown, campaigns = page.campaigns, f"{page.total:,} campaign{'s' if page.total != 1 else ''}"
     if page.matched:
-        yield f"{page.matched:,} of {campaigns} match{'es' if page.matched == 1 else ''}; {len(found)} shown."
+        yield f"{page.matched:,} of {campaigns} match{'es' if page.matched == 1 else ''}; {len(shown)} shown."
     else:
-        yield f"None of {campaigns} matches{'; what comes nearest:' if found else '.'}"
-    if found:
+        yield f"None of {campaigns} matches{'; what comes nearest:' if shown else '.'}"
+    if shown:
         yield "id | name | status | direction | group | ! needs attention"
-        yield from (" | ".join(_cells(campaign)) for campaign in found)
+        yield from (" | ".join(_cells(campaign)) for campaign in shown)
         yield "For details call get_campaign with an id, and the same sub_organization_id if one was given."
     if page.next_cursor:
         yield f"For more call again with the same arguments and cursor {page.next_cursor}"
@@ -136,15 +137,15 @@ def _lines(page: CampaignList) -> Iterator[str]:
 def _cells(campaign: ListedCampaign) -> Sequence[str]:
     return (
         plain_or_quoted(campaign.id) if campaign.id else "-",
-        quote(campaign.name, _NAME) if campaign.name else "-",
+        quote(campaign.name, _MAX_NAME_CHARACTERS) if campaign.name else "-",
         campaign.status.replace("_", " "),
         campaign.direction or "-",
-        quote(campaign.group, _GROUP) if campaign.group else "-",
+        quote(campaign.group, _MAX_GROUP_CHARACTERS) if campaign.group else "-",
         *(["!"] if campaign.needs_attention else []),
     )
 
 
-def _cut(text: str | None, limit: int) -> str | None:
-    if text is None or not (cut := shorten(clean(text).strip(), limit)).strip():
+def _sanitized(text: str | None, limit: int) -> str | None:
+    if text is None or not (sanitized := truncate(sanitize(text).strip(), limit)).strip():
         return None
-    return cut
+    return sanitized

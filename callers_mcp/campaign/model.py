@@ -9,19 +9,19 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from callers_mcp.untrusted import clean
+from callers_mcp.sanitize import sanitize
 
 
 @dataclass(slots=True)
-class Moment:
+class Timestamp:
     """A time as the API sent it.
 
     Attributes:
-        given: Whether there is a value at all, readable or not.
+        present: Whether there is a value at all, readable or not.
         at: The time in UTC, or ``None`` where it can't be read.
     """
 
-    given: bool = False
+    present: bool = False
     at: datetime | None = None
 
 
@@ -32,14 +32,14 @@ class Campaign:
     Attributes:
         missing: Documented fields that are not there.
         mistyped: Documented fields with a value of another type than documented.
-        has: The documented fields that are there and of the documented type (null included, where it is normal).
+        valid_fields: Documented fields that are there and of the documented type (null included, where it is normal).
     """
 
     id: str | None = None
     name: str | None = None
     active: bool | None = None
-    first_interaction: Moment = field(default_factory=Moment)
-    completed: Moment = field(default_factory=Moment)
+    first_interaction: Timestamp = field(default_factory=Timestamp)
+    completed: Timestamp = field(default_factory=Timestamp)
     phones_from: list[str] = field(default_factory=list)
     timezone: str | None = None
     days_of_week: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Campaign:
     group_name: str | None = None
     missing: list[str] = field(default_factory=list)
     mistyped: list[str] = field(default_factory=list)
-    has: set[str] = field(default_factory=set)
+    valid_fields: set[str] = field(default_factory=set)
 
 
 class _Reader:
@@ -77,7 +77,7 @@ class _Reader:
         if (value is None and not nullable) or (value is not None and not isinstance(value, kind)):
             self._campaign.mistyped.append(self._prefix + name)
             return None
-        self._campaign.has.add(name)
+        self._campaign.valid_fields.add(name)
         return value
 
     def text(self, name: str, *, optional: bool = False, nullable: bool = False) -> str | None:
@@ -96,31 +96,31 @@ class _Reader:
         if len(texts) == len(value):
             return texts
         self._campaign.mistyped.append(self._prefix + name)
-        self._campaign.has.discard(name)
+        self._campaign.valid_fields.discard(name)
         return []
 
-    def moment(self, name: str) -> Moment:
+    def timestamp(self, name: str) -> Timestamp:
         # A value of another type still says that there was such a moment, which the status depends on.
         value = self._source.get(name)
         text = self.text(name, optional=True, nullable=True)
         if text is not None:
-            return Moment(given=bool(text.strip()), at=_parse_time(text.strip()))
-        return Moment(given=bool(value))
+            return Timestamp(present=bool(text.strip()), at=_parse_time(text.strip()))
+        return Timestamp(present=bool(value))
 
     def mapping(self, name: str) -> Mapping[str, JsonValue] | None:
         value = self._value(name, dict, False, False)
         return value if isinstance(value, dict) else None
 
 
-def read_campaign(source: Mapping[str, JsonValue]) -> Campaign:
+def parse_campaign(source: Mapping[str, JsonValue]) -> Campaign:
     """Read the API's object; no shape of it raises."""
     campaign = Campaign()
     reader = _Reader(campaign, source)
     campaign.id = reader.text("id")
     campaign.name = reader.text("name")
     campaign.active = reader.boolean("active")
-    campaign.first_interaction = reader.moment("firstInteractionAt")
-    campaign.completed = reader.moment("completedAt")
+    campaign.first_interaction = reader.timestamp("firstInteractionAt")
+    campaign.completed = reader.timestamp("completedAt")
     campaign.organization_id = reader.text("organizationId")
     campaign.webhooks = reader.texts("webhooks")
     campaign.slack_url = reader.text("slackUrl", nullable=True)
@@ -130,12 +130,12 @@ def read_campaign(source: Mapping[str, JsonValue]) -> Campaign:
     campaign.incoming_phone_number = reader.text("incomingPhoneNumber", optional=True, nullable=True)
     campaign.group_id = reader.text("campaignGroupId", optional=True, nullable=True)
     campaign.group_name = reader.text("campaignGroupName", optional=True, nullable=True)
-    campaign.variable_count = len(campaign.variables) if "variables" in campaign.has else None
+    campaign.variable_count = len(campaign.variables) if "variables" in campaign.valid_fields else None
     call_params = reader.mapping("callParams")
     if call_params is not None:
         reader = _Reader(campaign, call_params, "callParams.")
         campaign.phones_from = reader.texts("phonesFrom")
-        campaign.timezone = clean(reader.text("timezone", nullable=True) or "").strip() or None
+        campaign.timezone = sanitize(reader.text("timezone", nullable=True) or "").strip() or None
         campaign.days_of_week = reader.texts("daysOfWeek")
         campaign.language = reader.text("language", nullable=True)
         campaign.approved_countries = reader.texts("approvedCountries")

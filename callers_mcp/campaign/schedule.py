@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from callers_mcp.untrusted import clean, plain_or_quoted
+from callers_mcp.sanitize import plain_or_quoted, sanitize
 
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _ABBREVIATIONS = {day[:3]: day for day in WEEK} | {
@@ -32,7 +32,7 @@ def read_schedule(timezone: str | None, days: Sequence[str], now: datetime) -> S
     """Return the schedule as of ``now``, an aware time; ``timezone`` is cleaned."""
     zone = find_zone(timezone)
     local = now.astimezone(zone) if zone else None
-    days = [cleaned for day in days if (cleaned := clean(day).strip())]
+    days = [sanitized for day in days if (sanitized := sanitize(day).strip())]
     recognised = {weekday for day in days if (weekday := _weekday(day))}
     others = list(dict.fromkeys(day for day in days if not _weekday(day)))
     is_calling_day: bool | None = None
@@ -58,7 +58,7 @@ def find_zone(name: str | None) -> tzinfo | None:
         return None
 
 
-def days_in_words(days: Sequence[str]) -> str:
+def days_text(days: Sequence[str]) -> str:
     """Return days as a person would say them: ``Monday to Friday``, ``every day``, ``Monday and "Feiertag"``."""
     if list(days) == list(WEEK):
         return "every day"

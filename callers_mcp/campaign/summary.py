@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
-from callers_mcp.campaign.attention import attention, worth_checking
-from callers_mcp.campaign.model import Campaign, Moment, read_campaign
-from callers_mcp.campaign.schedule import WEEK, Schedule, days_in_words, find_zone, read_schedule
+from callers_mcp.campaign.model import Campaign, Timestamp, parse_campaign
+from callers_mcp.campaign.problems import find_hints, find_problems
+from callers_mcp.campaign.schedule import WEEK, Schedule, days_text, find_zone, read_schedule
 from callers_mcp.campaign.urls import host_of
-from callers_mcp.untrusted import clean
+from callers_mcp.sanitize import sanitize
 
 CampaignStatus = Literal["running", "new_chats_paused", "completed", "stopped", "not_started", "unknown"]
 Direction = Literal["outbound", "inbound"]
@@ -54,21 +54,21 @@ class CampaignSummary(BaseModel):
 def summarize(
     raw: Mapping[str, JsonValue],
     *,
-    asked_for: str,
+    requested_id: str,
     sub_organization_id: str | None,
     now: datetime,
-    changes: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> CampaignSummary:
     """Summarize the API's object; no shape of it raises.
 
     Args:
         raw: The campaign as the API sent it.
-        asked_for: The id that was asked for.
+        requested_id: The id that was asked for.
         sub_organization_id: Where it was looked up; ``None`` is the main organization.
         now: The time of the look-up, aware.
-        changes: What had to be changed in ``raw``, a sentence each.
+        notes: What had to be changed in ``raw``, a sentence each.
     """
-    campaign = read_campaign(raw)
+    campaign = parse_campaign(raw)
     status = status_of(campaign)
     direction = direction_of(campaign)
     first, completed = campaign.first_interaction, campaign.completed
@@ -77,11 +77,11 @@ def summarize(
     return CampaignSummary(
         headline=_headline(campaign, status, direction, schedule, since_first, since_completion),
         status=status,
-        attention=attention(campaign, asked_for, now),
-        worth_checking=worth_checking(campaign, changes),
-        id=_cleaned(campaign.id),
-        name=_cleaned(campaign.name),
-        organization_id=_cleaned(campaign.organization_id),
+        attention=find_problems(campaign, requested_id, now),
+        worth_checking=find_hints(campaign, notes),
+        id=_sanitized(campaign.id),
+        name=_sanitized(campaign.name),
+        organization_id=_sanitized(campaign.organization_id),
         sub_organization_id=sub_organization_id,
         as_of=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         direction=direction,
@@ -90,13 +90,13 @@ def summarize(
         completed_at=_iso(completed.at),
         days_since_completion=since_completion,
         schedule=schedule,
-        language=_cleaned(campaign.language),
-        approved_countries=_all_cleaned(campaign.approved_countries),
-        outbound_phone_numbers=_all_cleaned(campaign.phones_from),
-        inbound_phone_number=_cleaned(campaign.incoming_phone_number),
+        language=_sanitized(campaign.language),
+        approved_countries=_all_sanitized(campaign.approved_countries),
+        outbound_phone_numbers=_all_sanitized(campaign.phones_from),
+        inbound_phone_number=_sanitized(campaign.incoming_phone_number),
         group=_group(campaign),
         webhook_hosts=list(dict.fromkeys(host for url in campaign.webhooks if (host := host_of(url)))),
-        slack_notifications=bool((campaign.slack_url or "").strip()) if "slackUrl" in campaign.has else None,
+        slack_notifications=bool((campaign.slack_url or "").strip()) if "slackUrl" in campaign.valid_fields else None,
         variable_count=campaign.variable_count,
     )
 
@@ -107,9 +107,9 @@ def status_of(campaign: Campaign) -> CampaignStatus:
         return "unknown"
     if campaign.active:
         return "new_chats_paused" if campaign.pause_new_chats else "running"
-    if campaign.completed.given:
+    if campaign.completed.present:
         return "completed"
-    return "stopped" if campaign.first_interaction.given else "not_started"
+    return "stopped" if campaign.first_interaction.present else "not_started"
 
 
 def direction_of(campaign: Campaign) -> Direction | None:
@@ -119,9 +119,9 @@ def direction_of(campaign: Campaign) -> Direction | None:
     return "inbound" if campaign.is_incoming else "outbound"
 
 
-def _days_since(moment: Moment, now: datetime) -> int | None:
-    """Return whole 24 hours since ``moment``; ``None`` where it is unknown or in the future."""
-    return (now - moment.at).days if moment.at and moment.at <= now else None
+def _days_since(timestamp: Timestamp, now: datetime) -> int | None:
+    """Return whole 24 hours since ``timestamp``; ``None`` where it is unknown or in the future."""
+    return (now - timestamp.at).days if timestamp.at and timestamp.at <= now else None
 
 
 def _iso(at: datetime | None) -> str | None:
@@ -130,17 +130,17 @@ def _iso(at: datetime | None) -> str | None:
     return at.isoformat(timespec="milliseconds" if at.microsecond else "seconds").replace("+00:00", "Z")
 
 
-def _cleaned(text: str | None) -> str | None:
-    cleaned = clean(text or "")
-    return cleaned if cleaned.strip() else None
+def _sanitized(text: str | None) -> str | None:
+    sanitized = sanitize(text or "")
+    return sanitized if sanitized.strip() else None
 
 
-def _all_cleaned(texts: Sequence[str]) -> list[str]:
-    return [cleaned for text in texts if (cleaned := _cleaned(text))]
+def _all_sanitized(texts: Sequence[str]) -> list[str]:
+    return [sanitized for text in texts if (sanitized := _sanitized(text))]
 
 
 def _group(campaign: Campaign) -> CampaignGroup | None:
-    group = CampaignGroup(id=_cleaned(campaign.group_id), name=_cleaned(campaign.group_name))
+    group = CampaignGroup(id=_sanitized(campaign.group_id), name=_sanitized(campaign.group_name))
     return group if group.id or group.name else None
 
 
@@ -174,12 +174,12 @@ def _headline(
         parts.append(f"ended {ago(since_completion)}")
     if since_first is not None:
         parts.append(f"first interaction {ago(since_first)}")
-    elif not campaign.first_interaction.given and status in ("running", "new_chats_paused"):
+    elif not campaign.first_interaction.present and status in ("running", "new_chats_paused"):
         parts.append("no interaction yet")
     days = [day for day in schedule.days if day in WEEK]
     if days and len(days) == len(schedule.days) and status in ("running", "new_chats_paused", "not_started"):
         zone = f" ({schedule.timezone})" if find_zone(schedule.timezone) else ""
-        parts.append(f"{'calls' if direction == 'outbound' else 'active'} {days_in_words(days)}{zone}")
+        parts.append(f"{'calls' if direction == 'outbound' else 'active'} {days_text(days)}{zone}")
     return ", ".join(parts) + "."
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
-from callers_mcp.campaign.schedule import days_in_words
+from callers_mcp.campaign.schedule import days_text
 from callers_mcp.campaign.summary import CampaignSummary, ago
-from callers_mcp.untrusted import escape, plain_or_quoted, quote
+from callers_mcp.sanitize import escape_invisible, plain_or_quoted, quote
 
-_NAME_LIMIT = 200
-_LISTED = 12
+_MAX_NAME_CHARACTERS = 200
+_MAX_LISTED_VALUES = 12
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -21,7 +21,7 @@ def summary_text(summary: CampaignSummary) -> str:
 
 def raw_text(raw: Mapping[str, JsonValue]) -> str:
     """Return the raw object as compact JSON in which nothing is invisible."""
-    return escape(_compact.encode(raw))
+    return escape_invisible(_compact.encode(raw))
 
 
 def _lines(summary: CampaignSummary) -> Iterator[str]:
@@ -29,35 +29,36 @@ def _lines(summary: CampaignSummary) -> Iterator[str]:
     yield from _block("Needs attention:", summary.attention)
     yield from _block("Worth checking:", summary.worth_checking)
     if summary.name:
-        yield f"Name: {quote(summary.name, _NAME_LIMIT)}"
+        yield f"Name: {quote(summary.name, _MAX_NAME_CHARACTERS)}"
     if summary.id:
         yield f"Id: {plain_or_quoted(summary.id)}"
     yield f"Status: {summary.status.replace('_', ' ')}"
     if summary.direction:
         yield f"Direction: {summary.direction}"
     if summary.first_interaction_at:
-        yield f"First interaction: {_when(summary.first_interaction_at, summary.days_since_first_interaction)}"
+        yield f"First interaction: {_time_text(summary.first_interaction_at, summary.days_since_first_interaction)}"
     if summary.completed_at:
-        yield f"Completed: {_when(summary.completed_at, summary.days_since_completion)}"
+        yield f"Completed: {_time_text(summary.completed_at, summary.days_since_completion)}"
     yield from _schedule_lines(summary)
     if summary.language:
         yield f"Language: {plain_or_quoted(summary.language)}"
-    yield from _listed("Approved countries", summary.approved_countries)
-    yield from _listed("Calls from", summary.outbound_phone_numbers)
+    yield from _list_line("Approved countries", summary.approved_countries)
+    yield from _list_line("Calls from", summary.outbound_phone_numbers)
     if summary.inbound_phone_number:
         yield f"Incoming number: {plain_or_quoted(summary.inbound_phone_number)}"
     if summary.group:
-        named = [quote(summary.group.name, _NAME_LIMIT)] if summary.group.name else []
-        yield f"Group: {' '.join(named + ([f'(id {plain_or_quoted(summary.group.id)})'] if summary.group.id else []))}"
-    yield from _listed("Webhooks go to", summary.webhook_hosts)
+        name_part = [quote(summary.group.name, _MAX_NAME_CHARACTERS)] if summary.group.name else []
+        id_part = [f"(id {plain_or_quoted(summary.group.id)})"] if summary.group.id else []
+        yield f"Group: {' '.join(name_part + id_part)}"
+    yield from _list_line("Webhooks go to", summary.webhook_hosts)
     if summary.slack_notifications is not None:
         yield f"Slack notifications: {'on' if summary.slack_notifications else 'off'}"
     if summary.variable_count:
         yield f"Variables: {summary.variable_count}"
     if summary.organization_id:
         yield f"Organization: {plain_or_quoted(summary.organization_id)}"
-    place = summary.sub_organization_id
-    yield f"Looked up in: {'the main organization' if place is None else f'sub-organization {place}'}"
+    organization = summary.sub_organization_id
+    yield f"Looked up in: {'the main organization' if organization is None else f'sub-organization {organization}'}"
     yield f"As of: {summary.as_of}"
 
 
@@ -67,7 +68,7 @@ def _block(title: str, sentences: Sequence[str]) -> Iterator[str]:
         yield from (f"- {sentence}" for sentence in sentences)
 
 
-def _when(at: str, days: int | None) -> str:
+def _time_text(at: str, days: int | None) -> str:
     return at if days is None else f"{at} ({ago(days)})"
 
 
@@ -75,14 +76,14 @@ def _schedule_lines(summary: CampaignSummary) -> Iterator[str]:
     schedule = summary.schedule
     if schedule.days:
         today = {True: "; today is one of them", False: "; today is not one of them", None: ""}[schedule.is_calling_day]
-        more = f" and {len(schedule.days) - _LISTED} more" if len(schedule.days) > _LISTED else ""
-        yield f"Calling days: {days_in_words(schedule.days[:_LISTED])}{more}{today}"
+        more = f" and {len(schedule.days) - _MAX_LISTED_VALUES} more" if len(schedule.days) > _MAX_LISTED_VALUES else ""
+        yield f"Calling days: {days_text(schedule.days[:_MAX_LISTED_VALUES])}{more}{today}"
     if schedule.timezone:
         local = f" (local time {schedule.local_time})" if schedule.local_time else ""
         yield f"Time zone: {plain_or_quoted(schedule.timezone)}{local}"
 
 
-def _listed(title: str, values: Sequence[str]) -> Iterator[str]:
+def _list_line(title: str, values: Sequence[str]) -> Iterator[str]:
     if values:
-        more = f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
-        yield f"{title}: {', '.join(plain_or_quoted(value) for value in values[:_LISTED])}{more}"
+        more = f" and {len(values) - _MAX_LISTED_VALUES} more" if len(values) > _MAX_LISTED_VALUES else ""
+        yield f"{title}: {', '.join(plain_or_quoted(value) for value in values[:_MAX_LISTED_VALUES])}{more}"

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from pydantic import JsonValue
 
 REDACTED = "[redacted]"
-CHANGE = f"In raw, webhook and Slack URLs keep scheme and host alone; the rest is {REDACTED}."
+REDACTION_NOTE = f"In raw, webhook and Slack URLs keep scheme and host alone; the rest is {REDACTED}."
 
-_SECRETIVE = ("webhook", "slack")
+_SECRET_FIELDS = ("webhook", "slack")
 _joined = re.compile(r"[\t\r\n]")
 # Of what is no host's name, nothing is shown: "hooks.example.com&token=..." is one to urlsplit.
 _host = re.compile(r"[\w.-]+|[0-9a-f:.]+")
@@ -37,30 +37,30 @@ def redact_urls(raw: Mapping[str, JsonValue]) -> tuple[dict[str, JsonValue], boo
     Fields are known by their name, at any depth, so that one that the API adds (``webhookUrl``) is covered too; no text
     below them gets through, whatever shape they have.
     """
-    redacted = {name: _redact(value, _is_secretive(name)) for name, value in raw.items()}
+    redacted = {name: _redact(value, _may_hold_secrets(name)) for name, value in raw.items()}
     return redacted, redacted != raw
 
 
-def _redact(value: JsonValue, secretive: bool) -> JsonValue:
+def _redact(value: JsonValue, is_secret: bool) -> JsonValue:
     if isinstance(value, str):
-        return _redact_url(value) if secretive and value else value
+        return _redact_url(value) if is_secret and value else value
     if isinstance(value, list):
-        return [_redact(member, secretive) for member in value]
+        return [_redact(member, is_secret) for member in value]
     if isinstance(value, dict):
         redacted: dict[str, JsonValue] = {}
-        alike: Counter[str] = Counter()
+        seen: Counter[str] = Counter()
         for name, member in value.items():
-            shown = _redact_url(name) if secretive and "/" in name else name
-            alike[shown] += 1
-            if alike[shown] > 1:  # several URLs of one host
-                shown = f"{shown} ({alike[shown]})"
-            redacted[shown] = _redact(member, secretive or _is_secretive(name))
+            key = _redact_url(name) if is_secret and "/" in name else name
+            seen[key] += 1
+            if seen[key] > 1:  # several URLs of one host
+                key = f"{key} ({seen[key]})"
+            redacted[key] = _redact(member, is_secret or _may_hold_secrets(name))
         return redacted
     return value
 
 
-def _is_secretive(name: str) -> bool:
-    return any(word in name.lower() for word in _SECRETIVE)
+def _may_hold_secrets(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRET_FIELDS)
 
 
 def _redact_url(url: str) -> str:

@@ -22,8 +22,8 @@ def check(campaign_id: str | None) -> None:
     from callers_mcp import logs
     from callers_mcp.api.client import CallersClient
     from callers_mcp.api.errors import CallersError, InvalidArguments
-    from callers_mcp.cli.configuration import load_settings, run
-    from callers_mcp.tools.get_campaign import GET_CAMPAIGN
+    from callers_mcp.cli.runtime import load_settings, run_and_exit
+    from callers_mcp.server.tools.get_campaign import GET_CAMPAIGN
 
     settings = load_settings()
     logs.configure(settings, command=True)
@@ -33,16 +33,16 @@ def check(campaign_id: str | None) -> None:
             GET_CAMPAIGN.parse({"campaign_id": campaign_id}, client.mask)
         except InvalidArguments as error:
             raise click.UsageError(error.message) from None
-    line = partial(_line, client.mask)
-    findings = _configuration(settings, line)
+    print_line = partial(_print_line, client.mask)
+    findings = _print_configuration(settings, print_line)
 
-    async def ask(client: CallersClient) -> str:
+    async def look_up(client: CallersClient) -> str:
         if campaign_id is None:
             status = await client.probe()
             return f"answers (status {status} without a key); the key is not tested: give --campaign-id"
-        answer = await GET_CAMPAIGN.call({"campaign_id": campaign_id}, client)
-        organizations.append(str(answer.structured["raw"].get("organizationId")))
-        return f"campaign {campaign_id} found. {answer.structured['summary']['headline']}"
+        result = await GET_CAMPAIGN.call({"campaign_id": campaign_id}, client)
+        organizations.append(str(result.structured["raw"].get("organizationId")))
+        return f"campaign {campaign_id} found. {result.structured['summary']['headline']}"
 
     organizations: list[str] = []
 
@@ -50,25 +50,24 @@ def check(campaign_id: str | None) -> None:
         started = time.perf_counter()
         async with client:
             try:
-                line("API", f"{await ask(client)} [{(time.perf_counter() - started) * 1000:.0f} ms]")
+                print_line("API", f"{await look_up(client)} [{(time.perf_counter() - started) * 1000:.0f} ms]")
             except CallersError as error:
-                line("API", error.message, good=False)
+                print_line("API", error.message, good=False)
                 return 1
-            isolated = campaign_id is None or await _isolation(client, campaign_id, line)
-            agrees = all(_organization(client, each, line) for each in organizations)
-        return 1 if findings or not isolated or not agrees else 0
+            isolated = campaign_id is None or await _check_isolation(client, campaign_id, print_line)
+            matches = all(_check_organization(client, each, print_line) for each in organizations)
+        return 1 if findings or not isolated or not matches else 0
 
-    run(report)
+    run_and_exit(report)
 
 
-def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
+def _print_configuration(settings: "Settings", print_line: Callable[..., None]) -> int:
     """Print what is configured; return how many findings there are."""
-    from callers_mcp.api.caller import OPERATOR
-    from callers_mcp.api.connection import proxy_name
+    from callers_mcp.access import OPERATOR, resolve_organization
     from callers_mcp.api.errors import Forbidden, NotConfigured
-    from callers_mcp.api.key import KeySource, require_filled_in
+    from callers_mcp.api.key import KeySource, require_no_placeholder
     from callers_mcp.api.lists import can_list
-    from callers_mcp.api.places import find_place
+    from callers_mcp.api.transport import proxy_setting
     from callers_mcp.settings import MAIN, Settings, variable
 
     findings = 0
@@ -76,21 +75,21 @@ def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
     key = ""
     try:
         key = keys.current()
-        line("API key", f"set, from {keys.variable}")
+        print_line("API key", f"set, from {keys.variable}")
     except NotConfigured as error:
-        line("API key", f"not set. {error}", good=False)
+        print_line("API key", f"not set. {error}", good=False)
         findings += 1
-    line("Base URL", settings.base_url)
-    line("Proxy", proxy_name(settings) or "none")
+    print_line("Base URL", settings.base_url)
+    print_line("Proxy", proxy_setting(settings) or "none")
     try:
-        require_filled_in(settings, "sub_organization_id", "sub_organizations")
-        line("May look into", ", ".join(settings.sub_organizations or ["anywhere that the key may"]))
-        line("Looks into", find_place(None, OPERATOR, settings))
+        require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
+        print_line("May look into", ", ".join(settings.sub_organizations or ["anywhere that the key may"]))
+        print_line("Looks into", resolve_organization(None, OPERATOR, settings))
     except NotConfigured as error:
-        line("Looks into", str(error), good=False)
+        print_line("Looks into", str(error), good=False)
         findings += 1
     except Forbidden:
-        line(
+        print_line(
             "Looks into",
             f"a call that names no sub-organization is refused: {MAIN} is not allowed, and "
             f"{variable('sub_organization_id')} names no other",
@@ -98,11 +97,13 @@ def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
         )
         findings += 1
     if key and key.lower() in (settings.organization_id or "").lower():
-        line("By name", f"{variable('organization_id')} holds the API key, not an id", good=False)
+        print_line("By name", f"{variable('organization_id')} holds the API key, not an id", good=False)
         findings += 1
     else:
         lists = can_list(OPERATOR, settings)
-        line("By name", "find_campaigns is offered" if lists else f"not before {variable('organization_id')} is set")
+        print_line(
+            "By name", "find_campaigns is offered" if lists else f"not before {variable('organization_id')} is set"
+        )
     for field in (
         "organization_id",
         "timeout",
@@ -115,48 +116,48 @@ def _configuration(settings: "Settings", line: Callable[..., None]) -> int:
         "redact_urls",
     ):
         if (value := getattr(settings, field)) != Settings.model_fields[field].default:
-            line(variable(field), str(value))
+            print_line(variable(field), str(value))
     for notice in settings.notices:
-        line("Setting", notice, good=False)
+        print_line("Setting", notice, good=False)
     return findings + len(settings.notices)
 
 
-def _organization(client: "CallersClient", organization_id: str, line: Callable[..., None]) -> bool:
+def _check_organization(client: "CallersClient", organization_id: str, print_line: Callable[..., None]) -> bool:
     """Say what a campaign of the main organization tells of CALLERS_ORGANIZATION_ID."""
     from callers_mcp.api.client import OBJECT_ID
     from callers_mcp.settings import variable
 
     name, configured = variable("organization_id"), client.settings.organization_id
-    if client.place() is not None or not OBJECT_ID.fullmatch(organization_id):
+    if client.resolve_sub_organization() is not None or not OBJECT_ID.fullmatch(organization_id):
         return True
     if configured is None:
-        line("Organization", f"set {name}={organization_id} to find campaigns by name")
+        print_line("Organization", f"set {name}={organization_id} to find campaigns by name")
     elif configured.lower() != organization_id.lower():
-        line("Organization", f"the campaign belongs to {organization_id}, not to what {name} says", good=False)
+        print_line("Organization", f"the campaign belongs to {organization_id}, not to what {name} says", good=False)
         return False
     return True
 
 
-async def _isolation(client: "CallersClient", campaign_id: str, line: Callable[..., None]) -> bool:
+async def _check_isolation(client: "CallersClient", campaign_id: str, print_line: Callable[..., None]) -> bool:
     """Say whether the API keeps sub-organizations apart, which a hosted server's scopes rest on."""
     from callers_mcp.api.errors import CallersError
 
     try:
-        honoured = await client.honours_sub_organizations(campaign_id)
+        enforced = await client.enforces_sub_organizations(campaign_id)
     except CallersError as error:
-        line("Isolation", f"could not be tested. {error.message}", good=False)
+        print_line("Isolation", f"could not be tested. {error.message}", good=False)
         return False
-    if honoured:
-        line("Isolation", "the API refuses the same campaign under a made-up sub-organization")
+    if enforced:
+        print_line("Isolation", "the API refuses the same campaign under a made-up sub-organization")
     else:
-        line(
+        print_line(
             "Isolation",
             "the API answers under a made-up sub-organization too: it does not honour x-sub-organization-id, so a "
             "hosted server could not keep its callers apart. Give nobody access to single sub-organizations.",
             good=False,
         )
-    return honoured
+    return enforced
 
 
-def _line(mask: Callable[[str], str], title: str, text: str, *, good: bool = True) -> None:
+def _print_line(mask: Callable[[str], str], title: str, text: str, *, good: bool = True) -> None:
     click.echo(f"{click.style('ok   ' if good else 'FOUND', fg='green' if good else 'red')}  {title}: {mask(text)}")

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from callers_mcp.cli.host_name import HostName
+from callers_mcp.cli.host_argument import HostType
 
 _CONNECTOR = """\
 {title} takes a hosted server as a connector, not in its configuration:
@@ -17,7 +17,7 @@ The URL must be reachable from the internet, and the server must have people sig
 
 
 @click.command(epilog="Example: callers-mcp config vscode --url https://callers.example.com/mcp")
-@click.argument("host", type=HostName())
+@click.argument("host", type=HostType())
 @click.option("--url", metavar="URL", help="For a hosted server at this URL.")
 @click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
 def config(host: str, url: str | None, use_sandbox: bool) -> None:
@@ -26,8 +26,8 @@ def config(host: str, url: str | None, use_sandbox: bool) -> None:
     HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. Nothing is written; the key is
     left open, for you to fill in.
     """
-    from callers_mcp.hosts import entry, installation
-    from callers_mcp.hosts.table import HOSTS, System
+    from callers_mcp.install import entry, plan
+    from callers_mcp.install.registry import HOSTS, Platform
 
     row = HOSTS[host]
     if url is not None:
@@ -43,20 +43,20 @@ def config(host: str, url: str | None, use_sandbox: bool) -> None:
     else:
         content = entry.stdio_entry(row, {} if use_sandbox else _settings(), sandbox=use_sandbox)
     if not row.command:
-        click.echo(f"For {row.config(System())}:", err=True)
-    click.echo(installation.snippet(row, content), nl=False)
+        click.echo(f"For {row.config(Platform())}:", err=True)
+    click.echo(plan.snippet(row, content), nl=False)
 
 
 def _settings() -> dict[str, str]:
-    from callers_mcp.cli.configuration import load_settings
-    from callers_mcp.hosts import entry
+    from callers_mcp.cli.runtime import load_settings
+    from callers_mcp.install import entry
 
     file = load_settings().api_key_file
     if file:
         with suppress(RuntimeError):  # of a user who is not here: the server will say so
             file = file.expanduser()
-    key = {entry.API_KEY_FILE: str(file.absolute())} if file else {entry.API_KEY: entry.KEY_TO_FILL_IN}
-    return key | entry.carried(os.environ)
+    key = {entry.API_KEY_FILE: str(file.absolute())} if file else {entry.API_KEY: entry.KEY_PLACEHOLDER}
+    return key | entry.settings_to_copy(os.environ)
 
 
 def _is_usable(url: str) -> bool:

@@ -20,18 +20,18 @@ def demo(page: Path | None) -> None:
     """
     import anyio
 
-    answers = anyio.run(_demo)
+    results = anyio.run(_demo)
     if page:
         from callers_mcp.cli.get import write_cards
 
-        sys.exit(write_cards(page, answers))
+        sys.exit(write_cards(page, results))
 
 
 async def _demo() -> list[dict[str, Any]]:
     """Run the demo, and return the structured content of the answers."""
     from mcp import Client, StdioServerParameters, stdio_client
 
-    from callers_mcp.hosts.entry import server_command
+    from callers_mcp.install.entry import server_command
     from callers_mcp.sandbox import API_KEY, MISSING_ID, ORGANIZATION_ID, SAMPLES, Sandbox
 
     with Sandbox() as sandbox:
@@ -47,17 +47,19 @@ async def _demo() -> list[dict[str, Any]]:
         async with Client(stdio_client(parameters)) as client:
             tools = ", ".join(tool.name for tool in (await client.list_tools()).tools)
             click.echo(f"{command} serves over stdio (MCP {client.protocol_version}). Its tools: {tools}.")
-            await _show(client, "find_campaigns", query="sprng renewal")
-            answers = [
-                await _show(client, "get_campaign", campaign_id=campaign_id, sub_organization_id=place)
-                for campaign_id, (place, _) in SAMPLES.items()
+            await _call_and_print(client, "find_campaigns", query="sprng renewal")
+            results = [
+                await _call_and_print(
+                    client, "get_campaign", campaign_id=campaign_id, sub_organization_id=sub_organization_id
+                )
+                for campaign_id, (sub_organization_id, _) in SAMPLES.items()
             ]
-            await _show(client, "get_campaign", campaign_id=MISSING_ID)
+            await _call_and_print(client, "get_campaign", campaign_id=MISSING_ID)
     _next_step()
-    return [answer for answer in answers if answer]
+    return [result for result in results if result]
 
 
-async def _show(client: "Client", tool: str, **given: str | None) -> dict[str, Any] | None:
+async def _call_and_print(client: "Client", tool: str, **given: str | None) -> dict[str, Any] | None:
     """Call a tool, print what the model would receive, and return the structured content."""
     arguments = {name: value for name, value in given.items() if value}
     click.echo()
@@ -73,14 +75,14 @@ async def _show(client: "Client", tool: str, **given: str | None) -> dict[str, A
 
 
 def _next_step() -> None:
-    from callers_mcp.hosts.entry import is_passing, server_command
-    from callers_mcp.hosts.installation import quoted
-    from callers_mcp.hosts.table import HOSTS
+    from callers_mcp.install.entry import is_ephemeral, server_command
+    from callers_mcp.install.plan import quote_command
+    from callers_mcp.install.registry import HOSTS
 
-    command = "callers-mcp" if is_passing() else quoted(server_command())
+    command = "callers-mcp" if is_ephemeral() else quote_command(server_command())
     click.echo()
     click.secho("Next: put it into a host", bold=True)
-    if is_passing():
+    if is_ephemeral():
         click.echo("First install it to stay, such as by: uv tool install callers-mcp")
     click.echo(f"With the sample campaigns:  {command} install claude-desktop --sandbox")
     click.echo(f"With your API key:          {command} install claude-desktop")

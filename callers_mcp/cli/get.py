@@ -27,8 +27,8 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
     from callers_mcp.api.client import CallersClient
     from callers_mcp.api.errors import CallersError, InvalidArguments, NotConfigured
     from callers_mcp.campaign.text import raw_text
-    from callers_mcp.cli.configuration import load_settings, run
-    from callers_mcp.tools.get_campaign import GET_CAMPAIGN
+    from callers_mcp.cli.runtime import load_settings, run_and_exit
+    from callers_mcp.server.tools.get_campaign import GET_CAMPAIGN
 
     settings = load_settings()
     logs.configure(settings, command=True)
@@ -38,30 +38,30 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
     async def look_up() -> int:
         async with CallersClient(settings) as client:
             try:
-                answer = await GET_CAMPAIGN.call(
+                result = await GET_CAMPAIGN.call(
                     {"campaign_id": campaign_id, "sub_organization_id": sub_organization}, client
                 )
             except CallersError as error:
                 click.echo(f"callers-mcp: {client.mask(error.message)}", err=True)
                 return 2 if isinstance(error, InvalidArguments | NotConfigured) else 1
         if page:
-            return write_cards(page, [answer.structured])
-        summary, raw = answer.texts
-        click.echo(raw_text(answer.structured) if form == "json" else raw if form == "raw" else summary)
+            return write_cards(page, [result.structured])
+        summary, raw = result.texts
+        click.echo(raw_text(result.structured) if form == "json" else raw if form == "raw" else summary)
         return 0
 
-    run(look_up)
+    run_and_exit(look_up)
 
 
-def write_cards(page: Path, answers: Sequence[Mapping[str, Any]]) -> int:
+def write_cards(page: Path, results: Sequence[Mapping[str, Any]]) -> int:
     """Write the answers' cards as a page, say on stderr where, and return the exit code."""
-    from callers_mcp.card import card_page, write_page
-    from callers_mcp.untrusted import clean
+    from callers_mcp.sanitize import sanitize
+    from callers_mcp.server.card import card_page, write_page
 
     try:
-        write_page(page, card_page(answers))
+        write_page(page, card_page(results))
     except OSError as error:
-        click.echo(f"callers-mcp: {clean(str(page))} can't be written: {error.strerror}", err=True)
+        click.echo(f"callers-mcp: {sanitize(str(page))} can't be written: {error.strerror}", err=True)
         return 1
-    click.echo(f"callers-mcp: wrote {clean(str(page))}, readable for you alone; open it in a browser", err=True)
+    click.echo(f"callers-mcp: wrote {sanitize(str(page))}, readable for you alone; open it in a browser", err=True)
     return 0

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from callers_mcp.hosting.process import Plan
-    from callers_mcp.hosting.settings import HostingSettings
+    from callers_mcp.http.runtime.process import ServeConfig
+    from callers_mcp.http.settings import HostingSettings
 
 _file = click.Path(dir_okay=False, path_type=Path)
 
@@ -33,40 +33,40 @@ def http(host: str, port: int, workers: int, certfile: Path | None, keyfile: Pat
     Exit code: 0 after SIGTERM; 2 wrong settings, or an address that can't be used; 130 after Ctrl-C.
     """
     from callers_mcp import logs
-    from callers_mcp.cli.configuration import load_settings, refuse, require_http_extra, start_sandbox
+    from callers_mcp.cli.runtime import exit_with_usage_error, load_settings, require_http_extra, start_sandbox
 
     require_http_extra()
     if (certfile is None) != (keyfile is None):
-        refuse("--certfile and --keyfile go together.")
+        exit_with_usage_error("--certfile and --keyfile go together.")
     sandbox, instructions = start_sandbox() if use_sandbox else (None, None)
     settings = load_settings(sandbox)
     if settings.notices:  # over stdio they are warnings
-        refuse(" ".join(settings.notices))
+        exit_with_usage_error(" ".join(settings.notices))
     logs.configure(settings)
     from callers_mcp.api.errors import NotConfigured
-    from callers_mcp.hosting.audit import AuditError
-    from callers_mcp.hosting.metrics import MetricsError
-    from callers_mcp.hosting.process import Plan
-    from callers_mcp.hosting.tokens import TokenFileError
+    from callers_mcp.http.auth.token_store import TokenFileError
+    from callers_mcp.http.ops.audit import AuditError
+    from callers_mcp.http.ops.metrics import MetricsError
+    from callers_mcp.http.runtime.process import ServeConfig
     from callers_mcp.settings import SettingsError
 
     try:
         listener = _listen(host, port)
         hosting = _hosting(host, listener, certfile, workers)
-        plan = Plan(settings, hosting, _text(certfile), _text(keyfile), instructions)
-        _check_certificate(plan)
-        serve = _prepare(plan, workers)
+        serve_config = ServeConfig(settings, hosting, _path_text(certfile), _path_text(keyfile), instructions)
+        _check_certificate(serve_config)
+        serve = _prepare(serve_config, workers)
     except (SettingsError, NotConfigured, TokenFileError, AuditError, MetricsError) as error:
-        refuse(str(error))
+        exit_with_usage_error(str(error))
     if hosting.auth == ("none",):
         logging.getLogger(__name__).warning(
             "CALLERS_HTTP_AUTH is none: whoever reaches this server may look up what the key may see."
         )
-    _announce(hosting)
+    _print_address(hosting)
     sys.exit(serve(listener))
 
 
-def _text(path: Path | None) -> str | None:
+def _path_text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
@@ -85,59 +85,55 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _hosting(host: str, listener: socket.socket, certfile: Path | None, workers: int) -> "HostingSettings":
-    from callers_mcp.hosting.rate_limit import is_local
-    from callers_mcp.hosting.settings import HostingSettings, variable
+    from callers_mcp.http.ops.rate_limit import is_in_memory
+    from callers_mcp.http.settings import HostingSettings, variable
     from callers_mcp.settings import SettingsError
 
     hosting = HostingSettings.from_environment(host=host, port=listener.getsockname()[1], tls=certfile is not None)
-    if workers > 1 and hosting.rate_limit and is_local(hosting.rate_limit_storage.get_secret_value()):
+    if workers > 1 and hosting.rate_limit and is_in_memory(hosting.rate_limit_storage.get_secret_value()):
         raise SettingsError(
             f"{variable('rate_limit_storage')} must be a redis://... URL with several workers: each has its own memory."
         )
     return hosting
 
 
-def _check_certificate(plan: "Plan") -> None:
+def _check_certificate(serve_config: "ServeConfig") -> None:
     import ssl
 
     from callers_mcp.settings import SettingsError
 
-    if plan.certfile is None:
+    if serve_config.certfile is None:
         return
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(plan.certfile, plan.keyfile, password=lambda: "")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            serve_config.certfile, serve_config.keyfile, password=lambda: ""
+        )
     except OSError as error:
         why = error.strerror if error.errno else "not a certificate and its key, in PEM, without a password"
         raise SettingsError(f"--certfile and --keyfile can't be used ({why}).") from None
 
 
-def _prepare(plan: "Plan", workers: int) -> Callable[[socket.socket], int]:
+def _prepare(serve_config: "ServeConfig", workers: int) -> Callable[[socket.socket], int]:
     """Make sure that the server can start, and return what serves on a socket until it ends."""
-    from callers_mcp.hosting.app import HostedServer
-    from callers_mcp.hosting.process import serve
+    from callers_mcp.http.app import HostedServer
+    from callers_mcp.http.runtime.process import serve
 
-    metrics = plan.hosting.metrics
+    metrics = serve_config.hosting.metrics
     if workers == 1:
-        hosted = HostedServer(plan.settings, plan.hosting, instructions=plan.instructions)
+        hosted = HostedServer(serve_config.settings, serve_config.hosting, instructions=serve_config.instructions)
         if hosted.metrics and metrics:
             hosted.metrics.serve(*metrics)
-        return partial(serve, plan, hosted)
-    from callers_mcp.hosting.workers import supervise
+        return partial(serve, serve_config, hosted)
+    from callers_mcp.http.ops.metrics import serve_multiprocess_metrics
+    from callers_mcp.http.runtime.workers import supervise
 
-    ended: Callable[[int], None] = _take_no_note
-    if metrics:
-        from callers_mcp.hosting.metrics import serve_multiprocess_metrics
-
-        ended = serve_multiprocess_metrics(*metrics)
-    HostedServer(plan.settings, plan.hosting, instructions=plan.instructions).close()  # each worker makes its own
-    return partial(supervise, plan, workers, ended)
+    on_worker_exit = serve_multiprocess_metrics(*metrics) if metrics else lambda pid: None
+    # Shows that a worker can start; each makes its own.
+    HostedServer(serve_config.settings, serve_config.hosting, instructions=serve_config.instructions).close()
+    return partial(supervise, serve_config, workers, on_worker_exit)
 
 
-def _take_no_note(pid: int) -> None:
-    """Do nothing about a worker that has ended: there are no metrics."""
-
-
-def _announce(hosting: "HostingSettings") -> None:
+def _print_address(hosting: "HostingSettings") -> None:
     """Say where it serves, for whom, and what a host is given to reach it."""
     who = {
         frozenset({"tokens"}): "holders of a token (callers-mcp token add NAME ...)",

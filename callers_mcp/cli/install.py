@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from callers_mcp.cli.host_name import HostName
+from callers_mcp.cli.host_argument import HostType
 
 if TYPE_CHECKING:
-    from callers_mcp.hosts.installation import Change
+    from callers_mcp.install.plan import Change
     from callers_mcp.settings import Settings
 
 
 @click.command(epilog="Example: callers-mcp install cursor")
-@click.argument("host", type=HostName())
+@click.argument("host", type=HostType())
 @click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
 @click.option("--dry-run", is_flag=True, help="Print the change, and make none.")
 def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
@@ -28,38 +28,38 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
 
     Exit code: 0 done; 1 it can't be done; 2 wrong usage or settings.
     """
-    from callers_mcp.hosts import entry, installation, key_file
-    from callers_mcp.hosts.table import HOSTS, System
+    from callers_mcp.install import entry, key_file, plan
+    from callers_mcp.install.registry import HOSTS, Platform
 
     row = HOSTS[host]
     key, settings = None, dict[str, str]()
-    with _told():
+    with _exit_on_error():
         if not use_sandbox:
             key, settings = _key_and_settings(key_file.path(host), ask=not dry_run)
-        change = installation.installing(row, entry.stdio_entry(row, settings, sandbox=use_sandbox), System())
+        change = plan.plan_install(row, entry.stdio_entry(row, settings, sandbox=use_sandbox), Platform())
         if dry_run:
-            _show(change)
+            _print_change(change)
             if key and key != key_file.read(key_file.path(host)):
                 click.echo(f"The key goes into {key_file.path(host)}.")
             return
-        if entry.is_passing():
-            raise installation.InstallationError(
+        if entry.is_ephemeral():
+            raise plan.InstallationError(
                 "this installation may be cleaned away, and the host with it left without a server. Install one to "
                 "stay first, by uv tool install with what uvx was given"
             )
-        with _key_in(host, key) as is_new_key:
-            backup = installation.apply(change)
-    if change.is_none and not is_new_key:
+        with _install_key(host, key) as is_new_key:
+            backup = plan.apply(change)
+    if change.is_noop and not is_new_key:
         click.echo(f"{row.title} has this server already, in {change.config}; nothing was changed.")
         return
-    click.echo(f"{row.title} has this server now, in {change.config}{_kept(backup)}.")
+    click.echo(f"{row.title} has this server now, in {change.config}{_backup_note(backup)}.")
     if key_path := settings.get(entry.API_KEY_FILE):
         click.echo(f"The key is in {key_path}.")
     click.echo(f"Next: {row.next_step}")
 
 
 @click.command(epilog="Example: callers-mcp uninstall cursor")
-@click.argument("host", type=HostName())
+@click.argument("host", type=HostType())
 @click.option("--dry-run", is_flag=True, help="Print the change, and make none.")
 def uninstall(host: str, dry_run: bool) -> None:
     """Take this server, and its key file, out of a host.
@@ -68,79 +68,81 @@ def uninstall(host: str, dry_run: bool) -> None:
 
     Exit code: 0 done; 1 it can't be done; 2 wrong usage.
     """
-    from callers_mcp.hosts import installation, key_file
-    from callers_mcp.hosts.table import HOSTS, System
+    from callers_mcp.install import key_file, plan
+    from callers_mcp.install.registry import HOSTS, Platform
 
     row = HOSTS[host]
-    with _told():
-        change = installation.uninstalling(row, System())
-        key_path = key_file.of_entry(change.present, host) or key_file.path(host)
+    with _exit_on_error():
+        change = plan.plan_uninstall(row, Platform())
+        key_path = key_file.of_entry(change.current, host) or key_file.path(host)
         had_key = key_path.exists()
         if dry_run:
-            _show(change)
+            _print_change(change)
             if had_key:
                 click.echo(f"The key file {key_path} goes, too.")
             return
-        backup = installation.apply(change)
+        backup = plan.apply(change)
         key_file.write(key_path, None)
-    if change.is_none:
+    if change.is_noop:
         click.echo(f"{row.title} has no entry of this server in {change.config}; nothing was changed.")
     else:
-        click.echo(f"{row.title} has this server no more, in {change.config}{_kept(backup)}.")
+        click.echo(f"{row.title} has this server no more, in {change.config}{_backup_note(backup)}.")
     if had_key:
         click.echo(f"The key file {key_path} is removed.")
 
 
 def _key_and_settings(file: Path, *, ask: bool) -> tuple[str | None, dict[str, str]]:
     """Return the key to put into ``file``, if it isn't there, and the entry's environment; or end with exit code 2."""
-    from callers_mcp.cli.configuration import load_settings, refuse
-    from callers_mcp.hosts import entry, key_file
+    from callers_mcp.cli.runtime import exit_with_usage_error, load_settings
+    from callers_mcp.install import entry, key_file
 
     settings = load_settings()
     if settings.unresolved:
-        refuse(f"{' and '.join(settings.unresolved)} holds a placeholder; set it to its value.")
+        exit_with_usage_error(f"{' and '.join(settings.unresolved)} holds a placeholder; set it to its value.")
     for notice in settings.notices:
         click.echo(f"callers-mcp: {notice}", err=True)
     key = None
     if settings.api_key_file:
-        file = _checked(settings)
+        file = _checked_key_file(settings)
     elif settings.api_key:
         key = settings.api_key.get_secret_value()
     elif ask and key_file.read(file) is None:
-        key = _asked_for()
-    return key, {entry.API_KEY_FILE: str(file), **entry.carried(os.environ)}
+        key = _prompt_for_key()
+    return key, {entry.API_KEY_FILE: str(file), **entry.settings_to_copy(os.environ)}
 
 
-def _checked(settings: "Settings") -> Path:
+def _checked_key_file(settings: "Settings") -> Path:
     """Return the absolute path of the user's own key file, or end with exit code 2."""
     from callers_mcp.api.errors import NotConfigured
     from callers_mcp.api.key import KeySource
-    from callers_mcp.cli.configuration import refuse
+    from callers_mcp.cli.runtime import exit_with_usage_error
 
     try:
         KeySource(settings).current()
     except NotConfigured as error:
-        refuse(error.message)
+        exit_with_usage_error(error.message)
     return Path(str(settings.api_key_file)).expanduser().absolute()
 
 
-def _asked_for() -> str:
-    from callers_mcp.cli.configuration import refuse
+def _prompt_for_key() -> str:
+    from callers_mcp.cli.runtime import exit_with_usage_error
     from callers_mcp.settings import is_key, is_placeholder, variable
 
     if sys.stdin is None or not sys.stdin.isatty():
-        refuse(f"there is no key: set {variable('api_key')}, or run this on a terminal, where it is asked for.")
+        exit_with_usage_error(
+            f"there is no key: set {variable('api_key')}, or run this on a terminal, where it is asked for."
+        )
     key = str(click.prompt("API key of the organization (not shown)", hide_input=True, err=True)).strip()
     if not is_key(key) or is_placeholder(key):
-        refuse("this is no API key: it takes one line of visible ASCII.")
+        exit_with_usage_error("this is no API key: it takes one line of visible ASCII.")
     return key
 
 
 @contextmanager
-def _key_in(host: str, key: str | None) -> Iterator[bool]:
+def _install_key(host: str, key: str | None) -> Iterator[bool]:
     """Have the key in its file, and tell whether it came there now; as it was again where the rest is refused."""
-    from callers_mcp.hosts import installation, key_file
-    from callers_mcp.hosts.table import HOSTS, System
+    from callers_mcp.install import key_file, plan
+    from callers_mcp.install.registry import HOSTS, Platform
 
     file = key_file.path(host)
     earlier = key_file.read(file)
@@ -150,28 +152,28 @@ def _key_in(host: str, key: str | None) -> Iterator[bool]:
     key_file.write(file, key)
     try:
         yield True
-    except installation.CommandNotFound:
+    except plan.CommandNotFound:
         raise  # the line that is printed needs it
     except BaseException:
-        with suppress(installation.InstallationError):
-            present = installation.uninstalling(HOSTS[host], System()).present
-            if key_file.of_entry(present, host) != file:  # else another installation, at the same time, needs it
+        with suppress(plan.InstallationError):
+            current = plan.plan_uninstall(HOSTS[host], Platform()).current
+            if key_file.of_entry(current, host) != file:  # else another installation, at the same time, needs it
                 key_file.write(file, earlier)
         raise
 
 
-def _show(change: "Change") -> None:
+def _print_change(change: "Change") -> None:
     click.echo(change.as_text() or "Nothing is to change.\n", nl=False)
 
 
-def _kept(backup: Path | None) -> str:
+def _backup_note(backup: Path | None) -> str:
     return f"; what was there is kept in {backup.name}" if backup else ""
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _exit_on_error() -> Iterator[None]:
     """End with exit code 1, and what to do next, where the change can't be made."""
-    from callers_mcp.hosts.installation import CommandNotFound, InstallationError
+    from callers_mcp.install.plan import CommandNotFound, InstallationError
 
     try:
         yield

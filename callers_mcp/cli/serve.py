@@ -15,8 +15,8 @@ def serve(use_sandbox: bool) -> None:
             err=True,
         )
     from callers_mcp import logs, stdio
-    from callers_mcp.cli.configuration import load_settings, start_sandbox
-    from callers_mcp.server import create_server
+    from callers_mcp.cli.runtime import load_settings, start_sandbox
+    from callers_mcp.server.create import create_server
 
     sandbox, instructions = start_sandbox() if use_sandbox else (None, None)
     settings = load_settings(sandbox)

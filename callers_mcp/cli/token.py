@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from callers_mcp.api.caller import Scope
+    from callers_mcp.access import AllowedOrganizations
 
 _EPILOG = """\b
 Examples:
@@ -31,12 +31,12 @@ def token() -> None:
     """
 
 
-def _ids(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    from callers_mcp.api.caller import EVERYTHING
+def _validate_ids(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    from callers_mcp.access import WILDCARD
     from callers_mcp.settings import SUB_ORGANIZATION_ID, is_placeholder
 
     for value in values:
-        if value == EVERYTHING:
+        if value == WILDCARD:
             raise click.BadParameter("for every organization give --all.")
         if "," in value or is_placeholder(value) or not SUB_ORGANIZATION_ID.fullmatch(value):
             raise click.BadParameter("give one id each time: visible ASCII without spaces or commas.")
@@ -47,7 +47,12 @@ def _ids(context: click.Context, parameter: click.Parameter, values: tuple[str, 
 @click.argument("name")
 @click.option("--main", is_flag=True, help="May see the main organization.")
 @click.option(
-    "--sub-organization", "ids", metavar="ID", multiple=True, callback=_ids, help="May see this one; repeatable."
+    "--sub-organization",
+    "ids",
+    metavar="ID",
+    multiple=True,
+    callback=_validate_ids,
+    help="May see this one; repeatable.",
 )
 @click.option("--all", "everything", is_flag=True, help="May see every organization, main too.")
 def add(name: str, main: bool, ids: tuple[str, ...], everything: bool) -> None:
@@ -55,62 +60,65 @@ def add(name: str, main: bool, ids: tuple[str, ...], everything: bool) -> None:
 
     NAME takes up to 64 of A-Z a-z 0-9 . _ - and stands in the audit.
     """
-    from callers_mcp.api.caller import FULL_SCOPE, Scope
-    from callers_mcp.hosting import tokens
+    from callers_mcp.access import UNRESTRICTED, AllowedOrganizations
+    from callers_mcp.http.auth import token_store
     from callers_mcp.settings import MAIN
 
     if not (main or ids or everything):
         raise click.UsageError("Say what the token may see: --main, --sub-organization ID (repeatable) or --all.")
-    scope = FULL_SCOPE if everything else Scope.of([MAIN, *ids] if main else ids)
-    path = _path()
-    with _told():
-        text = tokens.add(path, name, scope)
+    organizations = UNRESTRICTED if everything else AllowedOrganizations.parse([MAIN, *ids] if main else ids)
+    path = _token_file_path()
+    with _exit_on_error():
+        text = token_store.add(path, name, organizations)
     try:
         click.echo(f"Added {name} to {path}. This is its token, shown this once:", err=True)
         if sys.stdout is None:
             raise OSError("There is no stdout to print the token to.")
         click.echo(text)
     except OSError:
-        with suppress(tokens.TokenFileError):
-            tokens.revoke(path, name)  # nobody has it
+        with suppress(token_store.TokenFileError):
+            token_store.revoke(path, name)  # nobody has it
         raise
 
 
 @token.command("list", epilog="Example: callers-mcp token list")
 def list_tokens() -> None:
     """List the tokens: name, what each may see, and when it was made."""
-    from callers_mcp.hosting import tokens
+    from callers_mcp.http.auth import token_store
 
-    path = _path()
-    with _told():
-        grants = tokens.read(path)
-    if not grants:
+    path = _token_file_path()
+    with _exit_on_error():
+        records = token_store.read(path)
+    if not records:
         click.echo(f"There are no tokens in {path}.")
         return
-    rows = [("NAME", "MAY SEE", "CREATED"), *((grant.name, _sees(grant.scope), grant.created) for grant in grants)]
-    names, sees = (max(len(row[column]) for row in rows) for column in (0, 1))
+    rows = [
+        ("NAME", "MAY SEE", "CREATED"),
+        *((record.name, _access_text(record.organizations), record.created) for record in records),
+    ]
+    names, access = (max(len(row[column]) for row in rows) for column in (0, 1))
     for row in rows:
-        click.echo(f"{row[0]:{names}}  {row[1]:{sees}}  {row[2]}")
+        click.echo(f"{row[0]:{names}}  {row[1]:{access}}  {row[2]}")
 
 
 @token.command(epilog="Example: callers-mcp token revoke ci")
 @click.argument("name")
 def revoke(name: str) -> None:
     """Revoke a token: it is refused within seconds, without a restart."""
-    from callers_mcp.hosting import tokens
+    from callers_mcp.http.auth import token_store
 
-    path = _path()
-    with _told():
-        tokens.revoke(path, name)
+    path = _token_file_path()
+    with _exit_on_error():
+        token_store.revoke(path, name)
     click.echo(f"Revoked {name} in {path}.")
 
 
-def _path() -> Path:
+def _token_file_path() -> Path:
     """Return the token file's path, or end with exit code 2 and one line."""
-    from callers_mcp.cli.configuration import refuse, require_http_extra
+    from callers_mcp.cli.runtime import exit_with_usage_error, require_http_extra
 
     require_http_extra()
-    from callers_mcp.hosting.tokens import default_path
+    from callers_mcp.http.auth.token_store import default_path
     from callers_mcp.settings import HTTP_PREFIX, is_placeholder
 
     variable = f"{HTTP_PREFIX}TOKEN_FILE"
@@ -118,7 +126,7 @@ def _path() -> Path:
     if not text:
         return default_path()
     if is_placeholder(text):
-        refuse(f"{variable} holds a placeholder that was not filled in; set it to a path.")
+        exit_with_usage_error(f"{variable} holds a placeholder that was not filled in; set it to a path.")
     path = Path(text)
     with suppress(RuntimeError):  # of a user who is not here: there will be no such file
         path = path.expanduser()
@@ -126,9 +134,9 @@ def _path() -> Path:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _exit_on_error() -> Iterator[None]:
     """End with exit code 1 and one line where the file can't be read or changed."""
-    from callers_mcp.hosting.tokens import TokenFileError
+    from callers_mcp.http.auth.token_store import TokenFileError
 
     try:
         yield
@@ -137,7 +145,7 @@ def _told() -> Iterator[None]:
         sys.exit(1)
 
 
-def _sees(scope: "Scope") -> str:
-    if scope.sub_organizations is None:
-        return "everything" if scope.main else "every sub-organization"
-    return ", ".join(scope.places()) or "nothing"
+def _access_text(organizations: "AllowedOrganizations") -> str:
+    if organizations.sub_organizations is None:
+        return "everything" if organizations.main else "every sub-organization"
+    return ", ".join(organizations.ids()) or "nothing"

@@ -14,7 +14,7 @@ from callers_mcp.sandbox.markets import MARKETS, Market
 from callers_mcp.sandbox.samples import ORGANIZATION_ID, RENEWALS_ID, SAMPLES, SUB_ORGANIZATION_ID, Campaign, as_json
 
 SIZES = {None: 5_000, SUB_ORGANIZATION_ID: 40}
-"""How many campaigns each place has in all, its samples among them."""
+"""How many campaigns each organization has in all, its samples among them."""
 
 # Times hang from this, not from each request's now, so that a list and a single answer agree.
 _LOADED_AT = datetime.now(UTC)
@@ -39,27 +39,27 @@ _VARIABLES = (
     *("agentName", "lastContactAt", "productName", "postcode", "renewalDate", "discountPercent", "caseId"),
 )
 
-# An id is 4 bytes of time, 5 of the place and 3 of a counter, as MongoDB's are; the samples' own 5 are others.
+# An id is 4 bytes of time, 5 of the organization and 3 of a counter, as MongoDB's are; the samples' own 5 are others.
 _MACHINES = {None: "4be1a9d0c7", SUB_ORGANIZATION_ID: "4be1a9d0c8"}
 _FIRST_SECOND, _SECONDS, _SCATTER = 0x65800000, 9_000, 0x9E3779
 
 _T = TypeVar("_T")
 
 
-def find(campaign_id: str, place: str | None) -> Campaign | None:
-    """Return the generated campaign of that id (in lower case) as ``GET /campaigns/{id}`` has it, in its own place."""
+def find(campaign_id: str, sub_organization_id: str | None) -> Campaign | None:
+    """Return the generated campaign of that id (in lower case) as ``GET /campaigns/{id}`` has it."""
     number = (int(campaign_id[:8], 16) - _FIRST_SECOND) // _SECONDS
-    if number not in range(_generated(place)) or _id(number, place) != campaign_id:
+    if number not in range(_generated(sub_organization_id)) or _id(number, sub_organization_id) != campaign_id:
         return None
-    return _campaign(number, place)
+    return _campaign(number, sub_organization_id)
 
 
-def listed(place: str | None, group_id: str | None) -> bytes:
-    """Return the body of ``GET /campaigns``: all campaigns of the place, or those of one group."""
+def list_body(sub_organization_id: str | None, group_id: str | None) -> bytes:
+    """Return the body of ``GET /campaigns``: all campaigns of the organization, or those of one group."""
     with _making:  # a cache alone lets several threads make the same
-        elements = _elements(place)
+        elements = _elements(sub_organization_id)
     # The samples are made anew, as for a single answer: their times are relative to each request.
-    samples = [_element(make()) for held_in, make in SAMPLES.values() if held_in == place]
+    samples = [_element(make()) for owner, make in SAMPLES.values() if owner == sub_organization_id]
     wanted = [content for _, group, content in sorted([*elements, *samples]) if group_id in (None, group)]
     return b"[" + b",".join(wanted) + b"]"
 
@@ -68,8 +68,8 @@ _making = threading.Lock()
 
 
 @cache
-def _elements(place: str | None) -> list[tuple[str, str, bytes]]:
-    return sorted(_element(_campaign(number, place)) for number in range(_generated(place)))
+def _elements(sub_organization_id: str | None) -> list[tuple[str, str, bytes]]:
+    return sorted(_element(_campaign(number, sub_organization_id)) for number in range(_generated(sub_organization_id)))
 
 
 def _element(campaign: Campaign) -> tuple[str, str, bytes]:
@@ -78,7 +78,7 @@ def _element(campaign: Campaign) -> tuple[str, str, bytes]:
     return campaign["id"][::-1], campaign["campaignGroupId"] or "", content
 
 
-class _Draws:
+class _SeededRandom:
     """Repeatable draws: the digits of a large number that the seed alone decides."""
 
     def __init__(self, seed: str) -> None:
@@ -94,64 +94,66 @@ class _Draws:
         return choices[drawn]
 
 
-def _generated(place: str | None) -> int:
-    return SIZES[place] - sum(held_in == place for held_in, _ in SAMPLES.values())
+def _generated(sub_organization_id: str | None) -> int:
+    return SIZES[sub_organization_id] - sum(owner == sub_organization_id for owner, _ in SAMPLES.values())
 
 
-def _id(number: int, place: str | None) -> str:
-    return f"{_FIRST_SECOND + number * _SECONDS:08x}{_MACHINES[place]}{(number + 1) * _SCATTER % 2**24:06x}"
+def _id(number: int, sub_organization_id: str | None) -> str:
+    return (
+        f"{_FIRST_SECOND + number * _SECONDS:08x}{_MACHINES[sub_organization_id]}{(number + 1) * _SCATTER % 2**24:06x}"
+    )
 
 
-def _campaign(number: int, place: str | None) -> Campaign:
-    draws = _Draws(f"{place} {number}")
+def _campaign(number: int, sub_organization_id: str | None) -> Campaign:
+    random = _SeededRandom(f"{sub_organization_id} {number}")
     renewal, others = divmod(number, _EVERY_RENEWAL)
-    if place or others:
-        market = draws.one_of(_IN_BERLIN if place else _BY_SHARE)
-        name = market.form.format(purpose=draws.one_of(market.purposes), team=draws.one_of(market.teams))
-        name += draws.one_of(market.whens).format(n=1 + draws.below(52))
-        group_id, group = _group(market, draws, place)
+    if sub_organization_id or others:
+        market = random.one_of(_IN_BERLIN if sub_organization_id else _BY_SHARE)
+        name = market.form.format(purpose=random.one_of(market.purposes), team=random.one_of(market.teams))
+        name += random.one_of(market.whens).format(n=1 + random.below(52))
+        group_id, group = _group(market, random, sub_organization_id)
     else:
         market, group_id, group = MARKETS[0], RENEWALS_ID, "Renewals"
         name = f"Renewals {_RENEWALS[renewal % len(_RENEWALS)]} {_CITIES[renewal % len(_CITIES)]}"
-    is_incoming = draws.below(7) == 0
-    problem = draws.one_of(_PROBLEMS) if draws.below(100) < 3 else None
-    state = "completed" if problem in _PROBLEMS[:2] else draws.one_of(_STATES)
-    first, completed = _times(draws, state, problem)
+    is_incoming = random.below(7) == 0
+    problem = random.one_of(_PROBLEMS) if random.below(100) < 3 else None
+    state = "completed" if problem in _PROBLEMS[:2] else random.one_of(_STATES)
+    first, completed = _times(random, state, problem)
     return {
-        "id": _id(number, place),
+        "id": _id(number, sub_organization_id),
         "name": name,
         "active": state in ("running", "paused") or problem == "completed but active",
         "firstInteractionAt": first,
         "completedAt": completed,
-        "callParams": _call_params(market, draws, is_incoming, problem),
-        "organizationId": place or ORGANIZATION_ID,
-        "webhooks": _webhooks(draws, problem),
-        "slackUrl": None if draws.below(3) else f"https://hooks.slack.com/services/T000/B000/{draws.token[:24]}",
+        "callParams": _call_params(market, random, is_incoming, problem),
+        "organizationId": sub_organization_id or ORGANIZATION_ID,
+        "webhooks": _webhooks(random, problem),
+        "slackUrl": None if random.below(3) else f"https://hooks.slack.com/services/T000/B000/{random.token[:24]}",
         "isIncoming": is_incoming,
-        "variables": _VARIABLES[draws.below(4) : 4 + draws.below(8)],
+        "variables": _VARIABLES[random.below(4) : 4 + random.below(8)],
         "pauseNewChats": state == "paused",
-        "incomingPhoneNumber": _phone(market, draws) if is_incoming else None,
+        "incomingPhoneNumber": _phone(market, random) if is_incoming else None,
         "campaignGroupId": group_id,
         "campaignGroupName": group,
     }
 
 
-def _group(market: Market, draws: _Draws, place: str | None) -> tuple[str | None, str | None]:
-    if draws.below(5) == 0:
+def _group(market: Market, random: _SeededRandom, sub_organization_id: str | None) -> tuple[str | None, str | None]:
+    if random.below(5) == 0:
         return None, None
-    name = draws.one_of(market.groups)
-    return f"65bb001122334455667{8 if place else 7}{0x9000 + _GROUPS.index(name):04x}", name
+    name = random.one_of(market.groups)
+    return f"65bb001122334455667{8 if sub_organization_id else 7}{0x9000 + _GROUPS.index(name):04x}", name
 
 
-def _times(draws: _Draws, state: str, problem: str | None) -> tuple[str | None, str | None]:
+def _times(random: _SeededRandom, state: str, problem: str | None) -> tuple[str | None, str | None]:
     """Return when the first interaction was and when it was completed."""
-    if state == "not started" or (state == "running" and draws.below(12) == 0):
+    if state == "not started" or (state == "running" and random.below(12) == 0):
         return None, None
-    days = draws.below(60) if state in ("running", "paused") else 2 + draws.below(500)
-    first = _LOADED_AT - timedelta(days=days, milliseconds=draws.below(86_400_000))
+    days = random.below(60) if state in ("running", "paused") else 2 + random.below(500)
+    first = _LOADED_AT - timedelta(days=days, milliseconds=random.below(86_400_000))
     if state != "completed":
         return _iso(first), None
-    lasted = timedelta(days=1 + draws.below(days - 1), milliseconds=draws.below(86_400_000))
+    lasted = timedelta(days=1 + random.below(days - 1), milliseconds=random.below(86_400_000))
     return _iso(first), _iso(first - lasted if problem == "completed too early" else first + lasted)
 
 
@@ -159,45 +161,45 @@ def _iso(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _call_params(market: Market, draws: _Draws, is_incoming: bool, problem: str | None) -> Campaign:
-    phones = dict.fromkeys(_phone(market, draws) for _ in range(1 + draws.below(3)))
+def _call_params(market: Market, random: _SeededRandom, is_incoming: bool, problem: str | None) -> Campaign:
+    phones = dict.fromkeys(_phone(market, random) for _ in range(1 + random.below(3)))
     return {
         "phonesFrom": [] if is_incoming else list(phones),
-        "timezone": draws.one_of(_NO_ZONES if problem == "no such zone" else market.zones),
-        "daysOfWeek": draws.one_of(_DAYS_FROM_SUNDAY if market.language in ("ar", "he") else _DAYS),
+        "timezone": random.one_of(_NO_ZONES if problem == "no such zone" else market.zones),
+        "daysOfWeek": random.one_of(_DAYS_FROM_SUNDAY if market.language in ("ar", "he") else _DAYS),
         "language": market.language,
-        "approvedCountries": market.countries[: 1 + draws.below(3)],
+        "approvedCountries": market.countries[: 1 + random.below(3)],
     }
 
 
-def _phone(market: Market, draws: _Draws) -> str:
-    return f"{market.dial}{100 + draws.below(100)}"
+def _phone(market: Market, random: _SeededRandom) -> str:
+    return f"{market.dial}{100 + random.below(100)}"
 
 
-def _webhooks(draws: _Draws, problem: str | None) -> list[str]:
+def _webhooks(random: _SeededRandom, problem: str | None) -> list[str]:
     urls = [
-        f"https://hooks.example.com/callers/{draws.one_of(_HOOKS)}?token={draws.token[start : start + 16]}"
-        for start in (24, 40)[: draws.below(3)]
+        f"https://hooks.example.com/callers/{random.one_of(_HOOKS)}?token={random.token[start : start + 16]}"
+        for start in (24, 40)[: random.below(3)]
     ]
-    return [*urls, f"http://crm.example.com/in?token={draws.token[:8]}"] if problem == "http" else urls
+    return [*urls, f"http://crm.example.com/in?token={random.token[:8]}"] if problem == "http" else urls
 
 
 def _email_params(campaign: Campaign) -> Campaign:
     """Return the part that the list alone has."""
-    draws, market = _Draws(campaign["id"]), _BY_LANGUAGE[campaign["callParams"]["language"]]
-    person = draws.one_of(market.people)
-    connections = [f"66{draws.token[start : start + 22]}" for start in (0, 30)[: 1 + draws.below(2)]]
-    attempts = draws.below(5)
+    random, market = _SeededRandom(campaign["id"]), _BY_LANGUAGE[campaign["callParams"]["language"]]
+    person = random.one_of(market.people)
+    connections = [f"66{random.token[start : start + 22]}" for start in (0, 30)[: 1 + random.below(2)]]
+    attempts = random.below(5)
     return {
         "outboundConnectionIds": connections,
-        "inboundConnectionIds": connections[: draws.below(2)],
+        "inboundConnectionIds": connections[: random.below(2)],
         "followUpAttempts": attempts,
-        "followUpIntervalMinutes": draws.one_of((60, 240, 1440, 2880, 4320)),
-        "followUpDelayMinutes": draws.one_of((0, 5, 15, 30)),
-        "fallbackEnabled": draws.below(2) == 1,
+        "followUpIntervalMinutes": random.one_of((60, 240, 1440, 2880, 4320)),
+        "followUpDelayMinutes": random.one_of((0, 5, 15, 30)),
+        "fallbackEnabled": random.below(2) == 1,
         "retryFollowUp": attempts > 1,
-        "signature": f"<p>{person}<br>{draws.one_of(market.teams)}<br>team@example.com</p>",
+        "signature": f"<p>{person}<br>{random.one_of(market.teams)}<br>team@example.com</p>",
         "signatureName": person,
-        "defaultSubject": draws.one_of(market.purposes),
+        "defaultSubject": random.one_of(market.purposes),
         "timezone": campaign["callParams"]["timezone"],
     }

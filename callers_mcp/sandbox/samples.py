@@ -116,8 +116,8 @@ SAMPLES: Mapping[str, tuple[str | None, Callable[[], Campaign]]] = {
 
 def sample_ids() -> str:
     """Name the samples' ids in a line: for the server's instructions and the not-found message."""
-    main = [campaign_id for campaign_id, (place, _) in SAMPLES.items() if place is None]
-    inside = [campaign_id for campaign_id, (place, _) in SAMPLES.items() if place]
+    main = [campaign_id for campaign_id, (sub_organization_id, _) in SAMPLES.items() if sub_organization_id is None]
+    inside = [campaign_id for campaign_id, (sub_organization_id, _) in SAMPLES.items() if sub_organization_id]
     return f"{', '.join(main)}; in sub-organization {SUB_ORGANIZATION_ID}: {', '.join(inside)}"
 
 

@@ -69,54 +69,54 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> tuple[int, bytes]:
         if self.headers.get("Authorization") != API_KEY:
             return _error(401, f"Wrong API key. The sandbox accepts: {API_KEY}")
-        place = self.headers.get("x-sub-organization-id")
+        sub_organization_id = self.headers.get("x-sub-organization-id")
         path, _, query = self.path.partition("?")
         if path == "/campaigns":
-            return _many(query, place)
+            return _list_response(query, sub_organization_id)
         if found := _path.fullmatch(self.path):
-            return _one(found[1].lower(), place)
+            return _campaign_response(found[1].lower(), sub_organization_id)
         return _error(404, "The sandbox has GET /campaigns/{campaignId} and GET /campaigns?organizationId=... alone.")
 
     def log_message(self, *args: object) -> None:
         """Stay silent: stderr belongs to the server's own log."""
 
 
-def _one(campaign_id: str, place: str | None) -> tuple[int, bytes]:
+def _campaign_response(campaign_id: str, sub_organization_id: str | None) -> tuple[int, bytes]:
     if not _object_id.fullmatch(campaign_id):
         return _error(400, "campaignId must be a valid ObjectId.")
-    if place not in (None, SUB_ORGANIZATION_ID):
-        return _unknown_place()
-    held_in, make = SAMPLES.get(campaign_id, ("", None))
+    if sub_organization_id not in (None, SUB_ORGANIZATION_ID):
+        return _unknown_organization()
+    owner, make = SAMPLES.get(campaign_id, ("", None))
     if make:
-        campaign = make() if held_in == place else None
+        campaign = make() if owner == sub_organization_id else None
     else:
         from callers_mcp.sandbox import organization  # the samples do without
 
-        campaign = organization.find(campaign_id, place)
+        campaign = organization.find(campaign_id, sub_organization_id)
     if campaign is None:
         return _error(404, f"No such campaign. The samples: {sample_ids()}")
     return 200, as_json(campaign)
 
 
-def _many(query: str, place: str | None) -> tuple[int, bytes]:
-    if place not in (None, SUB_ORGANIZATION_ID):
-        return _unknown_place()
-    given, here = parse_qs(query, keep_blank_values=True), place or ORGANIZATION_ID
-    organizations, groups = given.get("organizationId", []), given.get("campaignGroupId", [])
+def _list_response(query: str, sub_organization_id: str | None) -> tuple[int, bytes]:
+    if sub_organization_id not in (None, SUB_ORGANIZATION_ID):
+        return _unknown_organization()
+    parameters, organization_id = parse_qs(query, keep_blank_values=True), sub_organization_id or ORGANIZATION_ID
+    organizations, groups = parameters.get("organizationId", []), parameters.get("campaignGroupId", [])
     if not organizations:
-        return _error(400, f"organizationId is required. Here it is {here}")
+        return _error(400, f"organizationId is required. Here it is {organization_id}")
     for name, values in (("organizationId", organizations), ("campaignGroupId", groups)):
         if len(values) > 1 or not all(_object_id.fullmatch(value.lower()) for value in values):
             return _error(400, f"{name} must be a valid ObjectId.")
-    if organizations[0].lower() != here:
-        header = "With that" if place else "Without an"
-        return _error(403, f"Another organization. {header} x-sub-organization-id, organizationId is {here}")
+    if organizations[0].lower() != organization_id:
+        header = "With that" if sub_organization_id else "Without an"
+        return _error(403, f"Another organization. {header} x-sub-organization-id, organizationId is {organization_id}")
     from callers_mcp.sandbox import organization
 
-    return 200, organization.listed(place, groups[0].lower() if groups else None)
+    return 200, organization.list_body(sub_organization_id, groups[0].lower() if groups else None)
 
 
-def _unknown_place() -> tuple[int, bytes]:
+def _unknown_organization() -> tuple[int, bytes]:
     return _error(403, f"Unknown sub-organization. The sandbox has: {SUB_ORGANIZATION_ID}")
 
 

@@ -7,7 +7,7 @@ import pytest
 from mcp_types import TextContent
 
 from callers_mcp.api.errors import UnexpectedResponse
-from callers_mcp.api.json import Document, read_object
+from callers_mcp.api.json_reader import Document, read_object
 from callers_mcp.campaign.urls import redact_urls
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
@@ -61,7 +61,7 @@ def _types(value: Any) -> Any:
 def test_what_the_api_sent_passes_unchanged(text: str) -> None:
     document = _read(text)
     assert _types(document.content) == _types(json.loads(text))
-    assert document.changes == ()
+    assert document.notes == ()
 
 
 def test_a_byte_order_mark_is_no_part_of_the_value() -> None:
@@ -92,12 +92,12 @@ def test_a_byte_order_mark_is_no_part_of_the_value() -> None:
 def test_what_could_not_be_passed_on_is_replaced_and_named(text: str | bytes, content: Json, change: str) -> None:
     document = _read(text)
     assert document.content == content
-    assert document.changes == (change,)
+    assert document.notes == (change,)
 
 
 def test_every_kind_of_change_is_named_once() -> None:
     document = _read(f'{{"a": ["\\ud800{TAG}", "\\ud800{TAG}"], "b": [1e999, 1e999], "c": "{KEY}"}}')
-    assert sorted(document.changes) == sorted([SURROGATES, TAGS, NUMBERS, MASKED])
+    assert sorted(document.notes) == sorted([SURROGATES, TAGS, NUMBERS, MASKED])
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_every_kind_of_change_is_named_once() -> None:
 def test_fields_whose_names_become_alike_all_stay(text: str, values: list[int]) -> None:
     document = _read(text)
     assert sorted(map(str, document.content.values())) == sorted(map(str, values))
-    assert NAMES in document.changes
+    assert NAMES in document.notes
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"a": {"b": 1, "b": 2}}', '{"a": 1, "\\u0061": 2}'])
@@ -125,7 +125,7 @@ def test_fields_that_the_api_sent_twice_both_stay_and_are_named(text: str) -> No
     shown = json.dumps(document.content)
     assert "1" in shown
     assert "2" in shown
-    assert document.changes
+    assert document.notes
 
 
 def test_a_field_that_was_sent_keeps_its_own_name() -> None:

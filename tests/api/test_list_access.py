@@ -66,7 +66,7 @@ async def test_each_page_checks_the_callers_scope_again() -> None:
     asking = [someone(A)]
     with FaultServer(LISTED_BY_PLACE) as server:
         settings = settings_for(server)
-        shared = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: asking[-1])
+        shared = create_server(settings, client=CallersClient(settings), get_principal=lambda ctx: asking[-1])
         async with Client(shared) as client:
             first = page(await find(client, limit=1, sub_organization_id=A))
             asking.append(someone(B))

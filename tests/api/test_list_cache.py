@@ -16,11 +16,12 @@ from mcp import Client
 from mcp_types import PromptReference
 
 from callers_mcp import CallersClient
-from callers_mcp.api import lists
-from callers_mcp.api.caller import Caller
+from callers_mcp.access import Principal
+from callers_mcp.api import list_cache
 from callers_mcp.api.errors import CallersError, RateLimited
-from callers_mcp.api.lists import KeptLists, Listing, read_in_steps
-from callers_mcp.campaign.listing import CampaignRow, read_row
+from callers_mcp.api.list_cache import ListCache
+from callers_mcp.api.lists import Listing, parse_cooperatively
+from callers_mcp.campaign.listing import CampaignRow, parse_row
 from callers_mcp.settings import Settings
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import (
@@ -59,7 +60,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(lists, "anyio", clock)
+    monkeypatch.setattr(list_cache, "anyio", clock)
     return clock
 
 
@@ -164,9 +165,9 @@ async def test_a_tool_never_gets_the_rows_that_another_one_reads() -> None:
     with FaultServer(fault.together(2, lambda request: campaigns())) as server:
         async with api_client(server) as client:
             came = await at_once(
-                partial(client.list_campaigns, read_row, list), partial(client.list_campaigns, read_other, list)
+                partial(client.list_campaigns, parse_row, list), partial(client.list_campaigns, read_other, list)
             )
-            came += [await client.list_campaigns(read_row, list), await client.list_campaigns(read_other, list)]
+            came += [await client.list_campaigns(parse_row, list), await client.list_campaigns(read_other, list)]
     assert [{type(row) for row in rows} for rows in came] == [{CampaignRow}, {Sized}] * 2
     assert len(server.requests) == 2
 
@@ -175,7 +176,7 @@ async def test_the_rate_limit_applies_to_each_list_also_a_cached_one() -> None:
     asked: list[str] = []
     notes = Notes()
 
-    async def admit(caller: Caller) -> None:
+    async def admit(caller: Principal) -> None:
         asked.append(caller.name)
         if len(asked) > 2:
             raise RateLimited("Fewer, please.", retry_after_seconds=7)
@@ -249,7 +250,7 @@ async def test_of_a_list_only_the_names_groups_and_states_are_kept() -> None:
     with FaultServer(fault.answer(campaigns(**SECRETS))) as server:
         async with CallersClient(settings_for(server)) as client:
             rows = await rows_of(client)
-            kept = client._kept_lists
+            kept = client._list_cache
             assert len(await rows_of(client)) == 3
             texts = texts_held_by(kept)
     assert len(server.requests) == 1
@@ -259,32 +260,32 @@ async def test_of_a_list_only_the_names_groups_and_states_are_kept() -> None:
 
 
 async def test_the_oldest_lists_go_where_there_is_no_room() -> None:
-    kept = KeptLists(60, max_bytes=1_000)
+    kept = ListCache(60, max_bytes=1_000)
     for number in range(5):
-        kept.put(number, listing(300))
+        kept.set(number, listing(300))
         assert kept.size <= 1_000
     assert [number for number in range(5) if kept.get(number)] == [2, 3, 4]
-    kept.put("large", listing(900))
+    kept.set("large", listing(900))
     assert [key for key in (2, 3, 4, "large") if kept.get(key)] == ["large"]
 
 
 async def test_a_list_that_is_too_large_is_not_kept_and_drives_no_other_out() -> None:
-    kept = KeptLists(60, max_bytes=1_000)
-    kept.put("small", listing(500))
-    kept.put("large", listing(1_001))
+    kept = ListCache(60, max_bytes=1_000)
+    kept.set("small", listing(500))
+    kept.set("large", listing(1_001))
     assert kept.get("small")
     assert not kept.get("large")
-    kept.put("small", listing(1_001))
+    kept.set("small", listing(1_001))
     assert not kept.get("small"), "the older one of the same is no longer true"
 
 
 async def test_a_list_that_is_fetched_again_replaces_its_older_one(clock: Clock) -> None:
-    kept = KeptLists(60, max_bytes=1_000)
-    kept.put("one", listing(400))
-    kept.put("two", listing(400))
-    kept.put("one", newer := listing(500))
+    kept = ListCache(60, max_bytes=1_000)
+    kept.set("one", listing(400))
+    kept.set("two", listing(400))
+    kept.set("one", newer := listing(500))
     assert (kept.size, kept.get("one")) == (900, newer)
-    kept.put("three", listing(400))
+    kept.set("three", listing(400))
     assert [key for key in ("one", "two", "three") if kept.get(key)] == ["one", "three"], "two is the oldest now"
     clock.now += 60
     assert not kept.get("one")
@@ -292,7 +293,7 @@ async def test_a_list_that_is_fetched_again_replaces_its_older_one(clock: Clock)
 
 
 async def test_a_list_too_large_to_keep_is_still_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lists.KeptLists.__init__, "__defaults__", (1_000,))
+    monkeypatch.setattr(list_cache.ListCache.__init__, "__defaults__", (1_000,))
     with FaultServer(fault.answer(body(100))) as server:
         async with api_client(server) as client:
             for _ in range(2):
@@ -301,10 +302,10 @@ async def test_a_list_too_large_to_keep_is_still_given(monkeypatch: pytest.Monke
 
 
 async def test_lists_of_nothing_do_not_fill_the_memory_either() -> None:
-    kept = KeptLists(3_600, max_bytes=10_000)
-    nothing = await read_in_steps(iter(()), read_row, Settings())
+    kept = ListCache(3_600, max_bytes=10_000)
+    nothing = await parse_cooperatively(iter(()), parse_row, Settings())
     for number in range(1_000):
-        kept.put(number, nothing)
+        kept.set(number, nothing)
     assert sum(kept.get(number) is not None for number in range(1_000)) < 500
     assert kept.get(999)
 
@@ -317,14 +318,14 @@ async def test_lists_of_nothing_do_not_fill_the_memory_either() -> None:
 async def test_rows_take_at_most_the_memory_that_they_report(values: Json) -> None:
     raws = campaigns(100, organizationId=MAIN_ID, **values)
     settings = Settings(organization_id=MAIN_ID)
-    await read_in_steps(iter(raws), read_row, settings)  # what is made once is made
+    await parse_cooperatively(iter(raws), parse_row, settings)  # what is made once is made
     gc.collect()
     tracemalloc.start()
     try:
-        listed = await read_in_steps(iter(raws), read_row, settings)
+        listed = await parse_cooperatively(iter(raws), parse_row, settings)
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(listed.of_main) == 100
+    assert len(listed.main_indexes) == 100
     assert held <= listed.size * 1.2

@@ -18,10 +18,10 @@ from pydantic import JsonValue
 from callers_mcp import CallersClient, Settings
 from callers_mcp.api import lists
 from callers_mcp.api.errors import CallersError, DeadlineExceeded, UnexpectedResponse
-from callers_mcp.api.json import MASK, MAX_DEPTH, Document, read_object, read_objects
-from callers_mcp.api.lists import read_in_steps
-from callers_mcp.api.responses import Answer, Lookup, read_campaigns
-from callers_mcp.campaign.listing import CampaignRow, read_row
+from callers_mcp.api.json_reader import MASK, MAX_DEPTH, Document, read_object, read_objects
+from callers_mcp.api.lists import parse_cooperatively
+from callers_mcp.api.responses import CampaignRequest, RawResponse, parse_list_response
+from callers_mcp.campaign.listing import CampaignRow, parse_row
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import body, find, page
 from tests.support.campaigns import FIELDS, Json, campaign, replaced, wire_definition
@@ -32,7 +32,7 @@ from tests.support.stand_in_api import api_client, either
 from tests.support.strategies import campaigns as odd_campaigns
 from tests.support.strategies import modest, objects, render, values
 
-LOOKUP = Lookup(None, None, KEY, "CALLERS_API_KEY")
+LOOKUP = CampaignRequest(None, None, KEY, "CALLERS_API_KEY")
 SCHEMA = jsonschema.Draft202012Validator(wire_definition("find_campaigns")["outputSchema"])
 blanks = st.text(" \t\r\n", max_size=3)
 
@@ -65,8 +65,8 @@ def test_each_campaign_of_any_list_is_read_as_a_single_campaign_would_be(
     expected = [alone(element, key) for element in elements]
     assert [document.content for document in documents] == [document.content for document in expected]
     if not any("\ud800" <= character <= "\udfff" for character in text):  # else the body itself was repaired
-        changed = [document.changes for document in documents if document.content]
-        assert changed == [document.changes for document in expected if document.content]
+        changed = [document.notes for document in documents if document.content]
+        assert changed == [document.notes for document in expected if document.content]
     if key == KEY:  # a short one is in escapes, in true and in false too
         assert KEY not in json.dumps([document.content for document in documents]).lower()
 
@@ -153,7 +153,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 def test_what_is_no_list_of_campaigns_is_refused_and_said_to_be_so(name: str) -> None:
     sent, words = REFUSED[name]
     with pytest.raises(UnexpectedResponse, match=words) as refused:
-        [*read_campaigns(Answer(200, {}, sent), LOOKUP)]
+        [*parse_list_response(RawResponse(200, {}, sent), LOOKUP)]
     assert refused.value.http_status == 200
     assert not refused.value.retryable
 
@@ -185,12 +185,12 @@ READ: dict[str, tuple[bytes, list[Json]]] = {
 @pytest.mark.parametrize("name", READ)
 def test_a_list_is_read_as_its_campaigns_would_be(name: str) -> None:
     sent, expected = READ[name]
-    assert [*read_campaigns(Answer(200, {}, sent), LOOKUP)] == expected
+    assert [*parse_list_response(RawResponse(200, {}, sent), LOOKUP)] == expected
 
 
 def test_a_change_is_noted_only_for_the_campaign_that_was_changed() -> None:
     documents = read(b'[{"a": 1}, {"a": "\\ud800", "b": 1e999}, {"a": 1, "a": 2}, {"a": 1}]')
-    assert [len(document.changes) for document in documents] == [0, 2, 1, 0]
+    assert [len(document.notes) for document in documents] == [0, 2, 1, 0]
 
 
 @pytest.mark.parametrize("sent", [b"", b" \n", b"<p>", b"\xef\xbb\xbf<p>", b'{"status": "error", "message": "no"}'])
@@ -221,7 +221,7 @@ async def test_others_have_their_turn_again_and_again_while_a_list_is_read(clock
 
     def read_slowly(raw: Mapping[str, JsonValue]) -> CampaignRow:
         clock.now += STEP
-        rows.append(read_row(raw))
+        rows.append(parse_row(raw))
         return rows[-1]
 
     async def take_turns() -> None:
@@ -229,10 +229,10 @@ async def test_others_have_their_turn_again_and_again_while_a_list_is_read(clock
             turns.append(len(rows))
             await checkpoint()
 
-    raws = read_campaigns(Answer(200, {}, body(500)), LOOKUP)
+    raws = parse_list_response(RawResponse(200, {}, body(500)), LOOKUP)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(take_turns)
-        listing = await read_in_steps(raws, read_slowly, Settings())
+        listing = await parse_cooperatively(raws, read_slowly, Settings())
         tasks.cancel_scope.cancel()
     assert [row.id for row in listing.rows] == [f"{number:024x}" for number in range(500)]
     stretches = [later - earlier for earlier, later in zip([0, *turns], [*turns, 500], strict=True)]
@@ -254,7 +254,7 @@ async def test_the_time_that_parsing_takes_counts_too(clock: SimpleNamespace) ->
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(take_turns)
-        await read_in_steps(parsed(), read_row, Settings())
+        await parse_cooperatively(parsed(), parse_row, Settings())
         tasks.cancel_scope.cancel()
     assert turns[0] >= 99
 
@@ -268,7 +268,7 @@ async def test_a_single_campaign_is_answered_while_a_list_is_read() -> None:
         rows += 1
         if not answered.is_set():
             time.sleep(0.001)  # five seconds of work, which holds the event loop
-        return read_row(raw)
+        return parse_row(raw)
 
     async def look_one_up(client: CallersClient) -> None:
         nonlocal while_reading
@@ -292,7 +292,7 @@ async def test_reading_ends_with_the_deadline() -> None:
         nonlocal rows
         rows += 1
         time.sleep(0.02)  # a minute of work
-        return read_row(raw)
+        return parse_row(raw)
 
     with FaultServer(fault.answer(body(3_000))) as server:
         async with api_client(server, timeout=1) as client:
@@ -312,7 +312,7 @@ async def test_a_bug_in_reading_fails_only_that_list() -> None:
         async with api_client(server) as client:
             with pytest.raises(RuntimeError, match="A bug ended the request"):
                 await client.list_campaigns(broken, list)
-            assert len(await client.list_campaigns(read_row, list)) == 3
+            assert len(await client.list_campaigns(parse_row, list)) == 3
             assert (await client.get_campaign(ID)).content["id"] == ID
 
 
@@ -320,7 +320,7 @@ async def test_a_list_that_breaks_in_the_middle_gives_nothing_of_its_beginning()
     with FaultServer(fault.answer(body(500)[:-1])) as server:
         async with api_client(server) as client:
             with pytest.raises(CallersError, match="not JSON"):
-                await client.list_campaigns(read_row, list)
+                await client.list_campaigns(parse_row, list)
 
 
 @pytest.mark.parametrize("filling", [[1] * 100_000, [{}] * 50_000, "x" * 200_000], ids=["numbers", "objects", "text"])

@@ -152,7 +152,9 @@ async def test_each_list_is_reported_to_the_observer_fetched_shared_or_cached() 
             with pytest.raises(Forbidden):
                 await rows_of(client.on_behalf_of(someone("main", A)), B)
     first, second = ids_sent(server)
-    told_of = [(it.caller, it.campaign_id, it.place, it.outcome, it.attempts, it.shared) for it in notes.look_ups]
+    told_of = [
+        (it.principal, it.campaign_id, it.organization, it.outcome, it.attempts, it.shared) for it in notes.look_ups
+    ]
     assert sorted(told_of[:2], key=lambda one: one[-1]) == [
         ("operator", "list", "main", "found", 1, False),
         ("operator", "list", "main", "found", 1, True),

@@ -14,7 +14,7 @@ from callers_mcp.api.errors import (
     Unavailable,
     UnexpectedResponse,
 )
-from callers_mcp.campaign.listing import read_row
+from callers_mcp.campaign.listing import parse_row
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import (
     GROUP,
@@ -157,7 +157,7 @@ async def test_a_list_is_tried_again_as_a_single_campaign_is() -> None:
         fault.error(503, headers=[fault.AT_ONCE]), fault.error(429, headers=[fault.AT_ONCE]), LISTED
     ) as server:
         async with api_client(server, notes, max_attempts=3) as client:
-            assert len(await client.list_campaigns(read_row, list, on_retry=hear)) == 3
+            assert len(await client.list_campaigns(parse_row, list, on_retry=hear)) == 3
             server.script(fault.error(503, headers=[fault.AT_ONCE]))
             with pytest.raises(Unavailable, match="3 attempts"):
                 await rows_of(client, A)

@@ -6,7 +6,7 @@ import pytest
 from mcp import Client
 
 from callers_mcp import CallersClient, create_server
-from callers_mcp.api.caller import Caller, Scope
+from callers_mcp.access import AllowedOrganizations, Principal
 from callers_mcp.api.errors import (
     CallersError,
     Unavailable,
@@ -42,9 +42,11 @@ async def test_a_look_up_that_is_refused_before_any_request_has_an_id_too() -> N
     with FaultServer(KNOWN) as server:
         async with api_client(server, notes) as client:
             with pytest.raises(CallersError) as refused:
-                await client.on_behalf_of(Caller("token:a", Scope.of([A]))).get_campaign(ID, sub_organization_id="x")
+                await client.on_behalf_of(Principal("token:a", AllowedOrganizations.parse([A]))).get_campaign(
+                    ID, sub_organization_id="x"
+                )
     (look_up,) = notes.look_ups
-    assert (look_up.caller, look_up.place, look_up.outcome) == ("token:a", "x", "forbidden")
+    assert (look_up.principal, look_up.organization, look_up.outcome) == ("token:a", "x", "forbidden")
     assert (look_up.attempts, look_up.shared, look_up.request_id) == (0, False, refused.value.request_id)
     assert look_up.request_id
     assert notes.begun == 1
@@ -52,8 +54,8 @@ async def test_a_look_up_that_is_refused_before_any_request_has_an_id_too() -> N
 
 async def test_only_a_hosted_server_gives_the_model_the_request_id() -> None:
     with FaultServer(fault.error(404)) as server:
-        settings, caller = settings_for(server), Caller("token:a", Scope.of(["*"]))
-        hosted = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: caller)
+        settings, caller = settings_for(server), Principal("token:a", AllowedOrganizations.parse(["*"]))
+        hosted = create_server(settings, client=CallersClient(settings), get_principal=lambda ctx: caller)
         async with Client(hosted) as client:
             for_many = await call(client)
         async with Client(create_server(settings)) as client:

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 
 from callers_mcp import CallersClient, create_server
-from callers_mcp.api.caller import Caller, Scope
+from callers_mcp.access import AllowedOrganizations, Principal
 from callers_mcp.api.errors import (
     CallersError,
     CampaignNotFound,
@@ -37,12 +37,14 @@ async def test_a_hundred_look_ups_of_the_same_are_one_request_and_each_gets_the_
     assert (notes.begun, notes.requests) == (100, 1)
     assert sorted(look_up.shared for look_up in notes.look_ups) == [False] + [True] * 99
     assert {look_up.request_id for look_up in notes.look_ups} == {sent}
-    assert {(look_up.outcome, look_up.attempts, look_up.place) for look_up in notes.look_ups} == {("found", 1, "main")}
+    assert {(look_up.outcome, look_up.attempts, look_up.organization) for look_up in notes.look_ups} == {
+        ("found", 1, "main")
+    }
 
 
 async def test_callers_share_where_they_name_the_same_place_in_different_words() -> None:
     held, notes = Held(), Notes()
-    someone = Caller("token:someone", Scope.of([A]))
+    someone = Principal("token:someone", AllowedOrganizations.parse([A]))
     with FaultServer(held, KNOWN) as server:
         async with api_client(server, notes, sub_organization_id=A) as client:
             came = await at_once(
@@ -53,7 +55,7 @@ async def test_callers_share_where_they_name_the_same_place_in_different_words()
             )
         assert len(server.requests) == 1
     assert [document.content["id"] for document in came] == [ID] * 3
-    assert [(look_up.caller, look_up.place) for look_up in notes.look_ups] == [
+    assert [(look_up.principal, look_up.organization) for look_up in notes.look_ups] == [
         ("operator", A),
         ("operator", A),
         ("token:someone", A),
@@ -171,8 +173,8 @@ async def test_a_caller_that_cannot_be_notified_of_a_retry_delays_no_other() -> 
 class Faulty(Notes):
     """Has a bug that strikes once, within the request."""
 
-    def asked(self, seconds: float) -> None:
-        super().asked(seconds)
+    def on_api_request(self, seconds: float) -> None:
+        super().on_api_request(seconds)
         if self.requests == 1:
             raise ZeroDivisionError("planted")
 
@@ -193,7 +195,7 @@ async def test_a_bug_reaches_all_waiting_callers_is_logged_and_the_server_goes_o
     assert len(logged) == 3
     for record in logged:
         assert record.exc_info
-        assert "in asked" in logging.Formatter().formatException(record.exc_info), "where the bug is"
+        assert "in on_api_request" in logging.Formatter().formatException(record.exc_info), "where the bug is"
 
 
 def test_over_stdio_calls_in_flight_share_a_request_and_one_that_is_cancelled_disturbs_no_other() -> None:

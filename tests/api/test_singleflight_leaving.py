@@ -16,7 +16,7 @@ from callers_mcp.api.errors import (
     DeadlineExceeded,
     RateLimited,
 )
-from callers_mcp.api.flights import Flights
+from callers_mcp.api.singleflight import SingleFlight
 from tests.support import fault_server as fault
 from tests.support.concurrency import Notes, at_once, ids_sent, requests_of
 from tests.support.constants import ID, PATIENCE
@@ -37,13 +37,13 @@ async def test_each_caller_keeps_their_own_deadline(hasty: str) -> None:
     soon, late = Settings(timeout=0.05), Settings(timeout=PATIENCE)
     first, second = (soon, late) if hasty == "who began" else (late, soon)
     with anyio.fail_after(PATIENCE):
-        async with Flights() as flights, anyio.create_task_group() as tasks:
+        async with SingleFlight() as flights, anyio.create_task_group() as tasks:
             came: dict[float, object] = {}
 
             async def ask(settings: Settings) -> None:
-                flight, _ = flights.join("same", attempt, settings)
+                flight, _ = flights.get_or_start("same", attempt, settings)
                 try:
-                    came[settings.timeout] = await flight.wait(settings, None)
+                    came[settings.timeout] = await flight.result(settings, None)
                 except DeadlineExceeded as error:
                     came[settings.timeout] = str(error)
                     arrive.set()  # only now, so that the other one's answer comes after this one's deadline
@@ -65,11 +65,11 @@ async def test_a_retry_that_one_caller_has_no_time_for_is_made_for_the_other() -
         return "the answer"
 
     with anyio.fail_after(PATIENCE):
-        async with Flights() as flights:
+        async with SingleFlight() as flights:
 
             def ask(timeout: float) -> Callable[[], Awaitable[str]]:
                 settings = Settings(timeout=timeout)
-                return lambda: flights.join("same", attempt, settings)[0].wait(settings, None)
+                return lambda: flights.get_or_start("same", attempt, settings)[0].result(settings, None)
 
             hasty, patient = await at_once(ask(0.1), ask(PATIENCE))
     assert isinstance(hasty, DeadlineExceeded)
@@ -90,9 +90,9 @@ async def test_an_answer_is_let_go_of_once_all_have_it() -> None:
         return answer
 
     settings = Settings()
-    async with Flights() as flights:
-        flight, _ = flights.join("same", attempt, settings)
-        assert isinstance(await flight.wait(settings, None), Answer)
+    async with SingleFlight() as flights:
+        flight, _ = flights.get_or_start("same", attempt, settings)
+        assert isinstance(await flight.result(settings, None), Answer)
         del flight
         gc.collect()
         assert [answer() for answer in made_answers] == [None]

@@ -30,9 +30,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # if this file is started as
 from mcp_types import PromptReference
 
 from callers_mcp import CallersClient, Settings
-from callers_mcp.campaign.listing import read_row
-from callers_mcp.completion import complete
-from callers_mcp.tools.find_campaigns import FIND_CAMPAIGNS
+from callers_mcp.campaign.listing import parse_row
+from callers_mcp.server.completion import complete
+from callers_mcp.server.tools.find_campaigns import FIND_CAMPAIGNS
 from tests.benchmarks.bench import CAMPAIGN
 
 ASKED_MILLISECONDS = 100
@@ -201,7 +201,7 @@ async def bench(base_url: str, rounds: int) -> Results:
         async with CallersClient(settings) as client:
 
             def fetch(place: str, client: CallersClient = client) -> Awaitable[object]:
-                return client.list_campaigns(read_row, len, sub_organization_id=place)
+                return client.list_campaigns(parse_row, len, sub_organization_id=place)
 
             def four(pattern: str, fetch: Callable[[str], Awaitable[object]] = fetch) -> Awaitable[object]:
                 return asyncio.gather(*[fetch(pattern.format(each)) for each in range(4)])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from callers_mcp.campaign.names import fold, nearest, search
+from callers_mcp.campaign.matching import fold, search, suggest
 from tests.support.name_search import Row, found, rows
 from tests.support.strategies import modest
 
@@ -131,4 +131,4 @@ def test_an_emoji_is_found_however_new_and_however_it_is_written(typed: str, nam
 def test_only_punctuation_finds_nothing_and_offers_nothing(query: str) -> None:
     among = [*rows("Spring renewals", "!", "...", ""), Row(None, "", "")]
     assert search(among, query) == []
-    assert nearest(among, query) == []
+    assert suggest(among, query) == []

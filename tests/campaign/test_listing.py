@@ -15,20 +15,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callers_mcp.api.json import read_object
+from callers_mcp.api.json_reader import read_object
 from callers_mcp.campaign.listing import (
     CampaignList,
     CampaignRow,
     ListedCampaign,
-    choice,
+    choice_line,
     label,
     list_text,
-    row_as_of,
-    shown,
+    parse_row_at,
+    to_listed_campaign,
 )
 from callers_mcp.campaign.summary import summarize
 from callers_mcp.sandbox import organization
-from callers_mcp.untrusted import clean, has_hidden
+from callers_mcp.sanitize import has_invisible, sanitize
 from tests.support.campaigns import NOW, Json, campaign, inbound
 from tests.support.constants import ID, KEY, NODE_MODULES
 from tests.support.hostile_names import WORST
@@ -47,11 +47,11 @@ CURSOR = f"50.167b60e7af11.{ID}"
 
 
 def row_of(raw: Json, now: datetime = NOW) -> CampaignRow:
-    return row_as_of(read_object(body(raw), key=KEY).content, now)
+    return parse_row_at(read_object(body(raw), key=KEY).content, now)
 
 
 def page_of(*rows: CampaignRow, total: int | None = None, cursor: str | None = None) -> CampaignList:
-    listed = [shown(row) for row in rows]
+    listed = [to_listed_campaign(row) for row in rows]
     count = len(rows) if total is None else total
     return CampaignList(campaigns=listed, matched=count, total=count, next_cursor=cursor)
 
@@ -64,7 +64,7 @@ def text_row(row: CampaignRow) -> str:
 
 
 def structured_row(row: CampaignRow) -> str:
-    return compact(shown(row).model_dump())
+    return compact(to_listed_campaign(row).model_dump())
 
 
 def compact(value: object) -> str:
@@ -80,8 +80,8 @@ def _hold(row: CampaignRow) -> None:
     line, structured = text_row(row), structured_row(row)
     assert size(line) <= TEXT_BYTES
     assert size(structured) <= STRUCTURED_BYTES
-    assert not has_hidden(line + structured + label(row) + choice(row))
-    assert all(len(text.splitlines()) == 1 for text in (line, structured, label(row), choice(row)))
+    assert not has_invisible(line + structured + label(row) + choice_line(row))
+    assert all(len(text.splitlines()) == 1 for text in (line, structured, label(row), choice_line(row)))
     assert json.loads(structured) == ListedCampaign.model_validate_json(structured).model_dump()
     assert 0 < row.size <= 32_768
 
@@ -108,7 +108,7 @@ def test_any_text_in_id_name_and_group_gives_a_row_of_one_line_and_bounded_size(
 @settings(modest, max_examples=80)
 def test_a_row_says_the_same_as_the_campaigns_own_summary(sent: Json, now: datetime) -> None:
     content = read_object(body({**sent, "id": ID}), key=KEY).content
-    row, summary = row_as_of(content, now), summarize(content, asked_for=ID, sub_organization_id=None, now=now)
+    row, summary = parse_row_at(content, now), summarize(content, requested_id=ID, sub_organization_id=None, now=now)
     assert (row.status, row.direction) == (summary.status, summary.direction)
     assert row.needs_attention == bool(summary.attention)
 
@@ -167,7 +167,7 @@ def test_what_a_stranger_wrote_stays_in_its_cells_quotation_marks(text: str) -> 
     cells = re.fullmatch(rf"({ROW_ID}) \| ({QUOTED}) \| running \| outbound \| ({QUOTED})", text_row(row))
     assert cells, text_row(row)
     bare = [re.sub(r"\\(.)", r"\1", cell[1:-1]) for cell in cells.groups()[1:]]
-    whole = clean(read_object(body({"name": text}), key=KEY).content["name"]).strip()  # type: ignore[arg-type]
+    whole = sanitize(read_object(body({"name": text}), key=KEY).content["name"]).strip()  # type: ignore[arg-type]
     for cell, limit in zip(bare, (80, 40), strict=True):
         assert len(cell) <= limit
         assert whole.startswith(cell.removesuffix("…"))
@@ -190,7 +190,7 @@ def test_a_page_says_how_many_matched_of_how_many_and_how_to_go_on() -> None:
     assert one.endswith(
         "\nFor details call get_campaign with an id, and the same sub_organization_id if one was given."
     )
-    near = CampaignList(campaigns=[shown(row)], matched=0, total=5_000, next_cursor=None)
+    near = CampaignList(campaigns=[to_listed_campaign(row)], matched=0, total=5_000, next_cursor=None)
     assert list_text(near).startswith("None of 5,000 campaigns matches; what comes nearest:\nid | name | ")
     assert list_text(near.model_copy(update={"campaigns": []})) == "None of 5,000 campaigns matches."
 
@@ -242,7 +242,7 @@ def tokens(texts: Sequence[str]) -> list[int]:
 
 def many() -> list[CampaignRow]:
     """Return the rows of the sandbox's 5,000 campaigns, in some 20 languages."""
-    return [row_as_of(raw, NOW) for raw in json.loads(organization.listed(None, None))]
+    return [parse_row_at(raw, NOW) for raw in json.loads(organization.list_body(None, None))]
 
 
 @pytest.mark.parts

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from callers_mcp.campaign.names import nearest
+from callers_mcp.campaign.matching import suggest
 from tests.support.name_search import found, rows
 
 
@@ -142,7 +142,7 @@ def test_a_misspelling_is_looked_for_only_where_nothing_fits() -> None:
 
 def test_a_campaign_without_a_name_is_never_found_by_one() -> None:
     assert found("spring", "", "!!!", " ") == []
-    assert nearest(rows("", "!!!"), "spring") == []
+    assert suggest(rows("", "!!!"), "spring") == []
 
 
 @pytest.mark.parametrize(

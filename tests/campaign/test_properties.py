@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from mcp_types import TextContent
 from pydantic_core import to_json
 
-from callers_mcp.api.json import read_object
+from callers_mcp.api.json_reader import read_object
 from callers_mcp.campaign.summary import summarize
-from callers_mcp.tools.get_campaign import GetCampaignOutput, texts
-from callers_mcp.untrusted import has_hidden
+from callers_mcp.sanitize import has_invisible
+from callers_mcp.server.tools.get_campaign import GetCampaignOutput, texts
 from tests.support import fault_server as fault
 from tests.support.campaigns import NOW, Json, wire_definition
 from tests.support.constants import ID, KEY
@@ -36,7 +36,7 @@ def _check(summary: Json, raw: Json, read: str, raw_json: str) -> None:
     for validator in VALIDATORS:
         validator.validate(structured)
     assert json.loads(raw_json) == raw
-    assert not has_hidden(raw_json)
+    assert not has_invisible(raw_json)
     assert len(raw_json.splitlines()) == 1
     lines = read.splitlines()
     assert lines[0] == summary["headline"]
@@ -47,19 +47,19 @@ def _check(summary: Json, raw: Json, read: str, raw_json: str) -> None:
     written = json.dumps(structured, ensure_ascii=False, allow_nan=False).encode()
     assert json.loads(written) == json.loads(to_json(structured)) == structured
     assert len(json.dumps(summary, ensure_ascii=False).splitlines()) == 1
-    assert not has_hidden(json.dumps(summary, ensure_ascii=False))
+    assert not has_invisible(json.dumps(summary, ensure_ascii=False))
     read.encode()
     raw_json.encode()
 
 
 def _look(sent: bytes, now: datetime) -> None:
     document = read_object(sent, key=KEY)
-    summary = summarize(document.content, asked_for=ID, sub_organization_id=None, now=now, changes=document.changes)
+    summary = summarize(document.content, requested_id=ID, sub_organization_id=None, now=now, notes=document.notes)
     output = GetCampaignOutput.model_construct(summary=summary, raw=document.content)
     read, raw_json = texts(output)
     structured = output.model_dump()
     assert structured["raw"] == document.content
-    assert set(document.changes) <= set(structured["summary"]["worth_checking"])
+    assert set(document.notes) <= set(structured["summary"]["worth_checking"])
     _check(structured["summary"], structured["raw"], read, raw_json)
     assert KEY not in raw_json
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from callers_mcp.campaign.names import NEAREST, fold, nearest, search
+from callers_mcp.campaign.matching import MAX_SUGGESTIONS, fold, search, suggest
 from tests.support.name_search import Row, found, rows
 from tests.support.strategies import modest
 
@@ -81,7 +81,7 @@ def test_the_order_does_not_depend_on_the_apis(names: list[str], query: str, ran
     shuffled = rows(*names)
     random.shuffle(shuffled)
     assert ids(search(shuffled, query)) == ids(search(rows(*names), query))
-    assert ids(nearest(shuffled, query)) == ids(nearest(rows(*names), query))
+    assert ids(suggest(shuffled, query)) == ids(suggest(rows(*names), query))
 
 
 def test_of_equal_names_the_newest_comes_first() -> None:
@@ -90,19 +90,22 @@ def test_of_equal_names_the_newest_comes_first() -> None:
     newest_first = [*reversed(same)]
     for given_in in (same, newest_first):
         assert search(given_in, "spring") == newest_first
-        assert nearest(given_in, "sprint rewinds") == newest_first[:NEAREST]
+        assert suggest(given_in, "sprint rewinds") == newest_first[:MAX_SUGGESTIONS]
 
 
 def test_the_nearest_names_are_few_and_the_best_comes_first() -> None:
     names = ["Autumn offers", "Spring renewals", "Spring rebates", "Zzz"]
-    assert [row.name for row in nearest(rows(*names), "sprint renewings")][:2] == ["Spring renewals", "Spring rebates"]
-    assert len(nearest(rows(*(f"Spring renewals {number}" for number in range(50))), "sprint renewings")) == NEAREST
-    assert [row.name for row in nearest(rows(*names), "week 15")] == []
-    assert [row.name for row in nearest(rows("Leeds week 15"), "week 14")] == ["Leeds week 15"]
+    assert [row.name for row in suggest(rows(*names), "sprint renewings")][:2] == ["Spring renewals", "Spring rebates"]
+    assert (
+        len(suggest(rows(*(f"Spring renewals {number}" for number in range(50))), "sprint renewings"))
+        == MAX_SUGGESTIONS
+    )
+    assert [row.name for row in suggest(rows(*names), "week 15")] == []
+    assert [row.name for row in suggest(rows("Leeds week 15"), "week 14")] == ["Leeds week 15"]
 
 
 def test_names_that_are_far_off_are_not_offered() -> None:
-    assert nearest(rows("Spring renewals", "Autumn offers"), "qqqq") == []
+    assert suggest(rows("Spring renewals", "Autumn offers"), "qqqq") == []
 
 
 class Counted(str):
@@ -144,7 +147,7 @@ def test_a_long_query_costs_no_more_than_a_dozen_words(query: str) -> None:
     among = [Row(f"{number:024x}", name, Counted(fold(name))) for number, name in enumerate(names * 10)]
     Counted.looks = 0
     search(among, query)
-    nearest(among, query)
+    suggest(among, query)
     assert Counted.looks <= 4 * 12 * len(among)
 
 
@@ -158,4 +161,4 @@ def test_a_long_query_costs_no_more_than_a_dozen_words(query: str) -> None:
 )
 def test_a_name_with_the_words_of_the_query_is_nearer_than_one_that_sounds_like_them(query: str, best: str) -> None:
     names = ["Quarterly referrals, week 2", "Thirteen gums", "Howling campaigners", best]
-    assert nearest(rows(*names), query)[0].name == best
+    assert suggest(rows(*names), query)[0].name == best

@@ -12,8 +12,8 @@ import pytest
 from mcp import Client
 
 from callers_mcp import Settings, __version__, create_server
-from callers_mcp.card import CARD_URI
 from callers_mcp.sandbox import API_KEY, SAMPLES, Sandbox
+from callers_mcp.server.card import CARD_URI
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
 from tests.support.card_browser import FOLDER, Browser, FrameLocator, Host, HostSite, expect, until_true

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.untrusted import escape
+from callers_mcp.sanitize import escape_invisible
 from tests.support import fault_server as fault
 from tests.support.campaigns import LISTS, STRING_FIELDS, Json, campaign, replaced, summary_of
 from tests.support.card_browser import Error, Host, expect
@@ -96,7 +96,7 @@ async def test_invisible_characters_are_shown_as_escapes_exactly_as_in_the_text_
     await card.get_by_text("Raw JSON", exact=True).click()
     shown = await card.locator(".rawbox").evaluate("box => box.textContent")
     lines = json.dumps(raw, indent=2, ensure_ascii=False).split("\n")
-    assert shown == "\n".join(map(escape, lines))
+    assert shown == "\n".join(map(escape_invisible, lines))
 
 
 async def test_numbers_keep_their_digits(host: Host) -> None:

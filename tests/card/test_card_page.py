@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.card import card_page, write_page
 from callers_mcp.sandbox import SAMPLES
+from callers_mcp.server.card import card_page, write_page
 from tests.support.campaigns import Json, campaign, summary_of
 from tests.support.card_browser import Browser, Watched, axe_finds, expect, overflow
 from tests.support.constants import PATIENCE

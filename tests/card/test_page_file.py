@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.card import CARD_MIME_TYPE, CARD_URI, card_html, card_page, write_page
 from callers_mcp.sandbox import SAMPLES
+from callers_mcp.server.card import CARD_MIME_TYPE, CARD_URI, card_html, card_page, write_page
 from tests.support.command_line import run
 from tests.support.constants import PATIENCE, SAMPLE_ID
 from tests.support.hostile_names import MARKUP

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.hosts.documents import Format
-from callers_mcp.hosts.table import HOSTS
+from callers_mcp.install.formats import Format
+from callers_mcp.install.registry import HOSTS
 from tests.support.install_home import WRITABLE, Home
 
 URL = "https://callers.example.com/mcp"

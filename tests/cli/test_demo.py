@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.hosts.entry import server_command
+from callers_mcp.install.entry import server_command
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox, sample_ids
 from tests.support.command_line import run, run_process
 from tests.support.constants import SAMPLE_ID

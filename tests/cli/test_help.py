@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import callers_mcp
-from callers_mcp.hosts.table import HOSTS
+from callers_mcp.install.registry import HOSTS
 from tests.conftest import inherited
 from tests.support.command_line import run
 

@@ -9,7 +9,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from callers_mcp import CallersClient, create_server
-from callers_mcp.api.caller import FULL_SCOPE, OPERATOR, Caller, Scope
+from callers_mcp.access import OPERATOR, UNRESTRICTED, AllowedOrganizations, Principal
 from callers_mcp.api.errors import CallersError
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, SAMPLES, SUB_ORGANIZATION_ID, Sandbox
 from tests.support import fault_server as fault
@@ -36,20 +36,23 @@ def server() -> Iterator[FaultServer]:
 @pytest.mark.parametrize(
     ("places", "scope"),
     [
-        ([], Scope(main=False, sub_organizations=frozenset())),
-        (["main"], Scope(main=True, sub_organizations=frozenset())),
-        (["MAIN", A], Scope(main=True, sub_organizations=frozenset({A}))),
-        ([A, B, A], Scope(main=False, sub_organizations=frozenset({A, B}))),
-        (["*"], FULL_SCOPE),
-        ([A, "*"], FULL_SCOPE),
-        (["", " ", "a b", " main", "* ", "\u2603", "x\n", "x" * 129], Scope(main=False, sub_organizations=frozenset())),
-        (["a b", A], Scope(main=False, sub_organizations=frozenset({A}))),
-        (["**"], Scope(main=False, sub_organizations=frozenset({"**"}))),
+        ([], AllowedOrganizations(main=False, sub_organizations=frozenset())),
+        (["main"], AllowedOrganizations(main=True, sub_organizations=frozenset())),
+        (["MAIN", A], AllowedOrganizations(main=True, sub_organizations=frozenset({A}))),
+        ([A, B, A], AllowedOrganizations(main=False, sub_organizations=frozenset({A, B}))),
+        (["*"], UNRESTRICTED),
+        ([A, "*"], UNRESTRICTED),
+        (
+            ["", " ", "a b", " main", "* ", "\u2603", "x\n", "x" * 129],
+            AllowedOrganizations(main=False, sub_organizations=frozenset()),
+        ),
+        (["a b", A], AllowedOrganizations(main=False, sub_organizations=frozenset({A}))),
+        (["**"], AllowedOrganizations(main=False, sub_organizations=frozenset({"**"}))),
     ],
 )
-def test_a_grant_is_read_and_what_is_no_place_grants_nothing(places: list[str], scope: Scope) -> None:
-    assert Scope.of(places) == scope
-    assert Scope.of(places).is_full == ("*" in places)
+def test_a_grant_is_read_and_what_is_no_place_grants_nothing(places: list[str], scope: AllowedOrganizations) -> None:
+    assert AllowedOrganizations.parse(places) == scope
+    assert AllowedOrganizations.parse(places).is_unrestricted == ("*" in places)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +225,7 @@ async def test_the_main_organization_answers_a_caller_without_all_the_same_way(l
     ],
 )
 async def test_a_campaign_of_the_main_organization_reaches_only_callers_that_may_see_it(
-    server: FaultServer, look_up: Door, caller: Caller, settings: dict[str, str], kind: str
+    server: FaultServer, look_up: Door, caller: Principal, settings: dict[str, str], kind: str
 ) -> None:
     server.script(fault.answer(campaign(organizationId=MAIN_ID)))
     outcome = await look_up(server, caller, A, **settings)
@@ -293,9 +296,9 @@ async def test_a_shared_request_gives_each_caller_only_what_it_may_see(server: F
 
 
 async def test_one_server_serves_each_caller_within_their_own_scope(server: FaultServer) -> None:
-    asking: list[Caller] = []
+    asking: list[Principal] = []
     settings = settings_for(server)
-    shared = create_server(settings, client=CallersClient(settings), caller_of=lambda ctx: asking[-1])
+    shared = create_server(settings, client=CallersClient(settings), get_principal=lambda ctx: asking[-1])
     arguments = {"campaign_id": ID, "sub_organization_id": B}
     results = []
     async with Client(shared) as client:
@@ -307,11 +310,11 @@ async def test_one_server_serves_each_caller_within_their_own_scope(server: Faul
 
 
 async def test_a_call_without_a_known_caller_gets_nothing(server: FaultServer) -> None:
-    def without_caller(ctx: object) -> Caller:
+    def without_caller(ctx: object) -> Principal:
         raise PermissionError("no caller")
 
     settings = settings_for(server)
-    async with Client(create_server(settings, client=CallersClient(settings), caller_of=without_caller)) as client:
+    async with Client(create_server(settings, client=CallersClient(settings), get_principal=without_caller)) as client:
         with pytest.raises(MCPError):
             await client.call_tool("get_campaign", {"campaign_id": ID})
     assert server.connections == 0

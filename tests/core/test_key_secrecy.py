@@ -15,9 +15,9 @@ from mcp_types import CallToolResult
 from callers_mcp import CallersClient, Settings, logs
 from callers_mcp.api.errors import CallersError
 from callers_mcp.api.key import KeySource
-from callers_mcp.api.responses import Lookup
+from callers_mcp.api.responses import CampaignRequest
+from callers_mcp.server.tools import get_campaign
 from callers_mcp.settings import SettingsError
-from callers_mcp.tools import get_campaign
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, KEY
@@ -179,7 +179,7 @@ async def test_nothing_that_holds_the_key_shows_it(tmp_path: Path) -> None:
     keys = KeySource(from_file)
     assert keys.current() == KEY
     client = CallersClient(settings)
-    lookup = Lookup(ID, None, KEY, "CALLERS_API_KEY")
+    lookup = CampaignRequest(ID, None, KEY, "CALLERS_API_KEY")
     with pytest.raises(CallersError) as refused:
         async with client:
             await client.get_campaign(ID)

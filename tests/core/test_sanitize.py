@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from callers_mcp.campaign.text import raw_text
-from callers_mcp.untrusted import clean, has_hidden, plain_or_quoted, quote, replace_tags, shorten
+from callers_mcp.sanitize import has_invisible, plain_or_quoted, quote, replace_tags, sanitize, truncate
 from tests.support.campaigns import Json
 from tests.support.text_grammar import outside_quotes
 
@@ -32,7 +32,7 @@ TEXAS = FLAGS[0].replace(
 
 
 def _cleaned(character: str) -> str:
-    return clean(f"<{character}>")[1:-1]
+    return sanitize(f"<{character}>")[1:-1]
 
 
 def _named(characters: set[str]) -> list[str]:
@@ -54,16 +54,16 @@ def test_what_persian_and_emoji_need_stays() -> None:
 
 def test_everything_else_is_untouched() -> None:
     others = "".join(character for character in EVERY if character not in CONTROLS and character not in DROPPED)
-    is_untouched = clean(others) == others
-    assert is_untouched, _named(set(others) - set(clean(others)))
+    is_untouched = sanitize(others) == others
+    assert is_untouched, _named(set(others) - set(sanitize(others)))
 
 
 def test_no_character_breaks_a_cleaned_line() -> None:
-    assert len(clean("".join(EVERY)).splitlines()) == 1
+    assert len(sanitize("".join(EVERY)).splitlines()) == 1
 
 
 def test_exactly_what_is_dropped_counts_as_hidden() -> None:
-    assert _named({character for character in EVERY if has_hidden(character)} ^ DROPPED) == []
+    assert _named({character for character in EVERY if has_invisible(character)} ^ DROPPED) == []
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ def test_exactly_what_is_dropped_counts_as_hidden() -> None:
     ],
 )
 def test_what_people_write_is_untouched(text: str) -> None:
-    assert clean(text) == text
+    assert sanitize(text) == text
 
 
 @pytest.mark.parametrize("flag", FLAGS)
 def test_a_registered_flag_is_no_smuggling(flag: str) -> None:
-    assert not has_hidden(f"a{flag}b")
+    assert not has_invisible(f"a{flag}b")
     assert replace_tags(flag * 2) == (flag * 2, 0)
-    assert clean(flag) == "\U0001f3f4"
+    assert sanitize(flag) == "\U0001f3f4"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_registered_flag_is_no_smuggling(flag: str) -> None:
 )
 def test_any_other_tag_is_replaced_and_counted(text: str, replaced: str) -> None:
     assert replace_tags(text) == (replaced, replaced.count("\ufffd"))
-    assert has_hidden(text)
+    assert has_invisible(text)
 
 
 @pytest.mark.parametrize("hostile", ['"', "\\", '\\"', "\\\\", '"\\', "\n", "\u2028", "a" * 300 + '"', '"' * 300])
@@ -129,7 +129,7 @@ def test_only_a_plain_token_is_written_without_quotation_marks(text: str) -> Non
     ],
 )
 def test_what_is_cut_shows_that_something_is_missing(text: str, limit: int, shortened: str) -> None:
-    assert shorten(text, limit) == shortened
+    assert truncate(text, limit) == shortened
 
 
 def test_raw_text_shows_every_control_and_invisible_character_as_an_escape() -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from callers_mcp import Settings, logs
 from callers_mcp.cli.commands import callers_mcp
-from callers_mcp.cli.configuration import load_settings
+from callers_mcp.cli.runtime import load_settings
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from callers_mcp.api.caller import Scope
-from callers_mcp.hosting.tokens import add
+from callers_mcp.access import AllowedOrganizations
+from callers_mcp.http.auth.token_store import add
 from tests.support.constants import SAMPLE_ID
 from tests.support.example_runs import run_here, run_process
 from tests.support.hosted_server import Hosted
@@ -21,7 +21,7 @@ SPRING_RENEWALS = "Sample: Spring renewals: Running outbound campaign"
 def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hosted, str]]:
     """A hosted server over the sample campaigns, and a token for it."""
     tokens = tmp_path_factory.mktemp("hosted") / "tokens.json"
-    token = add(tokens, "my-agent", Scope.of(["main"]))
+    token = add(tokens, "my-agent", AllowedOrganizations.parse(["main"]))
     settings = {"CALLERS_HTTP_AUTH": "tokens", "CALLERS_HTTP_TOKEN_FILE": str(tokens)}
     with Hosted("--sandbox", environment=settings) as server:
         yield server, token

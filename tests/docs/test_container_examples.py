@@ -19,10 +19,10 @@ import yaml
 
 import callers_mcp
 from callers_mcp import Settings
-from callers_mcp.api.caller import FULL_SCOPE
+from callers_mcp.access import UNRESTRICTED
 from callers_mcp.api.key import KeySource
-from callers_mcp.hosting import tokens
-from callers_mcp.hosting.settings import HostingSettings
+from callers_mcp.http.auth import token_store
+from callers_mcp.http.settings import HostingSettings
 from callers_mcp.sandbox import API_KEY
 from tests.support.command_line import run_process
 from tests.support.constants import PATIENCE, SAMPLE_ID
@@ -120,14 +120,14 @@ def test_the_environment_configures_a_server(tmp_path: Path, monkeypatch: pytest
     assert settings.notices == ()
     assert KeySource(settings).current() == API_KEY
     assert hosting.token_file
-    assert len(tokens.read(hosting.token_file)) == 1
+    assert len(token_store.read(hosting.token_file)) == 1
 
 
 def test_a_secret_that_was_not_filled_in_lets_no_caller_in(tmp_path: Path) -> None:
     for name, content in OBJECTS["Secret"]["stringData"].items():
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o440)
-    assert tokens.read(tmp_path / "tokens.json") == ()
+    assert token_store.read(tmp_path / "tokens.json") == ()
     given = {name: value.replace(MOUNT["mountPath"], str(tmp_path)) for name, value in ENVIRONMENT.items()}
     code, _, errors = run_process("http", "--host", "0.0.0.0", "--port", "0", environment=given)
     assert code == 2
@@ -137,7 +137,7 @@ def test_a_secret_that_was_not_filled_in_lets_no_caller_in(tmp_path: Path) -> No
 def filled_in(folder: Path) -> str:
     """Put into a folder what the secret holds once it is filled in, and return the token."""
     (folder / "api-key").write_text(API_KEY)
-    return tokens.add(folder / "tokens.json", "support", FULL_SCOPE)
+    return token_store.add(folder / "tokens.json", "support", UNRESTRICTED)
 
 
 # The image

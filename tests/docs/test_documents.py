@@ -12,9 +12,9 @@ from mcp_types import TextContent
 from callers_mcp import create_server
 from callers_mcp.api import errors
 from callers_mcp.api.errors import CallersError
-from callers_mcp.hosting.settings import FIELDS, HostingSettings
-from callers_mcp.hosting.settings import variable as hosting_variable
-from callers_mcp.hosts.table import HOSTS, System
+from callers_mcp.http.settings import FIELDS, HostingSettings
+from callers_mcp.http.settings import variable as hosting_variable
+from callers_mcp.install.registry import HOSTS, Platform
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from callers_mcp.settings import Settings, variable
 from tests.support.command_line import run
@@ -123,7 +123,7 @@ def test_the_readme_has_one_step_for_each_host() -> None:
 def test_the_table_of_hosts_names_each_with_its_source() -> None:
     rows = re.findall(r"^\| `(\S+)` \| \[(.*?)\]\((\S+)\) \| (.*?) \|$", DOCUMENTS["docs/hosts.md"], re.MULTILINE)
     assert [row[:3] for row in rows] == [(name, host.title, host.source) for name, host in HOSTS.items()]
-    linux = System("linux", {}, Path("~"))
+    linux = Platform("linux", {}, Path("~"))
     for name, _, _, where in rows:
         config = HOSTS[name].config(linux)
         assert config.name in where

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from callers_mcp import Settings
-from callers_mcp.api.caller import FULL_SCOPE
+from callers_mcp.access import UNRESTRICTED
 from callers_mcp.api.key import KeySource
-from callers_mcp.hosting import gate, process, protocol, tokens
-from callers_mcp.hosting.settings import HostingSettings
+from callers_mcp.http import middleware
+from callers_mcp.http.auth import token_store
+from callers_mcp.http.runtime import process, protocol
+from callers_mcp.http.settings import HostingSettings
 from tests.support.constants import KEY, PATIENCE
 from tests.support.fault_server import FaultServer, answer, error
 
@@ -71,7 +73,7 @@ def test_the_environment_file_and_the_unit_configure_a_server(
 ) -> None:
     (tmp_path / "api-key").write_text(KEY)
     token_file = tmp_path / "tokens.json"
-    tokens.add(token_file, "support", FULL_SCOPE)
+    token_store.add(token_file, "support", UNRESTRICTED)
     given = environment(comments=lines == "all of them")
     assert given["CALLERS_HTTP_AUTH"] == "tokens"
     if lines == "all of them":
@@ -87,7 +89,7 @@ def test_the_environment_file_and_the_unit_configure_a_server(
     assert settings.notices == ()  # such as of a variable that is no setting
     assert KeySource(settings).current() == KEY
     assert hosting.token_file
-    assert len(tokens.read(hosting.token_file)) == 1
+    assert len(token_store.read(hosting.token_file)) == 1
     assert "callers.example.com" in hosting.known_hosts
 
 
@@ -98,7 +100,7 @@ def test_the_numbers_of_the_three_files_and_of_the_server_agree() -> None:
     assert float(stops_within) >= drain + timeout + 10
     assert float(of_site("proxy_read_timeout (.+)s")) > timeout
     assert float(of_site("keepalive 64;\n *keepalive_timeout (.+)s")) < process.KEEP_ALIVE_SECONDS
-    assert 1024 * int(of_site("client_max_body_size (.+)k")) == gate.MAX_REQUEST_BYTES
+    assert 1024 * int(of_site("client_max_body_size (.+)k")) == middleware.MAX_REQUEST_BYTES
     count, size = of_site("large_client_header_buffers (.+)k").split()
     assert 1024 * int(count) * int(size) == protocol.MAX_HEAD_BYTES
     assert given["CALLERS_HTTP_PUBLIC_URL"] == f"https://{of_site('server_name (.+)')}/mcp"

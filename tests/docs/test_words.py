@@ -84,7 +84,11 @@ def test_no_text_uses_a_word_that_has_an_everyday_equivalent(word: str) -> None:
 def test_the_search_covers_code_documents_and_tests() -> None:
     names = set(texts())
     assert {"README.md", "pyproject.toml", ".ci/release", "callers_mcp/__init__.py", "tests/conftest.py"} <= names
-    assert {"callers_mcp/card/card.html", "callers_mcp/card/card.js", "examples/hosting/nginx.conf"} <= names
+    assert {
+        "callers_mcp/server/card/card.html",
+        "callers_mcp/server/card/card.js",
+        "examples/hosting/nginx.conf",
+    } <= names
     assert not names & EXCEPTIONS.keys()
 
 

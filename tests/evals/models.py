@@ -11,7 +11,7 @@ import httpx2
 import stamina
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from callers_mcp.untrusted import quote
+from callers_mcp.sanitize import quote
 from tests.evals.questions import Question, Way
 
 ATTEMPTS = 4

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from callers_mcp import __version__
-from callers_mcp.untrusted import shorten
+from callers_mcp.sanitize import truncate
 from tests.evals.checks import Made
 from tests.evals.models import Usage
 from tests.evals.run import Outcome, total
@@ -64,5 +64,5 @@ def _tokens(usage: Usage | None) -> str:
 
 def code(text: str, limit: int = _LONGEST) -> str:
     """Return ``text`` cleaned and cut as a code span that can't end before it ends, nor end its table's cell."""
-    shown = shorten(" ".join(text.split()), limit).replace("`", "'").replace("|", "¦").strip()
+    shown = truncate(" ".join(text.split()), limit).replace("`", "'").replace("|", "¦").strip()
     return f"`{shown}`" if shown else "-"

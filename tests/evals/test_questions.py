@@ -32,7 +32,7 @@ def at(campaign_id: str, place: str | None = None) -> Campaign | None:
 
 @cache
 def held(place: str | None = None) -> list[Campaign]:
-    campaigns: list[Campaign] = json.loads(organization.listed(place, None))
+    campaigns: list[Campaign] = json.loads(organization.list_body(place, None))
     return campaigns
 
 

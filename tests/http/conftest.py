@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.hosting import rate_limit
-from callers_mcp.hosting.oauth import OAuthVerifier
+from callers_mcp.http.auth.oauth import OAuthVerifier
+from callers_mcp.http.ops import rate_limit
 from tests.support.constants import PATIENCE
 from tests.support.oauth_verifier import Clock, verifier_of
 from tests.support.oidc_provider import OidcProvider
@@ -24,7 +24,7 @@ def redis_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the rate limiter wait for an answer of Redis as long as a busy machine may need."""
-    monkeypatch.setattr(rate_limit, "_PATIENCE", PATIENCE)
+    monkeypatch.setattr(rate_limit, "_TIMEOUT_SECONDS", PATIENCE)
 
 
 @pytest.fixture

@@ -17,17 +17,17 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.api.json import mask
-from callers_mcp.api.observer import LookUp
-from callers_mcp.hosting.audit import AuditError, AuditLog
+from callers_mcp.api.events import LookupEvent
+from callers_mcp.api.json_reader import mask
+from callers_mcp.http.ops.audit import AuditError, AuditLog
 from tests.support.constants import KEY, PATIENCE, SAMPLE_ID
 
 TOKEN = "callers_mcp_" + "0123456789abcdef" * 4
 
 
-def look_up(caller: str = "token:ci", **values: Any) -> LookUp:
+def look_up(caller: str = "token:ci", **values: Any) -> LookupEvent:
     usual = {"campaign_id": SAMPLE_ID, "place": "main", "outcome": "found", "seconds": 0.0874}
-    return LookUp(caller=caller, **{**usual, "attempts": 1, "shared": False, "request_id": "4f0c", **values})
+    return LookupEvent(principal=caller, **{**usual, "attempts": 1, "shared": False, "request_id": "4f0c", **values})
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def test_a_look_up_is_one_line_with_caller_campaign_organization_and_outcome(
     path = tmp_path / "audit.jsonl"
     log = audit(path)
     before = datetime.now(UTC)
-    log.ended(look_up())
-    log.ended(look_up("oauth:https://id.example|ada", place="sub-1", outcome="not_found", seconds=0.0))
+    log.record(look_up())
+    log.record(look_up("oauth:https://id.example|ada", place="sub-1", outcome="not_found", seconds=0.0))
     first, second = path.read_text("ascii").splitlines()
     moment = first[9:33]
     assert first == (
@@ -71,14 +71,14 @@ def test_a_look_up_is_one_line_with_caller_campaign_organization_and_outcome(
 def test_the_audit_continues_the_file_of_an_earlier_server(tmp_path: Path, audit: Callable[[Path], AuditLog]) -> None:
     path = tmp_path / "audit.jsonl"
     path.write_bytes(b'{"caller":"earlier"}\n{"caller":"cut by a full di')
-    audit(path).ended(look_up())
+    audit(path).record(look_up())
     lines = path.read_bytes().splitlines()
     assert callers(lines[0], lines[2]) == ["earlier", "token:ci"]
 
 
 def test_without_a_file_the_audit_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     log = AuditLog(None, str)
-    log.ended(look_up())
+    log.record(look_up())
     log.close()
     assert callers(capfd.readouterr().err.encode()) == ["token:ci"]
     os.fstat(2)  # is still open
@@ -87,7 +87,7 @@ def test_without_a_file_the_audit_goes_to_stderr(capfd: pytest.CaptureFixture[st
 @pytest.mark.parametrize("field", ["caller", "campaign_id", "place", "outcome", "request_id"])
 def test_neither_key_nor_token_is_in_the_audit(tmp_path: Path, audit: Callable[[Path], AuditLog], field: str) -> None:
     path = tmp_path / "audit.jsonl"
-    audit(path).ended(look_up(**{field: f"a {KEY.upper()} b {TOKEN} c"}))
+    audit(path).record(look_up(**{field: f"a {KEY.upper()} b {TOKEN} c"}))
     assert "a [API key] b [token] c" in json.loads(path.read_bytes()).values()
 
 
@@ -100,8 +100,8 @@ def test_any_name_gives_one_line_that_a_pipe_takes_whole(
     path = tmp_path / "audit.jsonl"
     log = audit(path)
     fields = dict.fromkeys(("campaign_id", "place", "outcome", "request_id"), name)
-    log.ended(look_up(f"oauth:{name}1", **fields))
-    log.ended(look_up(f"oauth:{name}2", **fields))
+    log.record(look_up(f"oauth:{name}1", **fields))
+    log.record(look_up(f"oauth:{name}2", **fields))
     content = path.read_bytes()
     assert content.isascii()
     assert len(content.splitlines()) == 2 == len(set(callers(content)))  # a long name is cut, and not taken for another
@@ -141,8 +141,8 @@ def test_a_file_that_may_not_be_written_is_an_error(tmp_path: Path) -> None:
 _PROCESS = """
 import sys
 from pathlib import Path
-from callers_mcp.api.observer import LookUp
-from callers_mcp.hosting.audit import AuditError, AuditLog
+from callers_mcp.api.events import LookupEvent
+from callers_mcp.http.ops.audit import AuditError, AuditLog
 
 name, path, count = sys.argv[1:]
 try:
@@ -152,7 +152,7 @@ except AuditError as error:
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(int(count)):
-    log.ended(LookUp(f"{name}{number}", "0" * 24, "main", "found", 0.1, 1, False, "id"))
+    log.ended(LookupEvent(f"{name}{number}", "0" * 24, "main", "found", 0.1, 1, False, "id"))
 print("done", flush=True)
 sys.stdin.readline()
 log.close()
@@ -210,7 +210,7 @@ def test_a_rotated_file_is_created_again_within_seconds(tmp_path: Path, audit: C
     while not path.exists() or not old.exists():
         assert time.monotonic() < deadline
         names.append(f"token:{len(names)}")
-        log.ended(look_up(names[-1]))
+        log.record(look_up(names[-1]))
         if len(names) == 1:
             path.rename(old)
         time.sleep(0.01)
@@ -231,11 +231,11 @@ def test_lines_are_kept_in_order_until_the_file_can_be_created_again(
     while log.problem is None:
         assert time.monotonic() < deadline
         names.append(f"token:{len(names)}")
-        log.ended(look_up(names[-1]))
+        log.record(look_up(names[-1]))
         time.sleep(0.01)
     for number in range(3):
         names.append(f"late:{number}")
-        log.ended(look_up(names[-1]))
+        log.record(look_up(names[-1]))
     problem = f'"{path}" can\'t be written to (No such file or directory)'
     assert log.problem == problem
 
@@ -263,12 +263,12 @@ def full_disk(at: int) -> Iterator[None]:
 def test_a_full_disk_does_not_join_two_lines(tmp_path: Path, audit: Callable[[Path], AuditLog]) -> None:
     path = tmp_path / "audit.jsonl"
     log, other = audit(path), audit(path)
-    log.ended(look_up("before"))
+    log.record(look_up("before"))
     with full_disk(path.stat().st_size + 20):
-        log.ended(look_up("first"))
+        log.record(look_up("first"))
         assert log.problem
         assert "File too large" in log.problem or "No space left" in log.problem
-        other.ended(look_up("second"))  # another worker
+        other.record(look_up("second"))  # another worker
     assert other.problem is None
     assert log.problem is None
     log.ended(look_up("third"))
@@ -285,7 +285,7 @@ def test_a_full_pipe_delays_no_look_up_and_its_lost_lines_are_counted(
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     log = audit(path)
     for number in range(3_000):
-        log.ended(look_up(f"token:{number}"))
+        log.record(look_up(f"token:{number}"))
     assert log.problem == f'"{path}" can\'t be written to (nobody reads the pipe)'
     content = b""
     while log.problem:
@@ -298,7 +298,7 @@ def test_a_full_pipe_delays_no_look_up_and_its_lost_lines_are_counted(
     assert lost > 0
     assert caplog.messages[-1].endswith(f"can be written to again; {lost} lines are lost")
 
-    log.ended(look_up())  # the reader has left
+    log.record(look_up())  # the reader has left
     log.close()
     assert caplog.messages[-1] == (f'the audit lost 1 lines: "{path}" can\'t be written to (nobody reads the pipe)')
 

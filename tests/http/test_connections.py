@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from callers_mcp.hosting import gate, protocol
+from callers_mcp.http import middleware
+from callers_mcp.http.runtime import protocol
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, KEY
@@ -104,11 +105,11 @@ def test_slow_senders_are_disconnected_and_idle_connections_are_not(
     assert slow_rest.answer().status == 405
 
     with monkeypatch.context() as impatient:
-        impatient.setattr(gate, "BODY_SECONDS", 0.2)
+        impatient.setattr(middleware, "BODY_TIMEOUT_SECONDS", 0.2)
         slow_body.send(slow_body.head("POST", "/mcp", Content_Length="100") + b"{")
         answer = slow_body.answer()
         assert (answer.status, answer.headers["connection"]) == (408, "close")
-        impatient.setattr(protocol, "HEAD_SECONDS", 0.2)  # only now: the requests before need not hurry
+        impatient.setattr(protocol, "HEAD_TIMEOUT_SECONDS", 0.2)  # only now: the requests before need not hurry
         idle.send(idle.head("GET", "/healthz"))
         assert idle.answer().status == 200
         refused_early.send(b"{}")  # late, as the answer did not wait for it
@@ -222,7 +223,7 @@ def test_a_client_that_pipelines_without_end_is_disconnected(server: HostedThrea
 def test_a_client_that_reads_no_answer_does_not_keep_its_place(
     api: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "READ_TIMEOUT_SECONDS", 0.5)
     large = fault.answer(campaign(variables=["x" * 900_000]))
     api.script(lambda exchange: (large if exchange.request.target.endswith(ID) else echo)(exchange))
     environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY, "CALLERS_HTTP_MAX_CALLS": "1"}

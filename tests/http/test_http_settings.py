@@ -2,7 +2,7 @@
 
 import pytest
 
-from callers_mcp.hosting.settings import HostingSettings
+from callers_mcp.http.settings import HostingSettings
 from callers_mcp.settings import SettingsError
 
 ISSUER = "https://sign-in.example.com"

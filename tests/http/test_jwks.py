@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from callers_mcp.api.caller import Caller
-from callers_mcp.hosting import jwks
-from callers_mcp.hosting.oauth import OAuthVerifier
-from callers_mcp.hosting.refusals import IssuerUnavailable
+from callers_mcp.access import Principal
+from callers_mcp.http.auth import jwks
+from callers_mcp.http.auth.oauth import OAuthVerifier
+from callers_mcp.http.rejections import IssuerUnavailable
 from tests.conftest import PROXIES
 from tests.support import fault_server as fault
 from tests.support.fault_server import Behaviour, FaultServer
@@ -183,7 +183,7 @@ async def test_a_slow_issuer_is_not_waited_for_long(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(jwks, "_PATIENCE", 0.2)  # not ten seconds
+    monkeypatch.setattr(jwks, "_TIMEOUT_SECONDS", 0.2)  # not ten seconds
     provider.pages[JWKS] = behaviour
     while not provider.fetches:  # on a busy machine the time may be over before the keys are requested
         assert await outcome(verifier, provider.token()) == "issuer_unavailable"
@@ -220,6 +220,6 @@ async def test_a_fetch_logs_only_two_numbers(
     caplog.set_level(logging.DEBUG, "callers_mcp")
     provider.keys += [{}, Signer("key-2").jwk]
     caller = await verifier.verify(provider.token())
-    assert isinstance(caller, Caller)
+    assert isinstance(caller, Principal)
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("callers_mcp")]
     assert [re.findall(r"\d+", message) for message in ours] == [["2", "1"]]

@@ -7,8 +7,8 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from callers_mcp.hosting.oauth import OAuthVerifier
-from callers_mcp.hosting.refusals import IssuerUnavailable
+from callers_mcp.http.auth.oauth import OAuthVerifier
+from callers_mcp.http.rejections import IssuerUnavailable
 from tests.support import fault_server as fault
 from tests.support.oauth_verifier import PAUSE, Clock, outcome, outcomes, verifier_of, warnings
 from tests.support.oidc_provider import JWKS, OidcProvider, Signer, held

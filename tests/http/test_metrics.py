@@ -14,8 +14,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from callers_mcp.api.observer import LookUp
-from callers_mcp.hosting.metrics import Metrics, MetricsError
+from callers_mcp.api.events import LookupEvent
+from callers_mcp.http.ops.metrics import Metrics, MetricsError
 from tests.support.constants import PATIENCE, SAMPLE_ID
 from tests.support.prometheus import samples
 
@@ -35,9 +35,9 @@ REASONS = [
 ]
 
 
-def look_up(outcome: str = "found", **values: Any) -> LookUp:
+def look_up(outcome: str = "found", **values: Any) -> LookupEvent:
     usual = {"caller": "token:ci", "campaign_id": SAMPLE_ID, "place": "sub-1", "seconds": 0.07, "attempts": 1}
-    return LookUp(outcome=outcome, **{**usual, "shared": False, "request_id": "4f0c", **values})
+    return LookupEvent(outcome=outcome, **{**usual, "shared": False, "request_id": "4f0c", **values})
 
 
 @pytest.fixture
@@ -51,14 +51,14 @@ def test_prometheus_reads_what_was_counted(metrics: Metrics) -> None:
     port = metrics.serve("127.0.0.1", 0)
     assert samples(port) == {}
     for _ in range(6):
-        metrics.began()
-    metrics.ended(look_up())
-    metrics.ended(look_up(attempts=3, seconds=61))
-    metrics.ended(look_up("rate_limited", attempts=3, shared=True))
-    metrics.ended(look_up("cancelled", attempts=0, seconds=0.004))
-    metrics.asked(0.3)
-    metrics.refused("expired")
-    metrics.turned_away()
+        metrics.on_lookup_started()
+    metrics.on_lookup_finished(look_up())
+    metrics.on_lookup_finished(look_up(attempts=3, seconds=61))
+    metrics.on_lookup_finished(look_up("rate_limited", attempts=3, shared=True))
+    metrics.on_lookup_finished(look_up("cancelled", attempts=0, seconds=0.004))
+    metrics.on_api_request(0.3)
+    metrics.count_rejection("expired")
+    metrics.count_over_capacity()
     seen = samples(port)
     buckets = {name: seen.pop(name) for name in list(seen) if "_bucket" in name}
     assert seen == {
@@ -87,9 +87,9 @@ def test_no_caller_can_make_the_metrics_grow_and_they_name_no_caller(metrics: Me
     url = f"http://127.0.0.1:{metrics.serve('127.0.0.1', 0)}/metrics"
     before = httpx2.get(url, trust_env=False).text
     for number in range(9):
-        metrics.began()
-        metrics.ended(look_up(f"callers_mcp_token{number}", caller=f"oauth:stranger|{number}"))
-        metrics.refused(f"callers_mcp_token{number}")
+        metrics.on_lookup_started()
+        metrics.on_lookup_finished(look_up(f"callers_mcp_token{number}", caller=f"oauth:stranger|{number}"))
+        metrics.count_rejection(f"callers_mcp_token{number}")
     after = httpx2.get(url, trust_env=False).text
     assert 'callers_mcp_look_ups_total{outcome="other"} 9.0' in after
     assert 'callers_mcp_authentication_failures_total{reason="other"} 9.0' in after
@@ -99,7 +99,7 @@ def test_no_caller_can_make_the_metrics_grow_and_they_name_no_caller(metrics: Me
 
 def test_each_reason_of_a_refusal_is_counted_by_its_name(metrics: Metrics) -> None:
     for reason in REASONS:
-        metrics.refused(reason)
+        metrics.count_rejection(reason)
     assert samples(metrics.serve("127.0.0.1", 0)) == {f"authentication_failures_total{reason}": 1 for reason in REASONS}
 
 
@@ -144,14 +144,14 @@ def test_the_address_of_the_metrics_is_logged(metrics: Metrics, caplog: pytest.L
 
 _WORKER = """
 import sys
-from callers_mcp.api.observer import LookUp
-from callers_mcp.hosting.metrics import Metrics
+from callers_mcp.api.events import LookupEvent
+from callers_mcp.http.ops.metrics import Metrics
 
 metrics = Metrics()
 for _ in range(3):
     metrics.began()
 for attempts in (1, 2):
-    metrics.ended(LookUp("token:ci", "0" * 24, "main", "found", 0.07, attempts, False, "id"))
+    metrics.ended(LookupEvent("token:ci", "0" * 24, "main", "found", 0.07, attempts, False, "id"))
 metrics.asked(0.3)
 metrics.refused("missing")
 print("ready", flush=True)
@@ -160,7 +160,7 @@ sys.stdin.readline()
 
 _PARENT = """
 import logging, os, subprocess, sys
-from callers_mcp.hosting.metrics import Metrics, serve_multiprocess_metrics
+from callers_mcp.http.ops.metrics import Metrics, serve_multiprocess_metrics
 
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 ended = serve_multiprocess_metrics("127.0.0.1", 0)
@@ -213,7 +213,7 @@ def test_a_parent_serves_the_sum_of_its_workers_and_forgets_what_ended_ones_had_
 
 def test_metrics_are_loaded_when_they_are_made_and_use_no_folder_of_another_program() -> None:
     code = (
-        "import sys; from callers_mcp.hosting.metrics import Metrics; assert 'prometheus_client' not in sys.modules\n"
+        "import sys; from callers_mcp.http.ops.metrics import Metrics; assert 'prometheus_client' not in sys.modules\n"
         "Metrics().began()"
     )
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": "/nowhere"}

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from callers_mcp.api.caller import FULL_SCOPE, Scope
-from callers_mcp.hosting.oauth import OAuthVerifier
-from callers_mcp.hosting.refusals import InsufficientScope, Unauthenticated
+from callers_mcp.access import UNRESTRICTED, AllowedOrganizations
+from callers_mcp.http.auth.oauth import OAuthVerifier
+from callers_mcp.http.rejections import InsufficientScope, Unauthenticated
 from tests.support.oauth_cases import ABSENT, each
 from tests.support.oauth_verifier import reason
 from tests.support.oidc_provider import AUDIENCE, CLAIM, SCOPE, OidcProvider, Signer, compact
 
 HOUR = 3600
-NOWHERE = Scope(main=False, sub_organizations=frozenset())
+NOWHERE = AllowedOrganizations(main=False, sub_organizations=frozenset())
 
 
 @pytest.fixture(scope="module")
@@ -133,21 +133,23 @@ async def test_the_refusal_of_a_token_without_the_scope_names_it(
 @pytest.mark.parametrize(
     ("claim", "scope"),
     [
-        (["main"], Scope(True, frozenset())),
-        ("main", Scope(True, frozenset())),
-        (["berlin", "paris"], Scope(False, frozenset({"berlin", "paris"}))),
-        ("berlin paris main", Scope(True, frozenset({"berlin", "paris"}))),
-        (["*"], FULL_SCOPE),
-        ("berlin *", FULL_SCOPE),
+        (["main"], AllowedOrganizations(True, frozenset())),
+        ("main", AllowedOrganizations(True, frozenset())),
+        (["berlin", "paris"], AllowedOrganizations(False, frozenset({"berlin", "paris"}))),
+        ("berlin paris main", AllowedOrganizations(True, frozenset({"berlin", "paris"}))),
+        (["*"], UNRESTRICTED),
+        ("berlin *", UNRESTRICTED),
         *((claim, NOWHERE) for claim in (None, "", [], {}, {"main": True}, 5, True, 1.5, [["main"]], ["main", 5])),
         *((claim, NOWHERE) for claim in (["main berlin"], [" *"], "a\tb")),
     ],
-    ids=lambda value: "" if isinstance(value, Scope) else str(value),  # sets have no order, and ids need one
+    ids=lambda value: (
+        "" if isinstance(value, AllowedOrganizations) else str(value)
+    ),  # sets have no order, and ids need one
 )
 async def test_the_organizations_claim_says_what_may_be_seen(
-    provider: OidcProvider, verifier: OAuthVerifier, claim: object, scope: Scope
+    provider: OidcProvider, verifier: OAuthVerifier, claim: object, scope: AllowedOrganizations
 ) -> None:
-    assert (await verifier.verify(provider.token(**{CLAIM: claim}))).scope == scope
+    assert (await verifier.verify(provider.token(**{CLAIM: claim}))).organizations == scope
 
 
 @pytest.mark.parametrize(

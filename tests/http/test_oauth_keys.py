@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from callers_mcp.api.caller import Caller, Scope
-from callers_mcp.hosting.oauth import OAuthVerifier
+from callers_mcp.access import AllowedOrganizations, Principal
+from callers_mcp.http.auth.oauth import OAuthVerifier
 from tests.support import fault_server as fault
 from tests.support.oauth_cases import ABSENT, each
 from tests.support.oauth_verifier import reason, verifier_of
@@ -33,7 +33,7 @@ async def test_a_token_with_any_of_the_algorithms_names_its_caller(algorithm: st
     with OidcProvider(signer) as provider:
         verifier = verifier_of(provider.issuer)
         caller = await verifier.verify(provider.token(sub="auth0|alice"))
-        assert caller == Caller(f"oauth:{provider.issuer}|auth0|alice", Scope(True, frozenset()))
+        assert caller == Principal(f"oauth:{provider.issuer}|auth0|alice", AllowedOrganizations(True, frozenset()))
         other = Signer(algorithm=algorithm, key=rsa_key(number=1) if algorithm[:2] in ("RS", "PS") else None)
         assert await reason(verifier, other.token(provider.claims())) == "signature"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from callers_mcp.api.caller import Caller, Scope
-from callers_mcp.hosting.oauth import OAuthVerifier
-from callers_mcp.hosting.refusals import InsufficientScope, Unauthenticated
+from callers_mcp.access import AllowedOrganizations, Principal
+from callers_mcp.http.auth.oauth import OAuthVerifier
+from callers_mcp.http.rejections import InsufficientScope, Unauthenticated
 from tests.support.constants import NODE_MODULES, PATIENCE
 from tests.support.oidc_provider import AUDIENCE, CLAIM, SCOPE
 
@@ -54,7 +54,9 @@ def token(issuer: str, **changes: str) -> str:
 async def test_a_token_of_a_real_provider_names_the_caller_and_what_they_may_see(issuer: str) -> None:
     verifier = OAuthVerifier(issuer, AUDIENCE, SCOPE, CLAIM)
     caller = await verifier.verify(token(issuer))
-    assert caller == Caller(f"oauth:{issuer}|agent", Scope(main=True, sub_organizations=frozenset({"berlin"})))
+    assert caller == Principal(
+        f"oauth:{issuer}|agent", AllowedOrganizations(main=True, sub_organizations=frozenset({"berlin"}))
+    )
 
 
 async def test_a_token_that_a_real_provider_issued_for_something_else_is_refused(issuer: str) -> None:

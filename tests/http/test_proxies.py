@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.hosting.authentication import Authentication
-from callers_mcp.hosting.gate import Gate
-from callers_mcp.hosting.readiness import Readiness
-from callers_mcp.hosting.settings import HostingSettings
+from callers_mcp.http.auth.bearer import Authenticator
+from callers_mcp.http.middleware import HttpMiddleware
+from callers_mcp.http.ops.readiness import Readiness
+from callers_mcp.http.settings import HostingSettings
 from tests.support.constants import ID
 from tests.support.echo_api import echo
 from tests.support.fault_server import FaultServer
@@ -71,8 +71,8 @@ async def test_plain_http_is_accepted_from_the_named_proxy_only(
         monkeypatch.setenv(name, value)
     hosting = HostingSettings.from_environment(host="0.0.0.0", tls=tls)
     reasons: list[str] = []
-    authentication = Authentication(hosting, None, None, reasons.append)
-    gate = Gate(_refuse_all, hosting, authentication, Readiness({}), lambda: None)
+    authentication = Authenticator(hosting, None, None, reasons.append)
+    gate = HttpMiddleware(_refuse_all, hosting, authentication, Readiness({}), lambda: None)
     headers = [(b"x-forwarded-for", forwarded_for.encode())] if forwarded_for else []
     scope = {
         "type": "http",

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from callers_mcp.api.caller import FULL_SCOPE, Caller
+from callers_mcp.access import UNRESTRICTED, Principal
 from callers_mcp.api.errors import RateLimited
-from callers_mcp.hosting import rate_limit
-from callers_mcp.hosting.rate_limit import RateLimiter, check_storage, parse_rate
+from callers_mcp.http.ops import rate_limit
+from callers_mcp.http.ops.rate_limit import RateLimiter, check_storage, parse_rate
 from tests.support.constants import PATIENCE
 from tests.support.rate_limits import ALICE, BOB, admitted
 from tests.support.redis_server import RedisServer
@@ -67,7 +67,7 @@ async def test_a_caller_over_the_limit_is_told_which_limit_it_is_and_when_to_try
 )
 async def test_the_limit_of_one_caller_does_not_affect_another(limited: RateLimiter, other: str) -> None:
     await admitted(limited, ALICE, 9)
-    assert await admitted(limited, Caller(other, FULL_SCOPE), 9) == 3
+    assert await admitted(limited, Principal(other, UNRESTRICTED), 9) == 3
 
 
 async def test_after_the_named_seconds_there_is_room(storage: str) -> None:
@@ -91,7 +91,7 @@ async def test_callers_of_the_past_take_no_memory(monkeypatch: pytest.MonkeyPatc
     tracemalloc.start()
     try:
         for number in range(1_000):
-            await limiter.admit(Caller(f"token:{number}", FULL_SCOPE))
+            await limiter.admit(Principal(f"token:{number}", UNRESTRICTED))
         held = tracemalloc.get_traced_memory()[0]
         monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600)
         assert await admitted(limiter, BOB, 2) == 1
@@ -124,10 +124,10 @@ async def test_the_window_moves_with_each_look_up(monkeypatch: pytest.MonkeyPatc
 
 _PROCESS = """
 import asyncio, gc, sys
-from callers_mcp.api.caller import Caller, FULL_SCOPE
+from callers_mcp.access import Principal, UNRESTRICTED
 from callers_mcp.api.errors import RateLimited
-from callers_mcp.hosting import rate_limit
-from callers_mcp.hosting.rate_limit import RateLimiter
+from callers_mcp.http.ops import rate_limit
+from callers_mcp.http.ops.rate_limit import RateLimiter
 
 rate_limit._PATIENCE = 20.0  # on a busy machine too
 
@@ -137,7 +137,7 @@ async def main():
     sys.stdin.readline()
     for _ in range(60):  # so that each needs some of the 100, whichever is faster
         try:
-            await limiter.admit(Caller("token:alice", FULL_SCOPE))
+            await limiter.admit(Principal("token:alice", UNRESTRICTED))
             admitted += 1
         except RateLimited:
             pass

@@ -11,8 +11,8 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from callers_mcp.hosting import rate_limit
-from callers_mcp.hosting.rate_limit import RateLimiter
+from callers_mcp.http.ops import rate_limit
+from callers_mcp.http.ops.rate_limit import RateLimiter
 from tests.support.constants import PATIENCE
 from tests.support.rate_limits import ALICE, BOB, admitted
 from tests.support.redis_server import RedisServer
@@ -30,7 +30,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_while_redis_is_down_look_ups_go_on_and_the_log_says_so_once(
     redis_folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "_PAUSE", 0.05)
+    monkeypatch.setattr(rate_limit, "_STORE_RETRY_SECONDS", 0.05)
     server = RedisServer(redis_folder)
     with server:
         limiter = RateLimiter("5/hour", server.url)
@@ -71,11 +71,13 @@ async def test_a_silent_redis_delays_one_look_up_for_a_moment_and_the_next_ones_
 ) -> None:
     with RedisServer(redis_folder) as server:
         with monkeypatch.context() as bounded:
-            bounded.setattr(rate_limit, "_PATIENCE", PATIENCE / 4)  # of each connection: asyncio can lose the whole one
+            bounded.setattr(
+                rate_limit, "_TIMEOUT_SECONDS", PATIENCE / 4
+            )  # of each connection: asyncio can lose the whole one
             limiter = RateLimiter("1/hour", server.url + "?socket_timeout=600")
         await limiter.admit(ALICE)
         server.send(signal.SIGSTOP)
-        monkeypatch.setattr(rate_limit, "_PATIENCE", 0.05)
+        monkeypatch.setattr(rate_limit, "_TIMEOUT_SECONDS", 0.05)
         async with asyncio.timeout(PATIENCE):
             assert await admitted(limiter, ALICE, 1_000) == 1_000  # far more than there are connections
         assert "no answer came in time" in errors(caplog)[0]
@@ -95,7 +97,7 @@ async def test_a_silent_redis_delays_one_look_up_for_a_moment_and_the_next_ones_
             assert all(goes_on_at_once() for _ in range(100))
 
         monkeypatch.setattr(limiter._window, "_left_alone_until", 0.0)
-        monkeypatch.setattr(rate_limit, "_PATIENCE", PATIENCE)
+        monkeypatch.setattr(rate_limit, "_TIMEOUT_SECONDS", PATIENCE)
         server.send(signal.SIGCONT)
         await limiter.admit(BOB)
         assert await admitted(limiter, ALICE, 3) == 0

@@ -12,10 +12,11 @@ import filelock
 import pytest
 from click.testing import CliRunner, Result
 
-from callers_mcp.api.caller import FULL_SCOPE, Caller, Scope
+from callers_mcp.access import UNRESTRICTED, AllowedOrganizations, Principal
 from callers_mcp.cli.token import token as token_command
-from callers_mcp.hosting import tokens
-from callers_mcp.hosting.tokens import TOKEN, TokenAuthenticator, add, default_path, read, revoke
+from callers_mcp.http.auth import token_store
+from callers_mcp.http.auth.token_store import TOKEN_PATTERN, add, default_path, read, revoke
+from callers_mcp.http.auth.tokens import TokenAuthenticator
 from tests.support.command_line import run
 from tests.support.constants import PATIENCE
 from tests.support.stdio_process import Pipe
@@ -55,7 +56,7 @@ def test_a_name_that_is_unfit_for_a_log_is_refused(file: Path, name: str) -> Non
 
 def test_a_name_can_be_used_once(file: Path) -> None:
     add(file, "ci", MAIN)
-    assert "callers-mcp token revoke ci" in refusal(add, file, "ci", FULL_SCOPE)
+    assert "callers-mcp token revoke ci" in refusal(add, file, "ci", UNRESTRICTED)
     assert len(read(file)) == 1
 
 
@@ -143,7 +144,7 @@ def test_no_token_is_added_that_would_make_the_file_too_long_to_be_read(file: Pa
 
 def test_a_change_waits_for_another_one_but_not_forever(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(file, "ci", MAIN)
-    monkeypatch.setattr(tokens, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(token_store, "LOCK_TIMEOUT_SECONDS", 0.05)
     with filelock.FileLock(f"{file}.lock"):
         assert "try again" in refusal(revoke, file, "ci")
         assert read(file)  # which needs no lock
@@ -154,12 +155,12 @@ ADDS = """
 import sys
 from pathlib import Path
 import filelock
-from callers_mcp.api.caller import FULL_SCOPE
-from callers_mcp.hosting.tokens import add
+from callers_mcp.access import UNRESTRICTED
+from callers_mcp.http.auth.token_store import add
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(10):
-    print(add(Path(sys.argv[1]), f"{sys.argv[2]}-{number}", FULL_SCOPE))
+    print(add(Path(sys.argv[1]), f"{sys.argv[2]}-{number}", UNRESTRICTED))
 """
 
 
@@ -202,11 +203,11 @@ def test_only_the_token_is_printed_and_it_works_until_it_is_revoked(
     monkeypatch.setenv("CALLERS_HTTP_TOKEN_FILE", str(file))
     code, out, errors = run("token", "add", "support", "--main", "--sub-organization", "b", environment=environment)
     assert code == 0
-    assert TOKEN.fullmatch(out.removesuffix("\n"))
+    assert TOKEN_PATTERN.fullmatch(out.removesuffix("\n"))
     assert errors.startswith(f"Added support to {file}. ")
     assert errors.count("\n") == 1
     caller = TokenAuthenticator(file).authenticate(out.strip())
-    assert caller == Caller("token:support", Scope.of(["main", "b"]))
+    assert caller == Principal("token:support", AllowedOrganizations.parse(["main", "b"]))
     listed = command("list")
     assert listed.exit_code == 0
     assert re.fullmatch(r"NAME +MAY SEE +CREATED\nsupport +main, b +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n", listed.stdout)
@@ -226,19 +227,19 @@ def command(file: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     ("options", "sees", "scope"),
     [
         (["--main"], "main", MAIN),
-        (["--all"], "everything", FULL_SCOPE),
-        (["--all", "--sub-organization", "a"], "everything", FULL_SCOPE),
-        (["--sub-organization", "b", "--sub-organization", "a"], "a, b", Scope.of(["a", "b"])),
+        (["--all"], "everything", UNRESTRICTED),
+        (["--all", "--sub-organization", "a"], "everything", UNRESTRICTED),
+        (["--sub-organization", "b", "--sub-organization", "a"], "a, b", AllowedOrganizations.parse(["a", "b"])),
         (["--sub-organization", "main"], "main", MAIN),
     ],
 )
 def test_a_token_is_given_what_the_options_say_and_the_list_shows_it(
-    command: Callable[..., Result], file: Path, options: list[str], sees: str, scope: Scope
+    command: Callable[..., Result], file: Path, options: list[str], sees: str, scope: AllowedOrganizations
 ) -> None:
     token = command("add", "ci", *options).stdout.strip()
     caller = TokenAuthenticator(file).authenticate(token)
     assert caller
-    assert caller.scope == scope
+    assert caller.organizations == scope
     listed = command("list").output
     assert f" {sees} " in listed
     assert sha256(token) not in listed

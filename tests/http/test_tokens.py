@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.api.caller import FULL_SCOPE, Caller, Scope
-from callers_mcp.hosting import tokens
-from callers_mcp.hosting.tokens import TOKEN, TokenAuthenticator, add, read, revoke
+from callers_mcp.access import UNRESTRICTED, AllowedOrganizations, Principal
+from callers_mcp.http.auth import token_store, tokens
+from callers_mcp.http.auth.token_store import TOKEN_PATTERN, add, read, revoke
+from callers_mcp.http.auth.tokens import TokenAuthenticator
 from tests.support.constants import PATIENCE
 from tests.support.token_files import DIGEST, ENTRY, MAIN, PLANTED, SUB, refusal, sha256, write
 
@@ -35,9 +36,9 @@ def at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_the_digest_of_a_token_is_stored(file: Path) -> None:
-    first, second = add(file, "first", MAIN), add(file, "second", Scope.of([SUB, "another"]))
+    first, second = add(file, "first", MAIN), add(file, "second", AllowedOrganizations.parse([SUB, "another"]))
     assert first != second
-    assert TOKEN.fullmatch(first)
+    assert TOKEN_PATTERN.fullmatch(first)
     stored = json.loads(file.read_text())
     assert first.removeprefix("callers_mcp_") not in file.read_text()
     created = stored["tokens"][0].pop("created")
@@ -45,14 +46,23 @@ def test_only_the_digest_of_a_token_is_stored(file: Path) -> None:
     digests = [sha256(token) for token in (first, second)]
     assert stored["tokens"][0] == {"name": "first", "sha256": digests[0], "main": True, "sub_organizations": []}
     assert stored["tokens"][1]["sub_organizations"] == [SUB, "another"]
-    assert DIGEST not in repr(tokens.Grant.model_validate(ENTRY))
+    assert DIGEST not in repr(token_store.TokenRecord.model_validate(ENTRY))
 
 
-@pytest.mark.parametrize("scope", [MAIN, FULL_SCOPE, Scope.of([SUB]), Scope.of(["main", SUB, "b"]), Scope(False, None)])
-def test_a_token_may_see_what_was_given_to_it(file: Path, scope: Scope) -> None:
+@pytest.mark.parametrize(
+    "scope",
+    [
+        MAIN,
+        UNRESTRICTED,
+        AllowedOrganizations.parse([SUB]),
+        AllowedOrganizations.parse(["main", SUB, "b"]),
+        AllowedOrganizations(False, None),
+    ],
+)
+def test_a_token_may_see_what_was_given_to_it(file: Path, scope: AllowedOrganizations) -> None:
     add(file, "other", MAIN)
     token = add(file, "ci", scope)
-    assert TokenAuthenticator(file).authenticate(token) == Caller("token:ci", scope)
+    assert TokenAuthenticator(file).authenticate(token) == Principal("token:ci", scope)
 
 
 def test_an_unknown_or_malformed_token_is_refused(file: Path) -> None:

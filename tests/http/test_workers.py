@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.hosting import tokens
+from callers_mcp.http.auth import token_store
 from tests.support.constants import ID, KEY
 from tests.support.echo_api import Hold, campaign_id, echo
 from tests.support.fault_server import FaultServer
@@ -120,7 +120,7 @@ def test_every_worker_learns_of_a_token_within_seconds_and_none_outlives_its_par
 
         added = team.add("second", "main")
         until(lambda: statuses(added) == [200, 200], "the new token is known to both")
-        tokens.revoke(team.token_file, "second")
+        token_store.revoke(team.token_file, "second")
         until(lambda: statuses(added) == [401, 401], "the revoked token is known to neither")
         for connection in connections:
             connection.close()

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callers_mcp.hosts.documents import Format, UnreadableConfig, entry, with_entry, without_entry
+from callers_mcp.install.documents import get_entry, remove_entry, set_entry
+from callers_mcp.install.formats import Format, UnreadableConfig
 
 PATH = ("mcpServers", "callers")
 VALUE = {"command": "/opt/callers-mcp", "args": ["--sandbox"], "env": {"A": 'x "y" \\ ü'}}
@@ -54,26 +55,26 @@ DOCUMENTS = [
 
 @pytest.mark.parametrize(("format", "text"), DOCUMENTS)
 def test_removing_an_added_entry_restores_the_text(format: Format, text: str) -> None:  # noqa: A002
-    assert entry(text, format, PATH) is None
-    added = with_entry(text, format, PATH, VALUE)
-    assert entry(added, format, PATH) == VALUE
-    assert with_entry(added, format, PATH, VALUE) == added
-    assert without_entry(added, format, PATH) == text
-    assert without_entry(text, format, PATH) == text
+    assert get_entry(text, format, PATH) is None
+    added = set_entry(text, format, PATH, VALUE)
+    assert get_entry(added, format, PATH) == VALUE
+    assert set_entry(added, format, PATH, VALUE) == added
+    assert remove_entry(added, format, PATH) == text
+    assert remove_entry(text, format, PATH) == text
 
 
 @pytest.mark.parametrize(("format", "text"), DOCUMENTS)
 def test_a_replaced_entry_keeps_its_place(format: Format, text: str) -> None:  # noqa: A002
     other = {"command": "other"}
-    added = with_entry(text, format, PATH, VALUE)
-    replaced = with_entry(added, format, PATH, other)
-    assert entry(replaced, format, PATH) == other
-    assert without_entry(replaced, format, PATH) == text
+    added = set_entry(text, format, PATH, VALUE)
+    replaced = set_entry(added, format, PATH, other)
+    assert get_entry(replaced, format, PATH) == other
+    assert remove_entry(replaced, format, PATH) == text
 
 
 @pytest.mark.parametrize("text", JSON_DOCUMENTS.values(), ids=JSON_DOCUMENTS.keys())
 def test_an_entry_is_indented_like_the_rest_of_the_file(text: str) -> None:
-    added = with_entry(text, Format.JSON, PATH, VALUE)
+    added = set_entry(text, Format.JSON, PATH, VALUE)
     if "\t" in text:
         assert '\n\t\t"callers": {\n\t\t\t"command"' in added
     if "\r\n" in text:
@@ -110,9 +111,9 @@ def test_an_entry_is_indented_like_the_rest_of_the_file(text: str) -> None:
 )
 def test_text_that_cannot_be_read_is_refused_and_not_quoted(format: Format, text: str) -> None:  # noqa: A002
     for edit in (
-        lambda: entry(text, format, PATH),
-        lambda: with_entry(text, format, PATH, VALUE),
-        lambda: without_entry(text, format, PATH),
+        lambda: get_entry(text, format, PATH),
+        lambda: set_entry(text, format, PATH, VALUE),
+        lambda: remove_entry(text, format, PATH),
     ):
         with pytest.raises(UnreadableConfig) as refused:
             edit()
@@ -136,9 +137,9 @@ def test_any_json_keeps_its_meaning_and_bytes(
 ) -> None:
     whole = content if container is None else {**content, "mcpServers": container}
     text = json.dumps(whole, indent=indent, ensure_ascii=in_ascii)
-    added = with_entry(text, Format.JSON, PATH, VALUE)
+    added = set_entry(text, Format.JSON, PATH, VALUE)
     assert json.loads(added) == {**content, "mcpServers": {**(container or {}), "callers": VALUE}}
-    assert without_entry(added, Format.JSON, PATH) == text
+    assert remove_entry(added, Format.JSON, PATH) == text
 
 
 @settings(deadline=None)
@@ -146,14 +147,14 @@ def test_any_json_keeps_its_meaning_and_bytes(
 def test_any_text_is_either_edited_correctly_or_refused(text: str) -> None:
     for format in Format:  # noqa: A001
         try:
-            added = with_entry(text, format, PATH, VALUE)
+            added = set_entry(text, format, PATH, VALUE)
         except UnreadableConfig:
             continue
-        assert entry(added, format, PATH) == VALUE
-        assert without_entry(added, format, PATH).strip() == text.strip()
+        assert get_entry(added, format, PATH) == VALUE
+        assert remove_entry(added, format, PATH).strip() == text.strip()
 
 
 def test_edited_toml_is_valid_for_another_parser() -> None:
     for text in TOML_DOCUMENTS.values():
-        added = tomllib.loads(with_entry(text, Format.TOML, PATH, VALUE))
+        added = tomllib.loads(set_entry(text, Format.TOML, PATH, VALUE))
         assert added.pop("mcpServers").pop("callers") == VALUE

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.hosts import documents
-from callers_mcp.hosts.documents import Format
+from callers_mcp.install import documents
+from callers_mcp.install.formats import Format
 from tests.support.install_home import NEIGHBOURS_SECRET, Home, meaning
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX paths")
@@ -46,7 +46,7 @@ def test_a_dry_run_quotes_no_secret_of_an_earlier_entry(each_format: Home) -> No
     home = each_format
     secrets = {"CALLERS_API_KEY": NEIGHBOURS_SECRET, "HTTPS_PROXY": f"http://u:{NEIGHBOURS_SECRET}@p"}
     by_hand = {"command": "/x/callers-mcp", "args": [], "env": secrets, "headers": {"X": NEIGHBOURS_SECRET}}
-    text = documents.with_entry("", home.row.format, (*home.row.container, "callers"), by_hand)
+    text = documents.set_entry("", home.row.format, (*home.row.container, "callers"), by_hand)
     home.put(text.encode())
     for shown in (home.uninstall("--dry-run"), home.install("--dry-run", "--sandbox"), home.install("--dry-run")):
         assert "HTTPS_PROXY" in shown

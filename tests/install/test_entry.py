@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.hosts.entry import is_ours, is_passing
-from callers_mcp.hosts.installation import quoted
+from callers_mcp.install.entry import is_ephemeral, is_ours
+from callers_mcp.install.plan import quote_command
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_a_temporary_installation_is_recognized_by_its_path(
     monkeypatch: pytest.MonkeyPatch, python: str, passing: bool
 ) -> None:
     monkeypatch.setattr(sys, "executable", python)
-    assert is_passing() is passing
+    assert is_ephemeral() is passing
 
 
 def test_a_command_is_quoted_for_the_shell_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["claude", "--", "C:\\Program Files\\callers-mcp.exe"]
     monkeypatch.setattr(sys, "platform", "linux")
-    assert quoted(command) == "claude -- 'C:\\Program Files\\callers-mcp.exe'"
+    assert quote_command(command) == "claude -- 'C:\\Program Files\\callers-mcp.exe'"
     monkeypatch.setattr(sys, "platform", "win32")
-    assert quoted(command) == 'claude -- "C:\\Program Files\\callers-mcp.exe"'
+    assert quote_command(command) == 'claude -- "C:\\Program Files\\callers-mcp.exe"'

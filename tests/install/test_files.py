@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.hosts.files import MAX_BYTES, ConfigChanged, read, replace
+from callers_mcp.install.files import MAX_BYTES, ConfigChanged, read, replace
 from tests.support.install_home import mode
 
 NOBODY = 65534
@@ -275,7 +275,7 @@ def test_a_folder_without_write_permission_is_refused_and_not_changed(as_user: P
 def test_a_full_disk_leaves_the_file_unchanged_and_no_part_of_a_new_one(config: Path) -> None:
     # A limit on the size of files makes a write fail halfway, like a full disk.
     script = (
-        "import resource, signal, sys; from pathlib import Path; from callers_mcp.hosts.files import replace;"
+        "import resource, signal, sys; from pathlib import Path; from callers_mcp.install.files import replace;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
         "replace(Path(sys.argv[1]), Path(sys.argv[1]).read_bytes(), b'x' * 100_000)"
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.hosts import documents
-from callers_mcp.hosts.entry import server_command
-from callers_mcp.hosts.table import HOSTS
+from callers_mcp.install import documents
+from callers_mcp.install.entry import server_command
+from callers_mcp.install.registry import HOSTS
 from callers_mcp.sandbox import ORGANIZATION_ID
 from tests.support.constants import KEY
 from tests.support.install_home import NEIGHBOURS_SECRET, WRITABLE, Home, meaning, mode, realistic
@@ -75,7 +75,7 @@ def test_keys_that_the_user_added_to_the_entry_keep_their_place(each_format: Hom
     home.install()
     path, text = (*home.row.container, "callers"), home.config.read_bytes().decode()
     added = {"disabled": True, **(home.entry() or {}), "timeout": 9}
-    home.put(documents.with_entry(text, home.row.format, path, added).encode())
+    home.put(documents.set_entry(text, home.row.format, path, added).encode())
     home.install(CALLERS_ORGANIZATION_ID="abc")
     changed = home.entry() or {}
     assert (changed.pop("disabled"), changed.pop("timeout")) == (True, 9)
@@ -89,7 +89,7 @@ def test_uninstall_removes_an_entry_that_was_written_by_hand(each_format: Home) 
     path = (*home.row.container, "callers")
     text = realistic(home.host).decode()
     by_hand = {"command": "/x/callers-mcp", "args": [], "env": {"CALLERS_API_KEY": NEIGHBOURS_SECRET}}
-    home.put(documents.with_entry(text, home.row.format, path, by_hand).encode())
+    home.put(documents.set_entry(text, home.row.format, path, by_hand).encode())
     home.install()
     assert NEIGHBOURS_SECRET not in json.dumps(home.entry())
     home.uninstall()

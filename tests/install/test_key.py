@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.hosts import installation
+from callers_mcp.install import plan
 from tests.support.constants import KEY, PATIENCE
 from tests.support.install_home import Home, mode, refused
 from tests.support.terminal import terminal
@@ -94,13 +94,13 @@ def test_of_two_installations_at_the_same_time_the_later_one_leaves_the_key_to_t
     cursor: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second process installs between the first one's plan and its change."""
-    apply = installation.apply
+    apply = plan.apply
 
-    def late(change: installation.Change) -> Path | None:
+    def late(change: plan.Change) -> Path | None:
         assert cursor.run_process("install", CALLERS_API_KEY=KEY)[0] == 0
         return apply(change)
 
-    monkeypatch.setattr(installation, "apply", late)
+    monkeypatch.setattr(plan, "apply", late)
     code, _, errors = cursor.run("install", CALLERS_API_KEY=KEY)
     assert (code, "was changed meanwhile" in errors) == (1, True)
     assert cursor.key_file.read_text() == KEY + "\n"

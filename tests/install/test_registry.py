@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from callers_mcp.hosts.table import HOSTS, System
+from callers_mcp.install.registry import HOSTS, Platform
 from tests.support.install_home import CONFIGURATIONS, realistic
 
 HOME = Path("/users/ana")
@@ -38,7 +38,7 @@ PATHS = {
 
 @pytest.mark.parametrize("platform", PATHS)
 def test_each_configuration_has_the_path_that_the_host_documents(platform: str) -> None:
-    found = {name: host.config(System(platform, {}, HOME)) for name, host in HOSTS.items()}
+    found = {name: host.config(Platform(platform, {}, HOME)) for name, host in HOSTS.items()}
     assert found == {name: HOME / path for name, path in PATHS[platform].items()}
 
 
@@ -57,17 +57,17 @@ def test_each_configuration_has_the_path_that_the_host_documents(platform: str) 
 def test_a_variable_of_the_system_or_host_moves_the_configuration(
     tmp_path: Path, host: str, platform: str, variable: str, path: str
 ) -> None:
-    moved = System(platform, {variable: str(tmp_path)}, HOME)
+    moved = Platform(platform, {variable: str(tmp_path)}, HOME)
     assert HOSTS[host].config(moved) == tmp_path / path
     for useless in ("", "not/absolute"):
-        assert HOSTS[host].config(System(platform, {variable: useless}, HOME)) == HOME / PATHS[platform][host]
+        assert HOSTS[host].config(Platform(platform, {variable: useless}, HOME)) == HOME / PATHS[platform][host]
 
 
 def test_claude_desktop_from_the_microsoft_store_has_its_own_folder(tmp_path: Path) -> None:
     package = tmp_path / "Packages/Claude_pzs8sxrjxfjjc/LocalCache/Roaming"
     package.mkdir(parents=True)
     (tmp_path / "Packages/Another_1/LocalCache/Roaming").mkdir(parents=True)
-    system = System("win32", {"LOCALAPPDATA": str(tmp_path)}, HOME)
+    system = Platform("win32", {"LOCALAPPDATA": str(tmp_path)}, HOME)
     assert HOSTS["claude-desktop"].config(system) == package / "Claude/claude_desktop_config.json"
 
 

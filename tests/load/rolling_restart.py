@@ -30,8 +30,8 @@ import click
 import httpx2
 import trustme
 
-from callers_mcp.api.caller import FULL_SCOPE
-from callers_mcp.hosting import tokens
+from callers_mcp.access import UNRESTRICTED
+from callers_mcp.http.auth import token_store
 from tests.load.instance import Instance, free_port
 from tests.support.campaigns import campaign
 from tests.support.constants import KEY, PATIENCE
@@ -187,7 +187,7 @@ class Stack:
 def stack(folder: Path, **settings: str) -> Iterator[Stack]:
     """Start everything."""
     token_file = folder / "tokens.json"
-    token = tokens.add(token_file, "rolling", FULL_SCOPE)
+    token = token_store.add(token_file, "rolling", UNRESTRICTED)
     with ExitStack() as closing:
         api = closing.enter_context(CampaignApi())
         environment = {

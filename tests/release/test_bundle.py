@@ -71,7 +71,7 @@ def test_only_the_key_is_a_secret_and_only_the_key_is_required() -> None:
 
 def test_the_bundle_holds_the_sources_of_the_package_and_no_leftovers() -> None:
     package = {name: data for name, data in FILES.items() if name.startswith("callers_mcp/")}
-    assert {"callers_mcp/py.typed", "callers_mcp/card/card.html", "callers_mcp/__main__.py"} <= set(package)
+    assert {"callers_mcp/py.typed", "callers_mcp/server/card/card.html", "callers_mcp/__main__.py"} <= set(package)
     assert all((ROOT / name).read_bytes() == data for name, data in package.items())
     assert not [name for name in FILES if "__pycache__" in name or name.endswith(".pyc")]
     assert set(FILES) - set(package) == {

@@ -55,9 +55,9 @@ import sys
 from callers_mcp import Settings, create_server
 create_server(Settings())
 unneeded = {"stamina", "tenacity", "jsonschema", "truststore", "rapidfuzz", "callers_mcp.sandbox", "callers_mcp.cli"}
-unneeded |= {"json5", "tomlkit", "platformdirs", "callers_mcp.hosts"}
-lists = {"callers_mcp.tools.find_campaigns", "callers_mcp.campaign.listing", "callers_mcp.campaign.names"}
-context = {"callers_mcp.resources", "callers_mcp.prompts", "callers_mcp.completion"}
+unneeded |= {"json5", "tomlkit", "platformdirs", "callers_mcp.install"}
+lists = {"callers_mcp.server.tools.find_campaigns", "callers_mcp.campaign.listing", "callers_mcp.campaign.matching"}
+context = {"callers_mcp.server.resources", "callers_mcp.server.prompts", "callers_mcp.server.completion"}
 print(sorted((unneeded | lists | context) & set(sys.modules)))
 create_server(Settings(organization_id="65aa0011223344556677889a"))
 print(sorted((unneeded | context) & set(sys.modules)))
@@ -67,7 +67,7 @@ print(sorted((unneeded | context) & set(sys.modules)))
 
 
 def test_a_look_up_from_the_command_line_does_not_load_the_sdk() -> None:
-    code = "import sys, callers_mcp.tools.get_campaign; print(sorted({'mcp', 'mcp_types'} & set(sys.modules)))"
+    code = "import sys, callers_mcp.server.tools.get_campaign; print(sorted({'mcp', 'mcp_types'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

@@ -14,8 +14,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from callers_mcp.campaign.attention import attention
-from callers_mcp.campaign.model import read_campaign
+from callers_mcp.campaign.model import parse_campaign
+from callers_mcp.campaign.problems import find_problems
 from callers_mcp.sandbox import (
     API_KEY,
     MISSING_ID,
@@ -205,7 +205,7 @@ def test_campaigns_vary_and_a_few_have_one_thing_wrong(campaigns: dict[str | Non
     now = datetime.now(UTC)
     wrong: Counter[str] = Counter()
     for campaign in generated(campaigns[None]):
-        found = attention(read_campaign(campaign), campaign["id"], now)
+        found = find_problems(parse_campaign(campaign), campaign["id"], now)
         assert len(found) <= 1, found
         wrong.update(re.sub(r'".*?"|\d', "", sentence) for sentence in found)
         assert (

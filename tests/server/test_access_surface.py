@@ -11,9 +11,9 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, PromptReference, ResourceTemplateReference
 
-from callers_mcp.api.caller import Caller
-from callers_mcp.tools import load_tools
-from callers_mcp.tools.tool import Tool
+from callers_mcp.access import Principal
+from callers_mcp.server.tools import load_tools
+from callers_mcp.server.tools.tool import Tool
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, MAIN_ID, A, B, C
@@ -22,7 +22,7 @@ from tests.support.lookups import hosted
 from tests.support.principals import places_asked, someone
 from tests.support.stand_in_api import settings_for
 
-TOOLS = load_tools(lists=True)
+TOOLS = load_tools(with_lists=True)
 
 
 def known(exchange: Exchange) -> None:
@@ -48,12 +48,12 @@ def calls_that_name(place: str, tool: Tool[Any, Any]) -> list[dict[str, object]]
     return [least, *tried]
 
 
-def offering_all(server: FaultServer, caller: Caller) -> Any:
+def offering_all(server: FaultServer, caller: Principal) -> Any:
     """Return a server with every feature, on which each use makes a new request."""
     return hosted(settings_for(server, sub_organization_id=B, organization_id=MAIN_ID, list_cache_seconds=0), caller)
 
 
-async def call_each(server: FaultServer, tool: Tool[Any, Any], caller: Caller, *places: str) -> list[CallToolResult]:
+async def call_each(server: FaultServer, tool: Tool[Any, Any], caller: Principal, *places: str) -> list[CallToolResult]:
     async with Client(offering_all(server, caller)) as client:
         calls = [arguments for place in places for arguments in calls_that_name(place, tool)]
         return [await client.call_tool(tool.name, arguments) for arguments in calls]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mcp_types import CallToolResult, TextContent
 
-from callers_mcp.context import ERROR_META
+from callers_mcp.server.handlers import ERROR_META
 from tests.support.constants import ID, KEY
 from tests.support.fault_server import FaultServer
 from tests.support.lookups import connect

@@ -8,7 +8,7 @@ from mcp.client.client import ConnectMode
 from mcp_types import PromptReference
 
 from callers_mcp.sandbox import organization
-from callers_mcp.untrusted import has_hidden
+from callers_mcp.sanitize import has_invisible
 from tests.support.campaigns import Json, campaign
 from tests.support.constants import ID
 from tests.support.fault_server import FaultServer
@@ -103,7 +103,7 @@ async def test_a_campaign_without_letters_in_its_name_is_offered_and_stays_so(na
 @pytest.fixture(scope="module")
 def listed() -> list[Json]:
     """The sandbox's 5,000 campaigns, first one of each language, then the others in any order."""
-    campaigns: list[Json] = json.loads(organization.listed(None, None))
+    campaigns: list[Json] = json.loads(organization.list_body(None, None))
     random.Random(5).shuffle(campaigns)
     first = {one["callParams"]["language"]: one["id"] for one in campaigns}
     assert len(first) > 15
@@ -178,7 +178,7 @@ async def test_a_hostile_name_is_one_line_with_nothing_hidden_in_it() -> None:
             uris = {uri for value in values for uri in await meant(client, value)}
     assert len(values) == len(uris) == len(HOSTILE)
     assert all(len(value.splitlines()) == 1 and len(value) < 120 for value in values)
-    assert not has_hidden("".join(values))
+    assert not has_invisible("".join(values))
 
 
 async def test_huge_texts_are_offered_nothing() -> None:

@@ -8,7 +8,7 @@ import pytest
 from mcp.client.client import ConnectMode
 from mcp_types import PromptReference, ResourceTemplateReference
 
-from callers_mcp.api.caller import Caller
+from callers_mcp.access import Principal
 from callers_mcp.api.errors import RateLimited
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
@@ -171,7 +171,7 @@ async def test_many_keystrokes_are_one_request_unless_the_cache_is_off() -> None
 async def test_each_keystroke_is_counted_and_one_too_many_is_offered_nothing(caplog: pytest.LogCaptureFixture) -> None:
     asked: list[str] = []
 
-    async def at_most_two(caller: Caller) -> None:
+    async def at_most_two(caller: Principal) -> None:
         asked.append(caller.name)
         if len(asked) > 2:
             raise RateLimited("Later.")
@@ -216,7 +216,7 @@ async def test_a_bug_is_answered_with_a_reference_to_the_log_and_without_pythons
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr("callers_mcp.completion.search", fail)
+    monkeypatch.setattr("callers_mcp.server.completion.search", fail)
     with FaultServer(holding(campaign())) as server, caplog.at_level(logging.ERROR, "callers_mcp"):
         async with connect(server, mode) as client:
             error = await refused(client.complete(REVIEW, {"name": "campaign", "value": "spring"}))

@@ -55,7 +55,7 @@ async def test_every_list_is_paged_to_its_end_whatever_is_in_it(api: FaultServer
 @pytest.fixture(scope="module")
 def listed() -> list[Json]:
     """The 5,000 campaigns of the sandbox, as its API lists them: not in the order of the tool."""
-    campaigns: list[Json] = json.loads(organization.listed(None, None))
+    campaigns: list[Json] = json.loads(organization.list_body(None, None))
     assert len(campaigns) == 5_000
     return campaigns
 
@@ -181,7 +181,7 @@ async def test_campaigns_that_come_and_go_between_pages_lose_and_repeat_none_of_
 async def test_each_page_checks_again_what_the_caller_may_see(api: FaultServer) -> None:
     callers = [someone(A)]
     made = settings_for(api)
-    async with Client(create_server(made, client=CallersClient(made), caller_of=lambda ctx: callers[0])) as client:
+    async with Client(create_server(made, client=CallersClient(made), get_principal=lambda ctx: callers[0])) as client:
         arguments = {"sub_organization_id": A, "limit": 2}
         cursor = (await find(client, **arguments))["next_cursor"]
         callers[0] = someone("main", B)

@@ -12,7 +12,7 @@ from mcp import Client, StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
 
 from callers_mcp import Settings, create_server
-from callers_mcp.api.caller import OPERATOR, Caller
+from callers_mcp.access import OPERATOR, Principal
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from tests.support.campaign_search import FEW, FIND, connected, find, number, serve, settings_for
 from tests.support.campaigns import Json, campaign, wire_definition
@@ -24,7 +24,7 @@ from tests.support.principals import someone
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "find_campaigns.json"
 
 
-LISTED: list[tuple[Caller, dict[str, str], bool]] = [
+LISTED: list[tuple[Principal, dict[str, str], bool]] = [
     (OPERATOR, {}, False),
     (OPERATOR, {"organization_id": MAIN_ID}, True),
     (OPERATOR, {"sub_organization_id": A}, True),
@@ -50,7 +50,7 @@ LISTED: list[tuple[Caller, dict[str, str], bool]] = [
 
 @pytest.mark.parametrize(("caller", "given", "listed"), LISTED)
 async def test_the_tool_is_listed_only_if_an_organization_is_known(
-    api: FaultServer, caller: Caller, given: dict[str, str], listed: bool
+    api: FaultServer, caller: Principal, given: dict[str, str], listed: bool
 ) -> None:
     made = settings_for(api, **{"organization_id": None} | given)
     async with Client(create_server(made) if caller is OPERATOR else hosted(made, caller)) as client:
@@ -58,7 +58,11 @@ async def test_the_tool_is_listed_only_if_an_organization_is_known(
         assert [tool.name for tool in tools] == ["get_campaign", FIND][: 1 + listed]
         assert tools[0].model_dump(mode="json", by_alias=True, exclude_none=True) == wire_definition()
         if listed:
-            main = caller.scope.main and given.get("sub_organizations", "main") == "main" and "organization_id" in given
+            main = (
+                caller.organizations.main
+                and given.get("sub_organizations", "main") == "main"
+                and "organization_id" in given
+            )
             assert (await find(client, sub_organization_id="main" if main else A))["total"] == len(FEW)
         elif caller is OPERATOR:
             with pytest.raises(MCPError, match='Unknown tool: "find_campaigns"'):

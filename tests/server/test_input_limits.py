@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from callers_mcp.api.errors import NotConfigured
-from callers_mcp.api.json import read_object
+from callers_mcp.api.json_reader import read_object
 from callers_mcp.api.key import KeySource
 from callers_mcp.campaign.urls import redact_urls
 from callers_mcp.settings import Settings

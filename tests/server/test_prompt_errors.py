@@ -6,7 +6,7 @@ import re
 import pytest
 from mcp.client.client import ConnectMode
 
-from callers_mcp.api.caller import Caller
+from callers_mcp.access import Principal
 from callers_mcp.api.errors import RateLimited
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
@@ -144,7 +144,7 @@ async def test_a_name_is_searched_only_in_the_callers_own_organization() -> None
 
 @pytest.mark.parametrize("text", [ID, "Spring renewals"])
 async def test_a_caller_over_their_limit_gets_that_error(text: str) -> None:
-    async def full(caller: Caller) -> None:
+    async def full(caller: Principal) -> None:
         raise RateLimited("Later.", retry_after_seconds=7)
 
     with FaultServer(holding(campaign())) as server:
@@ -155,7 +155,9 @@ async def test_a_caller_over_their_limit_gets_that_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("broken", ["callers_mcp.prompts.search", "callers_mcp.tools.get_campaign.summarize"])
+@pytest.mark.parametrize(
+    "broken", ["callers_mcp.server.prompts.search", "callers_mcp.server.tools.get_campaign.summarize"]
+)
 async def test_a_bug_is_answered_with_a_reference_to_the_log_and_without_pythons_words(
     broken: str, mode: ConnectMode, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

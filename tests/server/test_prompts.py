@@ -8,7 +8,7 @@ from mcp.client.client import ConnectMode
 from mcp_types import TextContent
 
 from callers_mcp.sandbox import Sandbox
-from callers_mcp.untrusted import has_hidden
+from callers_mcp.sanitize import has_invisible
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, A
@@ -231,7 +231,7 @@ async def test_a_hostile_name_breaks_out_of_no_line_and_no_quotation_marks(text:
     assert _QUESTION.fullmatch(outside_quotes(question)), question
     ours = [line for line in choices if _CHOICE.fullmatch(outside_quotes(line)) or line == "- and 6 more"]
     assert ours == choices
-    assert not has_hidden(asked)
+    assert not has_invisible(asked)
 
 
 async def test_a_hostile_campaign_breaks_out_of_no_line_of_its_prompt() -> None:
@@ -243,7 +243,7 @@ async def test_a_hostile_campaign_breaks_out_of_no_line_of_its_prompt() -> None:
         (_, summary), (resource,) = texts(result), embedded(result)
         assert [line for line in summary.splitlines()[1:] if not is_ours(line)] == []
         assert len(resource.text.splitlines()) == 1
-        assert not has_hidden(resource.text)
+        assert not has_invisible(resource.text)
 
 
 async def test_a_prompt_looks_in_the_organization_that_is_named_and_its_uri_names_it_too() -> None:

@@ -9,8 +9,8 @@ import pytest
 from mcp.client.client import ConnectMode
 from mcp_types import ReadResourceRequest, ReadResourceRequestParams, ReadResourceResult, TextContent
 
-from callers_mcp.card import CARD_URI
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID, Sandbox
+from callers_mcp.server.card import CARD_URI
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, KEY, MAIN_ID, A, B
@@ -317,7 +317,8 @@ async def test_a_hosted_error_has_the_request_id_that_is_sent_to_the_api(mode: C
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    ("uri", "broken"), [(URI, "callers_mcp.tools.get_campaign.summarize"), (CARD_URI, "callers_mcp.card.card_html")]
+    ("uri", "broken"),
+    [(URI, "callers_mcp.server.tools.get_campaign.summarize"), (CARD_URI, "callers_mcp.server.card.card_html")],
 )
 async def test_a_bug_is_answered_with_a_reference_to_the_log_and_without_pythons_words(
     sandbox: Sandbox,

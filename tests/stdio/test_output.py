@@ -14,7 +14,7 @@ from tests.support.stdio_process import Pipe
 
 LOUD_THEN_BROKEN = """
 import os, sys
-from callers_mcp.tools import get_campaign
+from callers_mcp.server.tools import get_campaign
 summarize = get_campaign.summarize
 def broken(*a, **k):
     raise RuntimeError("inner words")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import callers_mcp
-from callers_mcp.card import CARD_URI
+from callers_mcp.server.card import CARD_URI
 from tests.support.campaigns import campaign
 from tests.support.constants import CAMPAIGN_OWNER_ID, ID, KEY
 from tests.support.fault_server import FaultServer

@@ -8,7 +8,7 @@ from mcp import Client
 from mcp_types import CallToolResult
 
 from callers_mcp import CallersClient
-from callers_mcp.campaign.listing import CampaignRow, read_row
+from callers_mcp.campaign.listing import CampaignRow, parse_row
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
 from tests.support.fault_server import Behaviour, Exchange, FaultServer, Request
@@ -70,7 +70,7 @@ class Counted:
 
 
 async def rows_of(client: CallersClient, place: str | None = None, group: str | None = None) -> list[CampaignRow]:
-    return await client.list_campaigns(read_row, list, sub_organization_id=place, group_id=group)
+    return await client.list_campaigns(parse_row, list, sub_organization_id=place, group_id=group)
 
 
 async def names_of(client: CallersClient, place: str | None = None, group: str | None = None) -> list[str | None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from callers_mcp.campaign.summary import summarize
 from callers_mcp.campaign.text import summary_text
-from callers_mcp.tools import load_tools
+from callers_mcp.server.tools import load_tools
 from tests.support.constants import ID
 
 Json = dict[str, Any]
@@ -126,15 +126,15 @@ def summary_of(
     raw: Json, *, asked_for: str = ID, place: str | None = None, now: datetime = NOW, changes: Sequence[str] = ()
 ) -> Json:
     """Return the summary as it goes over the wire."""
-    return summarize(raw, asked_for=asked_for, sub_organization_id=place, now=now, changes=changes).model_dump()
+    return summarize(raw, requested_id=asked_for, sub_organization_id=place, now=now, notes=changes).model_dump()
 
 
 def text_of(raw: Json, *, place: str | None = None, changes: Sequence[str] = ()) -> str:
     """Return the summary as the model reads it."""
-    return summary_text(summarize(raw, asked_for=ID, sub_organization_id=place, now=NOW, changes=changes))
+    return summary_text(summarize(raw, requested_id=ID, sub_organization_id=place, now=NOW, notes=changes))
 
 
 def wire_definition(name: str = "get_campaign") -> Json:
     """Return a tool's definition as ``tools/list`` has it."""
-    (tool,) = (tool for tool in load_tools(lists=True) if tool.name == name)
+    (tool,) = (tool for tool in load_tools(with_lists=True) if tool.name == name)
     return tool.definition().model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -31,7 +31,7 @@ from playwright.async_api import Error as Error
 from playwright.async_api import FrameLocator as FrameLocator
 from playwright.async_api import expect as expect
 
-from callers_mcp.card import card_html
+from callers_mcp.server.card import card_html
 from tests.support.campaigns import Json
 from tests.support.constants import PATIENCE
 from tests.support.fault_server import FaultServer

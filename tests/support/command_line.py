@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 from unittest import mock
 
-from callers_mcp.cli import configuration
+from callers_mcp.cli import runtime
 from callers_mcp.cli.commands import callers_mcp
 from tests.support.constants import PATIENCE
 
@@ -46,7 +46,7 @@ def run(
     variables = (without_settings() if inherit else {}) | dict(environment or {})
     with ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ, variables, clear=True))
-        stack.enter_context(mock.patch.object(configuration, "_exit_process", _raise_exit))
+        stack.enter_context(mock.patch.object(runtime, "_exit_process", _raise_exit))
         stack.enter_context(_restored_loggers())
         stack.enter_context(mock.patch.object(sys, "stdin", stack.enter_context(Path(os.devnull).open())))
         out, errors = (stack.enter_context(_captured(name, terminal=terminal)) for name in ("stdout", "stderr"))

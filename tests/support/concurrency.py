@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import anyio
 from anyio import to_thread
 
-from callers_mcp.api.observer import LookUp, Observer
+from callers_mcp.api.events import LookupEvent, Observer
 from tests.support.fault_server import FaultServer
 
 T = TypeVar("T")
@@ -17,15 +17,15 @@ class Notes(Observer):
 
     def __init__(self) -> None:
         self.begun = self.requests = 0
-        self.look_ups: list[LookUp] = []
+        self.look_ups: list[LookupEvent] = []
 
-    def began(self) -> None:
+    def on_lookup_started(self) -> None:
         self.begun += 1
 
-    def ended(self, look_up: LookUp) -> None:
+    def on_lookup_finished(self, look_up: LookupEvent) -> None:
         self.look_ups.append(look_up)
 
-    def asked(self, seconds: float) -> None:
+    def on_api_request(self, seconds: float) -> None:
         self.requests += 1
 
 

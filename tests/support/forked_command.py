@@ -15,7 +15,7 @@ from tests.support.waiting import until
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
-    ["__main__", __name__, "callers_mcp.hosting.process", "callers_mcp.hosting.oauth", "callers_mcp.cli.http"]
+    ["__main__", __name__, "callers_mcp.http.runtime.process", "callers_mcp.http.auth.oauth", "callers_mcp.cli.http"]
 )
 
 

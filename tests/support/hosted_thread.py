@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any, Self
 from unittest.mock import patch
 
-from callers_mcp.hosting import process
-from callers_mcp.hosting.app import HostedServer
-from callers_mcp.hosting.process import Plan
-from callers_mcp.hosting.settings import HostingSettings
+from callers_mcp.http.app import HostedServer
+from callers_mcp.http.runtime import process
+from callers_mcp.http.runtime.process import ServeConfig
+from callers_mcp.http.settings import HostingSettings
 from callers_mcp.settings import Settings
 from tests.support.constants import PATIENCE
 from tests.support.hosted_server import Endpoint, clean_environment, server_variables
@@ -62,7 +62,7 @@ class HostedThread(Endpoint):
                 self.hosted.metrics.serve(*hosting.metrics)
                 stack.callback(self.hosted.metrics.close)
             stack.enter_context(_process_state_kept())
-            plan = Plan(settings, hosting)
+            plan = ServeConfig(settings, hosting)
             thread = threading.Thread(target=self._serve, args=(plan, listener), name="hosted server", daemon=True)
             stack.enter_context(patch.object(process, "_Server", self._make_server))
             thread.start()
@@ -82,7 +82,7 @@ class HostedThread(Endpoint):
         """What the process would have logged to stderr so far, but with nothing masked."""
         return self._log.text
 
-    def _serve(self, plan: Plan, listener: socket.socket) -> None:
+    def _serve(self, plan: ServeConfig, listener: socket.socket) -> None:
         self.exit_code = process.serve(plan, self.hosted, listener)
 
     def _make_server(self, *arguments: Any) -> process._Server:

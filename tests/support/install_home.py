@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from callers_mcp.hosts import documents
-from callers_mcp.hosts.documents import Format
-from callers_mcp.hosts.table import HOSTS, Host, System
+from callers_mcp.install import documents
+from callers_mcp.install.formats import Format
+from callers_mcp.install.registry import HOSTS, Host, Platform
 from tests.conftest import inherited
 from tests.support.command_line import run, run_process
 from tests.support.constants import KEY
@@ -58,7 +58,7 @@ class Home:
 
     @property
     def config(self) -> Path:
-        return self.row.config(System(sys.platform, {}, self.folder))
+        return self.row.config(Platform(sys.platform, {}, self.folder))
 
     @property
     def key_file(self) -> Path:
@@ -74,7 +74,7 @@ class Home:
         return self
 
     def entry(self) -> dict[str, Any] | None:
-        return documents.entry(self.config.read_bytes().decode(), self.row.format, (*self.row.container, "callers"))
+        return documents.get_entry(self.config.read_bytes().decode(), self.row.format, (*self.row.container, "callers"))
 
     def environment(self, **variables: str) -> dict[str, str]:
         return inherited() | {"HOME": str(self.folder), "PATH": self.path} | self.settings | variables

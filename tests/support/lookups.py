@@ -11,8 +11,8 @@ from mcp.server.lowlevel import Server
 from mcp_types import CallToolResult, TextContent
 
 from callers_mcp import CallersClient, Settings, create_server
-from callers_mcp.api.caller import Caller
-from callers_mcp.api.client import Admit
+from callers_mcp.access import Principal
+from callers_mcp.api.client import RateLimitHook
 from callers_mcp.sandbox import API_KEY, Sandbox
 from tests.support.constants import ID, KEY
 from tests.support.fault_server import FaultServer
@@ -23,8 +23,8 @@ async def connect(
     server: FaultServer | Sandbox | str,
     mode: ConnectMode = "auto",
     *,
-    caller: Caller | None = None,
-    admit: Admit | None = None,
+    caller: Principal | None = None,
+    admit: RateLimitHook | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
     """Connect a client to a server that tries each look-up once, with a planted key, unless ``settings`` differ.
@@ -49,10 +49,10 @@ def _server(**settings: Any) -> Server[CallersClient]:
     return create_server(Settings(**settings))  # 50 ms, and it keeps nothing from one client to the next
 
 
-def hosted(settings: Settings, caller: Caller | None, admit: Admit | None = None) -> Server[CallersClient]:
+def hosted(settings: Settings, caller: Principal | None, admit: RateLimitHook | None = None) -> Server[CallersClient]:
     """Return a server for one client, whose every call is on behalf of ``caller``."""
-    client = CallersClient(settings, admit=admit)
-    return create_server(settings, client=client, caller_of=(lambda ctx: caller) if caller else None)
+    client = CallersClient(settings, rate_limit_hook=admit)
+    return create_server(settings, client=client, get_principal=(lambda ctx: caller) if caller else None)
 
 
 async def call(client: Client, **arguments: Any) -> CallToolResult:

@@ -18,10 +18,10 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from callers_mcp.api.caller import Caller
-from callers_mcp.api.client import Admit
-from callers_mcp.resources import TEMPLATES
+from callers_mcp.access import Principal
+from callers_mcp.api.client import RateLimitHook
 from callers_mcp.sandbox import ORGANIZATION_ID, Sandbox
+from callers_mcp.server.resources import TEMPLATES
 from tests.support import lookups
 from tests.support.constants import CAMPAIGN_OWNER_ID
 from tests.support.fault_server import FaultServer
@@ -44,8 +44,8 @@ async def connect(
     server: FaultServer | Sandbox,
     mode: ConnectMode = "auto",
     *,
-    caller: Caller | None = None,
-    admit: Admit | None = None,
+    caller: Principal | None = None,
+    admit: RateLimitHook | None = None,
     **given: Any,
 ) -> AsyncIterator[Client]:
     """Connect as ``lookups.connect`` does, to a server that can list the main organization's campaigns."""

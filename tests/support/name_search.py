@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from callers_mcp.campaign.names import fold, search
+from callers_mcp.campaign.matching import fold, search
 
 
 @dataclass(frozen=True)
@@ -11,7 +11,7 @@ class Row:
 
     id: str | None
     name: str
-    folded: str
+    folded_name: str
 
 
 def rows(*names: str) -> list[Row]:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from callers_mcp.hosting.oauth import OAuthVerifier
-from callers_mcp.hosting.refusals import InsufficientScope, IssuerUnavailable, Refusal, Unauthenticated
+from callers_mcp.http.auth.oauth import OAuthVerifier
+from callers_mcp.http.rejections import HttpRejection, InsufficientScope, IssuerUnavailable, Unauthenticated
 from tests.support.oidc_provider import AUDIENCE, CLAIM, SCOPE
 
 PAUSE = 30
@@ -53,7 +53,7 @@ async def outcomes(verifier: OAuthVerifier, tokens: list[str]) -> list[str]:
 
 async def reason(verifier: OAuthVerifier, token: str) -> str:
     """Return why a token is refused, and check that the refusal reveals nothing of it."""
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(HttpRejection) as refused:
         await verifier.verify(token)
     refusal = refused.value
     assert isinstance(refusal, Unauthenticated | InsufficientScope)

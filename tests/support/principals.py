@@ -8,7 +8,7 @@ from typing import Any
 from mcp import Client
 
 from callers_mcp import CallersClient
-from callers_mcp.api.caller import Caller, Scope
+from callers_mcp.access import AllowedOrganizations, Principal
 from callers_mcp.api.errors import CallersError
 from tests.support.constants import ID
 from tests.support.fault_server import FaultServer
@@ -28,11 +28,11 @@ class Outcome:
 Door = Callable[..., Awaitable[Outcome]]
 
 
-def someone(*places: str) -> Caller:
-    return Caller("token:someone", Scope.of(places))
+def someone(*places: str) -> Principal:
+    return Principal("token:someone", AllowedOrganizations.parse(places))
 
 
-async def by_client(server: FaultServer, caller: Caller, named: str | None = None, **settings: Any) -> Outcome:
+async def by_client(server: FaultServer, caller: Principal, named: str | None = None, **settings: Any) -> Outcome:
     async with CallersClient(settings_for(server, **{"organization_id": None} | settings)) as client:
         try:
             await client.on_behalf_of(caller).get_campaign(ID, sub_organization_id=named)
@@ -41,7 +41,7 @@ async def by_client(server: FaultServer, caller: Caller, named: str | None = Non
     return Outcome("found")
 
 
-async def by_mcp(server: FaultServer, caller: Caller, named: str | None = None, **settings: Any) -> Outcome:
+async def by_mcp(server: FaultServer, caller: Principal, named: str | None = None, **settings: Any) -> Outcome:
     async with Client(hosted(settings_for(server, **{"organization_id": None} | settings), caller)) as client:
         result = await client.call_tool("get_campaign", {"campaign_id": ID, "sub_organization_id": named})
     if not result.is_error:

@@ -2,14 +2,14 @@
 
 import asyncio
 
-from callers_mcp.api.caller import FULL_SCOPE, Caller
+from callers_mcp.access import UNRESTRICTED, Principal
 from callers_mcp.api.errors import RateLimited
-from callers_mcp.hosting.rate_limit import RateLimiter
+from callers_mcp.http.ops.rate_limit import RateLimiter
 
-ALICE, BOB = Caller("token:alice", FULL_SCOPE), Caller("token:bob", FULL_SCOPE)
+ALICE, BOB = Principal("token:alice", UNRESTRICTED), Principal("token:bob", UNRESTRICTED)
 
 
-async def admitted(limiter: RateLimiter, caller: Caller, tries: int) -> int:
+async def admitted(limiter: RateLimiter, caller: Principal, tries: int) -> int:
     """Return how many of so many look-ups at once are admitted."""
 
     async def one() -> bool:

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 
 from callers_mcp import CallersClient, Settings
-from callers_mcp.api.client import Admit
-from callers_mcp.api.observer import Observer
+from callers_mcp.api.client import RateLimitHook
+from callers_mcp.api.events import Observer
 from callers_mcp.sandbox import Sandbox
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
@@ -29,11 +29,11 @@ def settings_for(server: FaultServer | Sandbox, **settings: Any) -> Settings:
 
 @asynccontextmanager
 async def api_client(
-    server: FaultServer, observer: Observer | None = None, admit: Admit | None = None, **settings: Any
+    server: FaultServer, observer: Observer | None = None, admit: RateLimitHook | None = None, **settings: Any
 ) -> AsyncIterator[CallersClient]:
     """Enter a client for ``server``, and fail a test that hangs."""
     with anyio.fail_after(PATIENCE):
-        async with CallersClient(settings_for(server, **settings), observer=observer, admit=admit) as client:
+        async with CallersClient(settings_for(server, **settings), observer=observer, rate_limit_hook=admit) as client:
             yield client
 
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from callers_mcp.api.caller import Scope
-from callers_mcp.hosting import tokens
+from callers_mcp.access import AllowedOrganizations
+from callers_mcp.http.auth import token_store
 from tests.support.constants import KEY
 from tests.support.fault_server import FaultServer
 
@@ -37,7 +37,7 @@ class Team:
 
     def add(self, name: str, *places: str) -> str:
         """Add a token that may see ``places``, and return it."""
-        self.tokens[name] = tokens.add(self.token_file, name, Scope.of(places))
+        self.tokens[name] = token_store.add(self.token_file, name, AllowedOrganizations.parse(places))
         return self.tokens[name]
 
     def audit(self) -> list[dict[str, object]]:

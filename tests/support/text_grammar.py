@@ -49,7 +49,7 @@ def is_ours(line: str) -> bool:
 
 
 def is_our_sentence(sentence: str) -> bool:
-    """Return whether ``sentence`` is one that we write in ``attention`` or ``worth_checking``."""
+    """Return whether ``sentence`` is one that we write in ``attention`` or ``find_hints``."""
     return _sentence.fullmatch(sentence) is not None
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.api.caller import Scope
-from callers_mcp.hosting.tokens import TokenFileError
+from callers_mcp.access import AllowedOrganizations
+from callers_mcp.http.auth.token_store import TokenFileError
 from tests.support.constants import A
 
-MAIN = Scope(main=True, sub_organizations=frozenset())
+MAIN = AllowedOrganizations(main=True, sub_organizations=frozenset())
 
 SUB = A
 

@@ -1,0 +1,62 @@
+"""A short-lived cache for lists of campaigns, so that paging and completion fetch a list once.
+
+It is the one thing that is kept between calls.
+"""
+
+from collections.abc import Hashable
+from typing import Any
+
+import anyio
+
+from callers_mcp.api.lists import Listing
+
+MAX_CACHE_BYTES = 64 * 1024 * 1024
+"""Of all lists together, as their rows say what they take."""
+
+
+class ListCache:
+    """What was read of lists, for a while; the oldest goes when there is no room.
+
+    Args:
+        ttl_seconds: For how long; 0 keeps nothing.
+        max_bytes: How much of all together.
+    """
+
+    def __init__(self, ttl_seconds: float, max_bytes: int = MAX_CACHE_BYTES) -> None:
+        self._ttl_seconds = ttl_seconds
+        self._max_bytes = max_bytes
+        self._entries: dict[Hashable, tuple[float, Listing[Any]]] = {}  # the oldest first
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept, about."""
+        return self._size
+
+    def get(self, key: Hashable) -> Listing[Any] | None:
+        """Return what is kept under ``key`` and not too old."""
+        self._evict(0)
+        entry = self._entries.get(key)
+        return entry[1] if entry else None
+
+    def set(self, key: Hashable, listing: Listing[Any]) -> None:
+        """Keep ``listing``, if it is to be, and fits."""
+        self._remove(key)
+        if not self._ttl_seconds or listing.size > self._max_bytes:
+            return
+        self._evict(listing.size)
+        self._entries[key] = (anyio.current_time() + self._ttl_seconds, listing)
+        self._size += listing.size
+
+    def _evict(self, size: int) -> None:
+        now = anyio.current_time()
+        while self._entries:
+            oldest = next(iter(self._entries))
+            if self._entries[oldest][0] > now and self._size + size <= self._max_bytes:
+                return
+            self._remove(oldest)
+
+    def _remove(self, key: Hashable) -> None:
+        _, listing = self._entries.pop(key, (0, None))
+        if listing:
+            self._size -= listing.size

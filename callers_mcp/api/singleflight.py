@@ -1,0 +1,167 @@
+"""Identical look-ups in flight at the same moment share one request to the API.
+
+Each caller keeps its own deadline and its own right to leave; when the last one has left, the request is cancelled. No
+answer is kept: who comes after it has arrived, asks anew.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Hashable
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from callers_mcp.api.errors import CallersError, Unreachable
+from callers_mcp.api.retry import OnRetry, deadline_error, with_retries
+from callers_mcp.settings import Settings
+
+ResultT = TypeVar("ResultT")
+
+
+class InFlightRequest(Generic[ResultT]):
+    """A request under way, with its retries, and those who wait for it.
+
+    Attributes:
+        request_id: Goes to the API as ``X-Request-Id``; the same for all who wait.
+        attempts: How many requests were made.
+    """
+
+    def __init__(self) -> None:
+        self.request_id = secrets.token_hex(8)
+        self.attempts = 0
+        self._deadlines: dict[object, float] = {}  # of those who wait
+        self._retries: list[tuple[int, str]] = []
+        self._updated = anyio.Event()
+        self._done = False
+        self._scope = anyio.CancelScope()
+        self._started_at = anyio.current_time()
+        self._result: ResultT | None = None
+        self._error: Exception | None = None
+
+    async def run(self, attempt: Callable[[str], Awaitable[ResultT]], settings: Settings) -> None:
+        """Make the request; what comes of it is handed to those who wait."""
+
+        async def counted() -> ResultT:
+            self.attempts += 1
+            return await attempt(self.request_id)
+
+        try:
+            with self._scope:
+                self._result = await with_retries(counted, settings, self._deadline, self._publish_retry)
+        except Exception as error:
+            self._error = error
+        finally:
+            self._done = True
+            self._updated.set()
+
+    async def result(self, settings: Settings, on_retry: OnRetry | None) -> ResultT:
+        """Wait for the answer, ``CALLERS_TIMEOUT`` seconds at most, and leave.
+
+        Raises:
+            DeadlineExceeded: They have passed.
+            CallersError: What came instead of the answer.
+        """
+        waiter = object()
+        try:
+            with anyio.move_on_after(settings.timeout) as scope:
+                self._deadlines[waiter] = scope.deadline
+                await self._forward_retries(on_retry)
+        finally:
+            del self._deadlines[waiter]
+            if not self._deadlines and not self._done:
+                self._scope.cancel()
+        if isinstance(self._error, CallersError):
+            raise self._error.copy()
+        if self._error is not None:
+            raise RuntimeError("A bug ended the request") from self._error  # whose own traceback belongs to all
+        if self._result is not None:
+            return self._result
+        error = (
+            Unreachable("This server is closing", "Try again in a moment.") if self._done else deadline_error(settings)
+        )
+        error.attempts = self.attempts
+        raise error
+
+    async def _forward_retries(self, on_retry: OnRetry | None) -> None:
+        """Wait for the landing; each tells its own caller of retries, so that one who is stuck holds up no other."""
+        forwarded = len(self._retries)
+        while True:
+            updated = self._updated
+            while forwarded < len(self._retries):
+                forwarded += 1
+                if on_retry:
+                    await on_retry(*self._retries[forwarded - 1])
+            if self._done:
+                return
+            await updated.wait()
+
+    def is_joinable(self, settings: Settings) -> bool:
+        """Tell whether it is worth waiting for: somebody does, and it does not hang, as far as one can tell.
+
+        Without a bound on its age, those who come one after the other could all wait for a request that is lost.
+        """
+        return not self._scope.cancel_called and anyio.current_time() - self._started_at < settings.timeout / 2
+
+    def _deadline(self) -> float:
+        return max(self._deadlines.values(), default=0)
+
+    async def _publish_retry(self, attempt: int, reason: str) -> None:
+        self._retries.append((attempt, reason))
+        updated, self._updated = self._updated, anyio.Event()
+        updated.set()
+
+
+class SingleFlight:
+    """The requests under way; they run while the ``async with`` block does."""
+
+    def __init__(self) -> None:
+        self._in_flight: dict[Hashable, InFlightRequest[Any]] = {}
+        self._tasks: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        self._tasks = await anyio.create_task_group().__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._tasks is not None:
+            tasks, self._tasks = self._tasks, None
+            tasks.cancel_scope.cancel()
+            await tasks.__aexit__(None, None, None)  # what went wrong in the block goes on as it is, not in a group
+
+    def get_or_start(
+        self, key: Hashable, attempt: Callable[[str], Awaitable[ResultT]], settings: Settings
+    ) -> tuple[InFlightRequest[ResultT], bool]:
+        """Return the flight of ``key``, and whether it was under way already; who gets it has to ``wait`` for it.
+
+        Args:
+            key: What the request asks for.
+            attempt: Makes the request, given its id.
+            settings: How often and how long.
+
+        Raises:
+            RuntimeError: Outside of the ``async with`` block.
+        """
+        in_flight = self._in_flight.get(key)
+        if in_flight is not None and in_flight.is_joinable(settings):
+            return in_flight, True
+        if self._tasks is None:
+            raise RuntimeError("Enter the client's `async with` block before you look up.")
+        in_flight = self._in_flight[key] = InFlightRequest()
+        self._tasks.start_soon(self._run, key, in_flight, attempt, settings)
+        return in_flight, False
+
+    async def _run(
+        self,
+        key: Hashable,
+        in_flight: InFlightRequest[ResultT],
+        attempt: Callable[[str], Awaitable[ResultT]],
+        settings: Settings,
+    ) -> None:
+        try:
+            await in_flight.run(attempt, settings)
+        finally:
+            if self._in_flight.get(key) is in_flight:
+                del self._in_flight[key]

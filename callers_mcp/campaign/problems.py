@@ -1,0 +1,102 @@
+"""What is wrong with a campaign for certain, and what a careful colleague would ask about."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from callers_mcp.campaign.model import Campaign, Timestamp
+from callers_mcp.campaign.schedule import find_zone
+from callers_mcp.campaign.urls import host_of
+from callers_mcp.sanitize import has_invisible, quote
+
+_MAX_NAMED_WEBHOOKS = 5
+_MAY_HAVE_CHANGED = "the API may have changed"
+
+
+def find_problems(campaign: Campaign, requested_id: str, now: datetime) -> list[str]:
+    """Return what is wrong for certain, one sentence each."""
+    first, completed = campaign.first_interaction, campaign.completed
+    problems: list[str] = []
+    if campaign.id is not None and campaign.id.lower() != requested_id.lower():
+        problems.append(f"The API answered with campaign {quote(campaign.id, 40)}, but {requested_id} was asked for.")
+    if campaign.active and completed.present:
+        problems.append("It is active, but has a completion time.")
+    if first.at and completed.at and completed.at < first.at:
+        problems.append("It was completed before its first interaction.")
+    problems += _time_problems("first interaction", "firstInteractionAt", first, campaign, now)
+    problems += _time_problems("completion", "completedAt", completed, campaign, now)
+    if campaign.timezone and not find_zone(campaign.timezone):
+        problems.append(f"Its time zone {quote(campaign.timezone, 60)} does not exist.")
+    insecure = [
+        f"Webhook {number} of {len(campaign.webhooks)} ({_webhook_host_text(url)}) is not https."
+        for number, url in enumerate(campaign.webhooks, 1)
+        if url.strip() and not url.strip().lower().startswith("https://")
+    ]
+    problems += insecure[:_MAX_NAMED_WEBHOOKS]
+    if len(insecure) > _MAX_NAMED_WEBHOOKS:
+        problems.append(f"{len(insecure) - _MAX_NAMED_WEBHOOKS} more of its webhooks are not https.")
+    if campaign.missing:
+        problems.append(f"{_fields_text(campaign.missing)} missing ({_MAY_HAVE_CHANGED}).")
+    if campaign.mistyped:
+        problems.append(f"{_fields_text(campaign.mistyped)} not of the documented type ({_MAY_HAVE_CHANGED}).")
+    return problems
+
+
+def find_hints(campaign: Campaign, notes: Sequence[str]) -> list[str]:
+    """Return what may well be right, one sentence each; ``notes`` is what had to be changed in raw."""
+    hints: list[str] = []
+    if campaign.is_incoming is False:
+        without = [
+            words
+            for name, values, words in (
+                ("phonesFrom", campaign.phones_from, "number to call from"),
+                ("approvedCountries", campaign.approved_countries, "approved countries"),
+                ("daysOfWeek", campaign.days_of_week, "calling days"),
+            )
+            if name in campaign.valid_fields and not any(value.strip() for value in values)
+        ]
+        hints += [
+            f"It is outbound without {_with_article(words)} (fine for chat or e-mail alone)." for words in without
+        ]
+    number = (campaign.incoming_phone_number or "").strip()
+    if campaign.is_incoming and not number and "incomingPhoneNumber" not in campaign.mistyped:
+        hints.append("It is inbound without an incoming phone number (fine for chat or e-mail alone).")
+    hidden = [
+        words
+        for words, text in (
+            ("its name", campaign.name),
+            ("its group's name", campaign.group_name),
+            ("a variable", "\n".join(campaign.variables)),
+        )
+        if text and has_invisible(text)
+    ]
+    if hidden:
+        hints.append(
+            f"Invisible or direction-changing characters are in {' and '.join(hidden)}: left out of this summary, "
+            "in the raw JSON as sent."
+        )
+    return hints + list(notes)
+
+
+def _time_problems(words: str, name: str, timestamp: Timestamp, campaign: Campaign, now: datetime) -> list[str]:
+    if name in campaign.mistyped:
+        return []  # named there
+    if timestamp.present and timestamp.at is None:
+        return [f"The time of its {words} can't be read."]
+    if timestamp.at and timestamp.at > now:
+        return [f"The time of its {words} is in the future."]
+    return []
+
+
+def _webhook_host_text(url: str) -> str:
+    """Name a webhook by its host alone: path and query may hold secrets."""
+    return quote(host, 80) if (host := host_of(url)) else "without a host name"
+
+
+def _fields_text(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"The documented field {names[0]} is"
+    return f"The documented fields {', '.join(names[:-1])} and {names[-1]} are"
+
+
+def _with_article(words: str) -> str:
+    return f"a {words}" if words.startswith("number") else words

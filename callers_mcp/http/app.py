@@ -1,0 +1,170 @@
+"""The hosted server as one ASGI application: the gate, the SDK's transport, the look-ups, and what watches them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from mcp.server.context import ServerRequestContext
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+
+from callers_mcp.access import Principal
+from callers_mcp.api.client import CallersClient
+from callers_mcp.api.errors import NotConfigured
+from callers_mcp.api.events import LookupEvent, Observer
+from callers_mcp.api.key import KeySource, require_no_placeholder
+from callers_mcp.http.auth.bearer import Authenticator
+from callers_mcp.http.auth.token_store import default_path
+from callers_mcp.http.auth.tokens import TokenAuthenticator
+from callers_mcp.http.middleware import MAX_REQUEST_BYTES, PRINCIPAL_KEY, HttpMiddleware
+from callers_mcp.http.ops.audit import AuditLog
+from callers_mcp.http.ops.readiness import HealthCheck, Readiness
+from callers_mcp.http.settings import MCP_PATH, HostingSettings
+from callers_mcp.server.create import create_server
+from callers_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from callers_mcp.http.auth.oauth import OAuthVerifier
+    from callers_mcp.http.ops.metrics import Metrics
+    from callers_mcp.http.ops.rate_limit import RateLimiter
+
+
+class HostedServer:
+    """Everything that one process of a hosted server consists of.
+
+    Args:
+        settings: The key, the base URL, the limits.
+        hosting: Who may call, and how it is looked after.
+        instructions: What a model is told of the server, where not the usual.
+
+    Raises:
+        NotConfigured: There is no usable key.
+        TokenFileError: The token file can't be read.
+        AuditError: The audit file can't be written.
+
+    Attributes:
+        readiness: For the one who ends it.
+        metrics: For the one who serves them; ``None`` where they are off.
+    """
+
+    def __init__(self, settings: Settings, hosting: HostingSettings, *, instructions: str | None = None) -> None:
+        keys = KeySource(settings)
+        keys.current()
+        require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
+        tokens = TokenAuthenticator(hosting.token_file or default_path()) if "tokens" in hosting.methods else None
+        self._oauth = _oauth(hosting) if "oauth" in hosting.methods else None
+        self._limiter = _limiter(hosting) if hosting.rate_limit else None
+        self.metrics = _metrics() if hosting.metrics else None
+        self._observer = _HostedObserver(self.metrics)
+        self._client = CallersClient(
+            settings, observer=self._observer, rate_limit_hook=self._limiter.admit if self._limiter else None
+        )
+        self._observer.audit = AuditLog(hosting.audit_file, self._client.mask)
+        checks: dict[str, HealthCheck] = {
+            "key": lambda: _key_problem(keys),
+            "audit": lambda: self._observer.audit.problem,
+        }
+        if tokens:
+            checks["tokens"] = lambda: tokens.problem
+        self.readiness = Readiness(checks)
+        options = {"instructions": instructions} if instructions else {}
+        server = create_server(settings, client=self._client, get_principal=_get_principal, **options)
+        inner = server.streamable_http_app(
+            streamable_http_path=MCP_PATH,
+            json_response=True,
+            stateless_http=True,
+            max_request_body_size=MAX_REQUEST_BYTES,
+            transport_security=_transport_security(hosting),
+        )
+        self._run_sdk = inner.router.lifespan_context
+        inner.router.lifespan_context = self._lifespan
+        metrics = self.metrics
+        self.app = HttpMiddleware(
+            inner,
+            hosting,
+            Authenticator(hosting, tokens, self._oauth, metrics.count_rejection if metrics else lambda reason: None),
+            self.readiness,
+            metrics.count_over_capacity if metrics else lambda: None,
+        )
+
+    def close(self) -> None:
+        """Let go of what a server that never served holds."""
+        self._observer.audit.close()
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.callback(self._observer.audit.close)
+            if self._limiter:
+                stack.push_async_callback(self._limiter.aclose)
+            if self._oauth:
+                stack.push_async_callback(self._oauth.aclose)
+                stack.callback(asyncio.ensure_future(self._oauth.prefetch()).cancel)  # it may be slow, or away
+            await stack.enter_async_context(self._run_sdk(app))
+            yield
+
+
+class _HostedObserver(Observer):
+    """Tells the audit and the metrics of each look-up; the audit's line stands for the log's."""
+
+    audit: AuditLog
+
+    def __init__(self, metrics: "Metrics | None") -> None:
+        self._metrics = metrics
+
+    def on_lookup_started(self) -> None:
+        if self._metrics:
+            self._metrics.on_lookup_started()
+
+    def on_lookup_finished(self, event: LookupEvent) -> None:
+        self.audit.record(event)
+        if self._metrics:
+            self._metrics.on_lookup_finished(event)
+
+    def on_api_request(self, seconds: float) -> None:
+        if self._metrics:
+            self._metrics.on_api_request(seconds)
+
+
+def _get_principal(ctx: ServerRequestContext[CallersClient]) -> Principal:
+    """Return who was verified at the gate; without that there is no call."""
+    principal = ctx.request.scope[PRINCIPAL_KEY] if ctx.request else None
+    if not isinstance(principal, Principal):
+        raise PermissionError("no caller")
+    return principal
+
+
+def _transport_security(hosting: HostingSettings) -> TransportSecuritySettings:
+    hosts = list(hosting.known_hosts)
+    schemes = ("https", "http") if hosting.on_loopback else ("https",)
+    origins = [f"{scheme}://{host}" for host in hosts for scheme in schemes]
+    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
+
+
+def _key_problem(keys: KeySource) -> str | None:
+    try:
+        keys.current()
+    except NotConfigured as error:
+        return error.message
+    return None
+
+
+def _oauth(hosting: HostingSettings) -> "OAuthVerifier":
+    from callers_mcp.http.auth.oauth import OAuthVerifier
+
+    return OAuthVerifier(
+        hosting.oauth_issuer or "", hosting.audience, hosting.oauth_scope, hosting.oauth_organizations_claim
+    )
+
+
+def _limiter(hosting: HostingSettings) -> "RateLimiter":
+    from callers_mcp.http.ops.rate_limit import RateLimiter
+
+    return RateLimiter(hosting.rate_limit or "", hosting.rate_limit_storage)
+
+
+def _metrics() -> "Metrics":
+    from callers_mcp.http.ops.metrics import Metrics
+
+    return Metrics()

@@ -1,0 +1,1 @@
+"""Who calls a hosted server: bearer tokens, the token file, OAuth."""

@@ -1,0 +1,117 @@
+"""Bearer authentication: from a request's headers to a verified principal, or to the rejection of the specification.
+
+Source: https://modelcontextprotocol.io/specification/2025-11-25/basic/authorization, RFC 6750, RFC 9728.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from callers_mcp.access import ANONYMOUS, Principal
+from callers_mcp.http.auth.token_store import TOKEN_PATTERN
+from callers_mcp.http.auth.tokens import TokenAuthenticator
+from callers_mcp.http.rejections import HttpRejection, InsufficientScope, Unauthenticated
+from callers_mcp.http.settings import HostingSettings
+
+if TYPE_CHECKING:
+    from callers_mcp.http.auth.oauth import OAuthVerifier
+
+logger = logging.getLogger(__name__)
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+METADATA_PATH = "/.well-known/oauth-protected-resource"
+
+
+class Authenticator:
+    """Finds the caller of a request.
+
+    Args:
+        hosting: Which methods hold, and what the metadata names.
+        tokens: Knows the API tokens, where they are accepted.
+        oauth: Verifies the issuer's tokens, where they are accepted.
+        on_rejection: Receives the reason of each rejection, for the metrics.
+    """
+
+    def __init__(
+        self,
+        hosting: HostingSettings,
+        tokens: TokenAuthenticator | None,
+        oauth: "OAuthVerifier | None",
+        on_rejection: Callable[[str], None],
+    ) -> None:
+        self._required = bool(hosting.methods)
+        self._tokens = tokens
+        self._oauth = oauth
+        self._on_rejection = on_rejection
+        self._scope = hosting.oauth_scope
+        self._metadata_url = _metadata_url(hosting.url) if oauth else None
+        self._resource, self._issuer = hosting.url, hosting.oauth_issuer
+
+    async def authenticate(self, headers: Headers) -> Principal:
+        """Return who asks.
+
+        Raises:
+            Refusal: They don't say, or it does not hold.
+        """
+        if not self._required:
+            return ANONYMOUS
+        token = _bearer_token(headers)
+        # Each kind of token has its own check, so none is taken for the other.
+        if self._oauth is None or TOKEN_PATTERN.fullmatch(token):
+            principal = self._tokens.authenticate(token) if self._tokens else None
+            if principal is None:
+                raise Unauthenticated("This token is not known here, or was revoked.", reason="unknown")
+            return principal
+        return await self._oauth.verify(token)
+
+    def rejection_response(self, rejection: HttpRejection, client: str) -> tuple[int, dict[str, str], bytes]:
+        """Return the HTTP answer to a refused request, and take note of it: status, headers, body."""
+        self._on_rejection(rejection.reason)
+        # A request without a token is how hosts find out that they need one.
+        level = logging.INFO if rejection.reason == "missing" else logging.WARNING
+        logger.log(level, "refused: status=%d reason=%s client=%s", rejection.status, rejection.reason, client)
+        headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+        if isinstance(rejection, Unauthenticated | InsufficientScope):
+            headers["WWW-Authenticate"] = self._challenge(rejection)
+        if rejection.retry_after_seconds is not None:
+            headers["Retry-After"] = str(rejection.retry_after_seconds)
+        body = {"error": rejection.error or "unauthorized", "error_description": rejection.description}
+        return rejection.status, headers, json.dumps(body).encode()
+
+    def metadata(self) -> Mapping[str, object] | None:
+        """Return the protected resource's metadata, by which hosts find the issuer (RFC 9728, section 2)."""
+        if self._metadata_url is None:
+            return None
+        return {
+            "resource": self._resource,
+            "authorization_servers": [self._issuer],
+            "scopes_supported": [self._scope],
+            "bearer_methods_supported": ["header"],
+            "resource_name": "Callers campaigns",
+        }
+
+    def _challenge(self, rejection: HttpRejection) -> str:
+        values = {"error": rejection.error, "error_description": rejection.error and rejection.description}
+        if self._metadata_url:
+            values |= {"resource_metadata": self._metadata_url, "scope": self._scope}
+        return " ".join(("Bearer", ", ".join(f'{name}="{value}"' for name, value in values.items() if value))).strip()
+
+
+def _bearer_token(headers: Headers) -> str:
+    values = [value for name, value in headers if name == b"authorization"]
+    if not values:
+        raise Unauthenticated("Give a token: Authorization: Bearer ...", reason="missing")
+    scheme, _, token = values[0].decode("latin-1").strip().partition(" ")
+    token = token.strip()
+    if len(values) > 1 or scheme.lower() != "bearer" or not token or not token.isascii() or " " in token:
+        raise Unauthenticated("The Authorization header takes one token: Bearer ...", reason="malformed")
+    return token
+
+
+def _metadata_url(resource: str) -> str:
+    """Return where a resource's metadata stands (RFC 9728, section 3.1)."""
+    parts = urlsplit(resource)
+    return f"{parts.scheme}://{parts.netloc}{METADATA_PATH}{parts.path.rstrip('/')}"

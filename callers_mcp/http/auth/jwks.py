@@ -1,0 +1,276 @@
+"""The keys with which an OAuth issuer signs: found, fetched, and kept for a while."""
+
+import asyncio
+import json
+import logging
+import math
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+from cryptography.exceptions import UnsupportedAlgorithm
+from jwt import PyJWK, PyJWTError
+from jwt.algorithms import AllowedPublicKeys
+
+from callers_mcp import __version__
+from callers_mcp.http.rejections import IssuerUnavailable
+from callers_mcp.http.settings import variable
+from callers_mcp.settings import is_loopback
+
+MIN_FETCH_INTERVAL_SECONDS = 30.0
+"""How long after a fetch the next one waits, so that nobody makes us ask an issuer more often."""
+
+_REFRESH_AFTER_SECONDS = 3600.0  # older keys are used on, and fetched anew meanwhile
+_MAX_AGE_SECONDS = 24 * 3600.0  # for which keys are good while the issuer is away
+_TIMEOUT_SECONDS = 10.0  # for a whole fetch
+_MAX_BODY_BYTES = 262_144
+
+_HEADERS = {
+    "Accept": "application/json, application/jwk-set+json",
+    "Accept-Encoding": "identity",  # so that few bytes can't become many
+    "User-Agent": f"callers-mcp/{__version__}",
+}
+
+_ALGORITHMS = {
+    "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    "EC P-256": ("ES256",),
+    "EC P-384": ("ES384",),
+    "EC P-521": ("ES512",),
+    "OKP Ed25519": ("EdDSA",),
+    "OKP Ed448": ("EdDSA",),
+}
+ALGORITHMS = frozenset(algorithm for fitting in _ALGORITHMS.values() for algorithm in fitting)
+"""The signatures that count: asymmetric ones alone."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """A public key, and the algorithms for which it may be used."""
+
+    key_id: str | None
+    algorithms: tuple[str, ...]
+    public_key: AllowedPublicKeys = field(repr=False)
+
+
+class IssuerKeys:
+    """The keys of one issuer.
+
+    They are fetched when a token needs them: one fetch at a time, for which all wait who need it, and a pause after
+    each, whether it failed or not.
+
+    Args:
+        issuer: An https URL, or http on loopback.
+        clock: Gives seconds that never run backwards.
+        min_fetch_interval_seconds: From the end of a fetch to the next one.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        min_fetch_interval_seconds: float = MIN_FETCH_INTERVAL_SECONDS,
+    ) -> None:
+        self._issuer = issuer
+        self._clock = clock
+        self._min_fetch_interval = min_fetch_interval_seconds
+        self._keys: tuple[VerificationKey, ...] = ()
+        self._fetched_at = self._next_at = -math.inf
+        self._failed = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def get(self) -> tuple[VerificationKey, ...]:
+        """Return the keys; those that are good are not waited for.
+
+        Raises:
+            IssuerUnavailable: There are none, and none can be had.
+        """
+        if self._age() > _MAX_AGE_SECONDS:
+            await self.refresh()
+            if self._age() > _MAX_AGE_SECONDS:
+                raise self.unavailable()
+        elif self._age() > _REFRESH_AFTER_SECONDS:
+            self._start_fetch()
+        return self._keys
+
+    async def refresh(self) -> bool:
+        """Fetch the keys, unless the pause forbids it, and tell whether they came."""
+        task = self._start_fetch()
+        if task is None:
+            return False
+        await asyncio.wait([task])  # who is cancelled here leaves the task to the others
+        return not self._failed
+
+    @property
+    def is_issuer_unavailable(self) -> bool:
+        """Whether the last fetch failed, so that a key that we don't know may be a good one."""
+        return self._failed
+
+    def unavailable(self) -> IssuerUnavailable:
+        """Return the refusal of a token for which a key is missing that may come."""
+        return IssuerUnavailable(
+            "The keys of the sign-in service can't be fetched now, so the token could not be checked.",
+            reason="issuer_unavailable",
+            retry_after_seconds=max(1, math.ceil(self._next_at - self._clock())),
+        )
+
+    async def aclose(self) -> None:
+        """End a fetch that is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def _age(self) -> float:
+        return self._clock() - self._fetched_at
+
+    def _start_fetch(self) -> asyncio.Task[None] | None:
+        """Return the fetch under way, begun here if need be; ``None`` where the pause forbids it."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._fetch()) if self._clock() >= self._next_at else None
+        return self._task
+
+    async def _fetch(self) -> None:
+        try:
+            with anyio.fail_after(_TIMEOUT_SECONDS):
+                keys, unusable = await _fetch_keys(self._issuer)
+        except Exception as error:  # whatever it was: others are served on, and the next fetch may do better
+            self._failed = True
+            logger.warning(
+                "The keys of the OAuth issuer can't be fetched: %s. %s The operator checks %s and the network.",
+                _reason(error),
+                self._consequence(),
+                variable("oauth_issuer"),
+            )
+        else:
+            self._keys, self._fetched_at, self._failed = keys, self._clock(), False
+            logger.info("fetched the keys of the OAuth issuer: %d, and %d that can't be used", len(keys), unusable)
+        finally:
+            self._next_at = self._clock() + self._min_fetch_interval
+
+    def _consequence(self) -> str:
+        minutes = math.ceil((_MAX_AGE_SECONDS - self._age()) / 60) if self._keys else 0
+        if minutes <= 0:
+            return "Its tokens are answered with 503 until they are there."
+        return f"Those at hand are good for another {minutes} minutes."
+
+
+class _InvalidResponse(Exception):
+    """What came is not what was asked for; the text is for the log and has nothing of it but what is marked so."""
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"there was no whole answer within {_TIMEOUT_SECONDS:g} seconds"
+    if isinstance(error, httpx2.TransportError):
+        return f"{type(error).__name__}, {str(error)!a:.200}"
+    return str(error) if isinstance(error, _InvalidResponse) else type(error).__name__
+
+
+async def _fetch_keys(issuer: str) -> tuple[tuple[VerificationKey, ...], int]:
+    """Return the keys that can be used, and how many others there are."""
+    over_tls = urlsplit(issuer).scheme == "https"
+    async with httpx2.AsyncClient(
+        headers=_HEADERS,
+        follow_redirects=False,
+        timeout=None,  # the deadline of the whole fetch covers it
+        # Plain http stays on this machine: no proxy, and no certificates, which take 30 ms to load.
+        trust_env=over_tls,
+        verify=over_tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+    ) as http:
+        jwks_uri = await _discover(http, issuer)
+        try:
+            members = (await _get_object(http, jwks_uri)).get("keys")
+        except _InvalidResponse as problem:
+            raise _InvalidResponse(f"its jwks_uri: {problem}") from None
+    members = members if isinstance(members, list) else []
+    keys = tuple(key for member in members if (key := _verification_key(member)) is not None)
+    if not keys:
+        raise _InvalidResponse("its jwks_uri: no key there can check a signature")
+    return keys, len(members) - len(keys)
+
+
+async def _discover(http: httpx2.AsyncClient, issuer: str) -> httpx2.URL:
+    problems = []
+    for url in _metadata_urls(issuer):
+        try:
+            return _jwks_uri(await _get_object(http, url), issuer)
+        except _InvalidResponse as problem:
+            problems.append(f"{url}: {problem}")
+    raise _InvalidResponse("; ".join(problems))
+
+
+def _metadata_urls(issuer: str) -> Iterator[str]:
+    # In the order in which MCP has its clients look, so that both sides find the same document.
+    parts = urlsplit(issuer)
+    origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+    yield f"{origin}/.well-known/oauth-authorization-server{path}"
+    yield f"{origin}/.well-known/openid-configuration{path}"
+    if path:
+        yield f"{origin}{path}/.well-known/openid-configuration"
+
+
+def _jwks_uri(metadata: dict[str, Any], issuer: str) -> httpx2.URL:
+    issuer_named = metadata.get("issuer")
+    if issuer_named != issuer:
+        raise _InvalidResponse(f"it names another issuer, {str(issuer_named)!a:.200} (a slash at the end counts)")
+    jwks_uri = metadata.get("jwks_uri")
+    try:
+        url = httpx2.URL(jwks_uri if isinstance(jwks_uri, str) else "")
+    except httpx2.InvalidURL:
+        url = httpx2.URL("")
+    is_safe = url.host and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host)))
+    if not is_safe or url.scheme != urlsplit(issuer).scheme:
+        raise _InvalidResponse("it has no jwks_uri that is https, or on loopback http where the issuer is too")
+    return url
+
+
+async def _get_object(http: httpx2.AsyncClient, url: httpx2.URL | str) -> dict[str, Any]:
+    body = bytearray()
+    async with http.stream("GET", url) as response:
+        if response.status_code != 200:
+            raise _InvalidResponse(f"status {response.status_code}")
+        async for part in response.aiter_raw():
+            body += part
+            if len(body) > _MAX_BODY_BYTES:
+                raise _InvalidResponse(f"more than {_MAX_BODY_BYTES} bytes")
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _InvalidResponse("not JSON") from None
+    if not isinstance(content, dict):
+        raise _InvalidResponse("not a JSON object")
+    return content
+
+
+def _verification_key(jwk: object) -> VerificationKey | None:
+    """Read one member of a JWK set; what can't check a signature, or must not, is left out and spoils no other.
+
+    ``PyJWKSet`` would raise for all of them where one is an ``oct`` without ``k``, or has an odd ``alg``.
+    """
+    if not isinstance(jwk, dict):
+        return None
+    algorithms = _ALGORITHMS.get("RSA" if jwk.get("kty") == "RSA" else f"{jwk.get('kty')} {jwk.get('crv')}", ())
+    if (algorithm := jwk.get("alg")) is not None:
+        algorithms = (algorithm,) if algorithm in algorithms else ()
+    key_id, operations = jwk.get("kid"), jwk.get("key_ops")
+    if (
+        not algorithms
+        or jwk.get("use") not in (None, "sig")
+        or (isinstance(operations, list) and "verify" not in operations)
+        or not isinstance(key_id, str | None)
+        or "d" in jwk  # the private half: whoever read it can sign
+    ):
+        return None
+    try:
+        key = PyJWK(jwk, algorithms[0])
+        is_short = key.Algorithm.check_key_length(key.key)
+    except (PyJWTError, UnsupportedAlgorithm):
+        return None
+    return None if is_short else VerificationKey(key_id, algorithms, key.key)

@@ -1,0 +1,1 @@
+"""What an operator watches and limits: audit, metrics, rate limit, readiness."""

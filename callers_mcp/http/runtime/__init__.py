@@ -1,0 +1,1 @@
+"""The processes of a hosted server, and the bounds of its HTTP protocol."""

@@ -1,0 +1,108 @@
+r"""The one table by which text that strangers wrote is cleaned or escaped.
+
+Names and variables come from whoever may edit a campaign, and a model reads them. What a person would not see is taken
+out of the summary and made visible in the raw JSON:
+
+==========================================================  ==================  =======================
+characters                                                  in the summary      in the raw JSON's text
+==========================================================  ==================  =======================
+controls: C0, DEL, C1, U+2028, U+2029                       a space             a ``\u`` escape
+invisible or direction-changing: Cf, U+E0080 to U+E0FFF,    dropped             a ``\u`` escape
+the selectors U+FE00 to U+FE0D
+Unicode tags, U+E0000 to U+E007F                            dropped             U+FFFD, in the value too
+tags in the flags of England, Scotland and Wales            dropped             stay
+the joiners U+200C, U+200D; U+FE0E and U+FE0F               stay                stay
+==========================================================  ==================  =======================
+
+Sources: the Unicode category ``Cf``; https://www.unicode.org/reports/tr51/ for the three flags (RGI tag sequences).
+"""
+
+import re
+
+_CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
+# The category Cf of Unicode 17 without the two joiners, with the unassigned U+2065 between its neighbours; selectors of
+# variants, a row of which can spell what people don't see, and the plane of tags that is kept for more of such.
+_INVISIBLE = (
+    "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\ufe00-\ufe0d\U000e0080-\U000e0fff"
+)
+_TAGS = "\U000e0000-\U000e007f"
+
+
+def _flag(region: str) -> str:
+    return "\U0001f3f4" + "".join(chr(0xE0000 + ord(letter)) for letter in region) + "\U000e007f"
+
+
+_FLAGS = "|".join(_flag(region) for region in ("gbeng", "gbsct", "gbwls"))
+
+_flags = re.compile(_FLAGS)
+_control = re.compile(f"[{_CONTROLS}]")
+_dropped = re.compile(f"[{_INVISIBLE}{_TAGS}]")
+_unseen = re.compile("[\u034f\u115f\u1160\u180b-\u180f\u200c\u200d\u3164\ufe00-\ufe0f\uffa0]")
+_stray_tag = re.compile(f"({_FLAGS})|[{_TAGS}]")
+_escaped = re.compile(f"({_FLAGS})|[{_CONTROLS}{_INVISIBLE}{_TAGS}]")
+_plain = re.compile(r"[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]{0,38}[A-Za-z0-9])?")
+
+
+def sanitize(text: str) -> str:
+    """Return ``text`` as one line that shows all it holds: controls become spaces, what is invisible is dropped."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _dropped.sub("", _control.sub(" ", text))
+
+
+def strip_invisible(text: str) -> str:
+    """Clean ``text``, and drop the joiners and selectors too: for a search that nothing invisible may escape."""
+    return text if text.isascii() and text.isprintable() else _unseen.sub("", sanitize(text))
+
+
+def has_invisible(text: str) -> bool:
+    """Tell whether ``text`` holds invisible or direction-changing characters, the three registered flags apart."""
+    if text.isascii():
+        return False
+    return _dropped.search(text) is not None and _dropped.search(_flags.sub("", text)) is not None
+
+
+def truncate(text: str, limit: int) -> str:
+    """Clean ``text`` and cut it to at most ``limit`` characters, with an ellipsis where something is missing."""
+    sanitized = sanitize(text[: limit * 4 + 1])  # four times, as most of a hostile text may be dropped
+    return sanitized if len(sanitized) <= limit and len(text) <= limit * 4 else sanitized[: limit - 1] + "…"
+
+
+def quote(text: str, limit: int = 120) -> str:
+    """Clean, cut and quote ``text``, so that it can neither leave its line nor its quotation marks."""
+    return '"' + truncate(text, limit).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def plain_or_quoted(text: str) -> str:
+    """Return a short token of letters, digits and ``_./:+-`` as it is, and anything else in quotation marks."""
+    return text if _plain.fullmatch(text) else quote(text, 60)
+
+
+def replace_tags(text: str) -> tuple[str, int]:
+    """Replace Unicode tags outside the registered flags by U+FFFD; return the text and how many there were."""
+    replaced = 0
+
+    def replace(match: re.Match[str]) -> str:
+        nonlocal replaced
+        if match[1]:
+            return match[1]
+        replaced += 1
+        return "\ufffd"
+
+    return _stray_tag.sub(replace, text), replaced
+
+
+def escape_invisible(json_text: str) -> str:
+    r"""Write control and invisible characters of a JSON text as ``\u`` escapes: other text, same value."""
+    if json_text.isascii() and "\x7f" not in json_text:
+        return json_text  # json.dumps has escaped C0
+
+    def escaped(match: re.Match[str]) -> str:
+        if match[1]:
+            return match[1]
+        units = match[0].encode("utf-16-be")
+        return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))
+
+    return _escaped.sub(escaped, json_text)

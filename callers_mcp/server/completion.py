@@ -1,0 +1,93 @@
+"""What a host offers while somebody fills in a prompt or a resource template."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+from mcp_types import PromptReference, ResourceTemplateReference
+
+from callers_mcp.api.client import OBJECT_ID, CallersClient
+from callers_mcp.api.errors import CallersError, InvalidArguments
+from callers_mcp.campaign.listing import CampaignRow, label, parse_row
+from callers_mcp.campaign.matching import fold, search
+from callers_mcp.server.prompts import MAX_ARGUMENT_CHARACTERS, PROMPTS
+from callers_mcp.server.resources import TEMPLATES
+from callers_mcp.server.tools.arguments import parse_sub_organization
+
+MAX_VALUES = 100
+"""Values in one answer, as the protocol has it."""
+
+
+async def complete(
+    ref: PromptReference | ResourceTemplateReference,
+    argument: str,
+    typed: str,
+    other_arguments: Mapping[str, str],
+    client: CallersClient,
+) -> list[str]:
+    """Return the values that ``argument`` could have, best first; none where nothing can be offered.
+
+    Args:
+        ref: The prompt, or the resource template.
+        argument: Its argument's name.
+        typed: What was typed of the value.
+        other_arguments: The arguments that have a value already.
+        client: On behalf of who types.
+
+    Raises:
+        InvalidArguments: There is no such prompt or template.
+    """
+    if isinstance(ref, PromptReference):
+        known = {prompt.name: [each.name for each in prompt.arguments or []] for prompt in PROMPTS}
+        argument_names = known.get(ref.name)
+    else:
+        argument_names = (
+            re.findall(r"{(\w+)}", ref.uri) if ref.uri in [each.uri_template for each in TEMPLATES] else None
+        )
+    if argument_names is None:
+        raise InvalidArguments("There is no such prompt or resource template.")
+    if argument not in argument_names or len(typed) > MAX_ARGUMENT_CHARACTERS:
+        return []
+    if argument == "sub_organization_id":
+        return [
+            organization
+            for organization in client.accessible_organizations or ()
+            if organization.lower().startswith(typed.strip().lower())
+        ]
+    try:
+        organization = parse_sub_organization(other_arguments.get("sub_organization_id"))
+    except ValueError:
+        return []
+    select = partial(_labels if isinstance(ref, PromptReference) else _ids, typed=typed)
+    try:
+        return await client.list_campaigns(parse_row, select, sub_organization_id=organization)
+    except CallersError:  # the operator's log has it; who types is not disturbed
+        return []
+
+
+def _labels(rows: Sequence[CampaignRow], typed: str) -> list[str]:
+    """Return the campaigns that somebody may mean who types a name, an id, or what was offered before."""
+    rows, start = _with_valid_id(rows), typed.strip().casefold()
+    labelled = [row for row in rows if label(row).casefold().startswith(start)]
+    matches = [*search(rows, typed), *_sorted_by_name(labelled), *_starting_with(rows, typed)]
+    return [label(row) for row in {row.id: row for row in matches}.values()]
+
+
+def _ids(rows: Sequence[CampaignRow], typed: str) -> list[str]:
+    """Return the ids that begin with what was typed, or whose campaign's name does."""
+    return [row.id for row in _starting_with(_with_valid_id(rows), typed) if row.id]
+
+
+def _with_valid_id(rows: Sequence[CampaignRow]) -> list[CampaignRow]:
+    return [row for row in rows if row.id and OBJECT_ID.fullmatch(row.id)]
+
+
+def _starting_with(rows: Sequence[CampaignRow], typed: str) -> Sequence[CampaignRow]:
+    start, name = typed.strip().lower(), fold(typed)
+    return _sorted_by_name(
+        row for row in rows if (row.id or "").lower().startswith(start) or (name and row.folded_name.startswith(name))
+    )
+
+
+def _sorted_by_name(rows: Iterable[CampaignRow]) -> list[CampaignRow]:
+    return sorted(rows, key=lambda row: (row.folded_name, row.id or ""))

@@ -1,0 +1,19 @@
+"""The tools: one file each, and the list of them."""
+
+from typing import Any
+
+from callers_mcp.server.tools.get_campaign import GET_CAMPAIGN
+from callers_mcp.server.tools.tool import Tool
+
+
+def load_tools(*, with_lists: bool) -> tuple[Tool[Any, Any], ...]:
+    """Return the tools in the order in which the server lists them.
+
+    Args:
+        with_lists: Whether lists of campaigns can be had; a tool that needs them is not even loaded otherwise.
+    """
+    if not with_lists:
+        return (GET_CAMPAIGN,)
+    from callers_mcp.server.tools.find_campaigns import FIND_CAMPAIGNS
+
+    return (GET_CAMPAIGN, FIND_CAMPAIGNS)

@@ -1,0 +1,142 @@
+"""What a tool is: data, and a function from its input model to its output model."""
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from callers_mcp.api.client import CallersClient
+from callers_mcp.api.errors import CallersError, InternalError, InvalidArguments
+from callers_mcp.api.json_reader import type_name
+from callers_mcp.api.retry import OnRetry
+from callers_mcp.sanitize import quote
+from callers_mcp.server.tools.schema import lean_schema
+
+if TYPE_CHECKING:
+    from mcp_types import Tool as WireTool
+
+logger = logging.getLogger(__name__)
+
+InputT = TypeVar("InputT", bound=BaseModel)
+OutputT = TypeVar("OutputT", bound=BaseModel)
+
+# n8n adds these to every call; they are no one's. https://github.com/n8n-io/n8n/issues/21500, 21716, 37308
+IGNORED_ARGUMENTS = frozenset({"toolCallId", "sessionId", "action", "chatInput", "tool"})
+
+_MAX_NAMED_ERRORS = 3  # wrong arguments that are named one by one
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a call gives: the structured content, and the same as text blocks."""
+
+    structured: dict[str, Any]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool(Generic[InputT, OutputT]):
+    """A tool as the server lists and calls it.
+
+    Attributes:
+        name: What a call names.
+        title: What people see.
+        description: What the model reads before it decides to call.
+        input_model: Checks the arguments; its fields' descriptions are what the model is told.
+        argument_help: For each argument, what is told to a model that got it wrong.
+        output_model: The shape of ``structuredContent``.
+        run: Does the work; raises ``CallersError``.
+        texts: Renders the output as text blocks.
+        meta: What hosts are told beside; no model sees it.
+    """
+
+    name: str
+    title: str
+    description: str
+    input_model: type[InputT]
+    argument_help: Mapping[str, str]
+    output_model: type[OutputT]
+    run: Callable[[InputT, CallersClient, OnRetry | None], Awaitable[OutputT]]
+    texts: Callable[[OutputT], Sequence[str]]
+    meta: Mapping[str, Any] | None = None
+
+    def definition(self) -> "WireTool":
+        """Return the tool as ``tools/list`` has it."""
+        from mcp_types import Tool as WireTool  # which the command line does without
+        from mcp_types import ToolAnnotations
+
+        return WireTool(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            input_schema=lean_schema(self.input_model, "validation"),
+            output_schema=lean_schema(self.output_model, "serialization"),
+            annotations=ToolAnnotations(
+                read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
+            ),
+            _meta=dict(self.meta) if self.meta else None,
+        )
+
+    async def call(
+        self, arguments: Mapping[str, Any] | None, client: CallersClient, on_retry: OnRetry | None = None
+    ) -> ToolResult:
+        """Check the arguments, do the work, and render what came out.
+
+        Raises:
+            CallersError: See ``callers_mcp.api.errors``; a bug of ours is ``InternalError``, and in the log.
+        """
+        try:
+            output = await self.run(self.parse(arguments, client.mask), client, on_retry)
+            return ToolResult(output.model_dump(), tuple(self.texts(output)))
+        except CallersError:
+            raise
+        except Exception:
+            raise internal_error(self.name) from None
+
+    def parse(self, arguments: Mapping[str, Any] | None, mask: Callable[[str], str]) -> InputT:
+        """Check a call's arguments; what is quoted of them goes through ``mask``.
+
+        Raises:
+            InvalidArguments: What is wrong, and what is expected.
+        """
+        given = {name: value for name, value in (arguments or {}).items() if name not in IGNORED_ARGUMENTS}
+        try:
+            return self.input_model.model_validate(given)
+        except ValidationError as error:
+            problems = error.errors()
+            wrong = [
+                self._explain(details["type"], str(details["loc"][0]), given, mask)
+                for details in problems[:_MAX_NAMED_ERRORS]
+            ]
+            more = (
+                [f"{len(problems) - _MAX_NAMED_ERRORS} more arguments are wrong."]
+                if len(problems) > _MAX_NAMED_ERRORS
+                else []
+            )
+            raise InvalidArguments(" ".join(wrong + more)) from None
+
+    def _explain(self, kind: str, name: str, given: Mapping[str, Any], mask: Callable[[str], str]) -> str:
+        if kind == "extra_forbidden":
+            from difflib import get_close_matches
+
+            near = get_close_matches(name.lower(), self.argument_help, 1, 0.5)
+            did_you_mean = f", did you mean {near[0]}?" if near else "."
+            return f"Unknown argument {quote(mask(name), 60)}{did_you_mean} Accepted: {', '.join(self.argument_help)}."
+        if kind == "missing":
+            return f"{name} is missing: it takes {self.argument_help[name]}."
+        value = given[name]
+        shown = quote(mask(value), 60) if isinstance(value, str) else f"({type_name(value)})"
+        return f"{name} {shown} is not valid: it takes {self.argument_help[name]}."
+
+
+def internal_error(where: str) -> InternalError:
+    """Log the exception that is being handled, and return what a caller is told of it."""
+    reference = secrets.token_hex(4)
+    logger.exception("internal error %s in %s", reference, where)
+    return InternalError(
+        "This is a bug in callers-mcp, not in the call; trying again will hardly help. Report it with "
+        f"reference {reference}, which stands in the server's log."
+    )

@@ -1,0 +1,67 @@
+"""The packages import each other in one direction, and no module imports itself in a circle."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in (ROOT / "callers_mcp").rglob("*.py")
+}
+BASE = {"access", "logs", "sanitize", "settings"}
+ALLOWED = {  # what the modules of a package may import beside each other; "cli" may import everything
+    "settings": set[str](),
+    "sanitize": set[str](),
+    "sandbox": set[str](),
+    "access": {"settings", "api.errors", "api.key"},
+    "logs": {"settings", "sanitize", "api.errors", "api.key", "api.json_reader"},
+    "api": BASE,
+    "campaign": BASE | {"api"},
+    "server": BASE | {"api", "campaign"},
+    "stdio": BASE | {"api", "server"},
+    "http": BASE | {"api", "server"},
+    "install": {"settings", "sanitize"},
+}
+
+
+def imported(module: str) -> set[str]:
+    """Return what a module imports of ours, also inside functions, but not for type checking."""
+    tree = ast.parse(FILES[module].read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{name.name}" for name in node.names}
+            found |= {name if name in FILES else node.module for name in names}
+    return (found & FILES.keys()) - {"callers_mcp"}  # the package itself holds the version
+
+
+GRAPH = {module: imported(module) for module in FILES if module != "callers_mcp"}  # whose exports are lazy
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    TopologicalSorter(GRAPH).prepare()  # raises CycleError, which names the modules
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_a_package_imports_only_what_it_may(package: str) -> None:
+    mine = {module for module in GRAPH if f"{module}.".startswith(f"callers_mcp.{package}.")}
+    assert mine
+    allowed = tuple(f"callers_mcp.{name}." for name in ALLOWED[package] | {package})
+    wrong = {(module, name) for module in mine for name in GRAPH[module] if not f"{name}.".startswith(allowed)}
+    assert not wrong
+
+
+def test_every_package_is_in_the_table() -> None:
+    assert {module.split(".")[1] for module in GRAPH} == ALLOWED.keys() | {"cli", "__main__"}
+
+
+def test_the_server_package_imports_nothing() -> None:
+    assert GRAPH["callers_mcp.server"] == set()
