@@ -17,7 +17,7 @@ from tests.support.strategies import modest
 def test_every_name_with_a_letter_finds_its_campaign_first(name: str, others: list[str]) -> None:
     hits = search(rows(*others, name), name)
     assert bool(hits) == bool(fold(name))
-    assert not hits or hits[0].folded == fold(name)
+    assert not hits or hits[0].folded_name == fold(name)
 
 
 def test_of_the_misspelt_the_nearest_comes_first() -> None:
