@@ -25,9 +25,9 @@ from tests.support.constants import KEY, PATIENCE, SAMPLE_ID
 TOKEN = "callers_mcp_" + "0123456789abcdef" * 4
 
 
-def look_up(caller: str = "token:ci", **values: Any) -> LookupEvent:
-    usual = {"campaign_id": SAMPLE_ID, "place": "main", "outcome": "found", "seconds": 0.0874}
-    return LookupEvent(principal=caller, **{**usual, "attempts": 1, "shared": False, "request_id": "4f0c", **values})
+def look_up(principal: str = "token:ci", **values: Any) -> LookupEvent:
+    usual = {"campaign_id": SAMPLE_ID, "organization": "main", "outcome": "found", "seconds": 0.0874}
+    return LookupEvent(principal=principal, **{**usual, "attempts": 1, "shared": False, "request_id": "4f0c", **values})
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_look_up_is_one_line_with_caller_campaign_organization_and_outcome(
     log = audit(path)
     before = datetime.now(UTC)
     log.record(look_up())
-    log.record(look_up("oauth:https://id.example|ada", place="sub-1", outcome="not_found", seconds=0.0))
+    log.record(look_up("oauth:https://id.example|ada", organization="sub-1", outcome="not_found", seconds=0.0))
     first, second = path.read_text("ascii").splitlines()
     moment = first[9:33]
     assert first == (
@@ -84,7 +84,7 @@ def test_without_a_file_the_audit_goes_to_stderr(capfd: pytest.CaptureFixture[st
     os.fstat(2)  # is still open
 
 
-@pytest.mark.parametrize("field", ["caller", "campaign_id", "place", "outcome", "request_id"])
+@pytest.mark.parametrize("field", ["principal", "campaign_id", "organization", "outcome", "request_id"])
 def test_neither_key_nor_token_is_in_the_audit(tmp_path: Path, audit: Callable[[Path], AuditLog], field: str) -> None:
     path = tmp_path / "audit.jsonl"
     audit(path).record(look_up(**{field: f"a {KEY.upper()} b {TOKEN} c"}))
@@ -99,7 +99,7 @@ def test_any_name_gives_one_line_that_a_pipe_takes_whole(
 ) -> None:
     path = tmp_path / "audit.jsonl"
     log = audit(path)
-    fields = dict.fromkeys(("campaign_id", "place", "outcome", "request_id"), name)
+    fields = dict.fromkeys(("campaign_id", "organization", "outcome", "request_id"), name)
     log.record(look_up(f"oauth:{name}1", **fields))
     log.record(look_up(f"oauth:{name}2", **fields))
     content = path.read_bytes()
@@ -152,7 +152,7 @@ except AuditError as error:
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(int(count)):
-    log.ended(LookupEvent(f"{name}{number}", "0" * 24, "main", "found", 0.1, 1, False, "id"))
+    log.record(LookupEvent(f"{name}{number}", "0" * 24, "main", "found", 0.1, 1, False, "id"))
 print("done", flush=True)
 sys.stdin.readline()
 log.close()
@@ -241,7 +241,7 @@ def test_lines_are_kept_in_order_until_the_file_can_be_created_again(
 
     path.parent.mkdir()
     assert log.problem is None  # looking is enough
-    log.ended(look_up("last"))
+    log.record(look_up("last"))
     assert callers((tmp_path / "away" / path.name).read_bytes(), path.read_bytes()) == [*names, "last"]
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
         (logging.ERROR, f"the audit: {problem}; the last 1000 lines are kept until it can"),
@@ -271,7 +271,7 @@ def test_a_full_disk_does_not_join_two_lines(tmp_path: Path, audit: Callable[[Pa
         other.record(look_up("second"))  # another worker
     assert other.problem is None
     assert log.problem is None
-    log.ended(look_up("third"))
+    log.record(look_up("third"))
     lines = path.read_bytes().splitlines()
     assert len(lines.pop(1)) == 20
     assert callers(*lines) == ["before", "second", "first", "third"]

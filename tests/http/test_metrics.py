@@ -36,7 +36,7 @@ REASONS = [
 
 
 def look_up(outcome: str = "found", **values: Any) -> LookupEvent:
-    usual = {"caller": "token:ci", "campaign_id": SAMPLE_ID, "place": "sub-1", "seconds": 0.07, "attempts": 1}
+    usual = {"principal": "token:ci", "campaign_id": SAMPLE_ID, "organization": "sub-1", "seconds": 0.07, "attempts": 1}
     return LookupEvent(outcome=outcome, **{**usual, "shared": False, "request_id": "4f0c", **values})
 
 
@@ -88,7 +88,7 @@ def test_no_caller_can_make_the_metrics_grow_and_they_name_no_caller(metrics: Me
     before = httpx2.get(url, trust_env=False).text
     for number in range(9):
         metrics.on_lookup_started()
-        metrics.on_lookup_finished(look_up(f"callers_mcp_token{number}", caller=f"oauth:stranger|{number}"))
+        metrics.on_lookup_finished(look_up(f"callers_mcp_token{number}", principal=f"oauth:stranger|{number}"))
         metrics.count_rejection(f"callers_mcp_token{number}")
     after = httpx2.get(url, trust_env=False).text
     assert 'callers_mcp_look_ups_total{outcome="other"} 9.0' in after
@@ -149,11 +149,11 @@ from callers_mcp.http.ops.metrics import Metrics
 
 metrics = Metrics()
 for _ in range(3):
-    metrics.began()
+    metrics.on_lookup_started()
 for attempts in (1, 2):
-    metrics.ended(LookupEvent("token:ci", "0" * 24, "main", "found", 0.07, attempts, False, "id"))
-metrics.asked(0.3)
-metrics.refused("missing")
+    metrics.on_lookup_finished(LookupEvent("token:ci", "0" * 24, "main", "found", 0.07, attempts, False, "id"))
+metrics.on_api_request(0.3)
+metrics.count_rejection("missing")
 print("ready", flush=True)
 sys.stdin.readline()
 """
@@ -214,7 +214,7 @@ def test_a_parent_serves_the_sum_of_its_workers_and_forgets_what_ended_ones_had_
 def test_metrics_are_loaded_when_they_are_made_and_use_no_folder_of_another_program() -> None:
     code = (
         "import sys; from callers_mcp.http.ops.metrics import Metrics; assert 'prometheus_client' not in sys.modules\n"
-        "Metrics().began()"
+        "Metrics().on_lookup_started()"
     )
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": "/nowhere"}
     subprocess.run([sys.executable, "-W", "error", "-c", code], env=environment, timeout=PATIENCE, check=True)
