@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from callers_mcp.api.errors import Forbidden
+from callers_mcp.api.errors import Advice, Forbidden
 from callers_mcp.api.key import require_no_placeholder
 from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings
 
@@ -115,18 +115,19 @@ def resolve_organization(requested: str | None, principal: Principal, settings: 
     subject = "This server" if principal is OPERATOR else "This caller"
     if accessible == ():
         raise Forbidden(
-            f"{subject} may not look into any organization here; nothing was sent. {_who_grants_access(principal)}"
+            f"{subject} may not look into any organization here; nothing was sent.", _who_grants_access(principal)
         )
     listed = _list_text(accessible)
+    advice = Advice(f"Give a sub_organization_id{listed}.", f"Give a sub-organization's id{listed}.")
     if requested is None:
-        raise Forbidden(f"{subject} has to name a place, and nothing was sent. Give a sub_organization_id{listed}.")
+        raise Forbidden(f"{subject} has to name an organization, and nothing was sent.", advice)
     where = "the main organization" if requested == MAIN else f"sub-organization {requested}"
-    raise Forbidden(f"{subject} may not look into {where}; nothing was sent. Give a sub_organization_id{listed}.")
+    raise Forbidden(f"{subject} may not look into {where}; nothing was sent.", advice)
 
 
 def _who_grants_access(principal: Principal) -> str:
     if principal.name.startswith("oauth:"):
-        return "Whoever runs the sign-in grants it, by the claim that lists the caller's organizations."
+        return "The operator of the sign-in grants it, by the claim that lists the caller's organizations."
     return "The operator grants it."
 
 

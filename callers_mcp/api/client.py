@@ -26,8 +26,8 @@ from callers_mcp.api.limiter import (
 )
 from callers_mcp.api.list_cache import ListCache
 from callers_mcp.api.lists import Listing, RowT, belongs_to, can_list, list_query, parse_cooperatively
+from callers_mcp.api.request import CampaignRequest
 from callers_mcp.api.responses import (
-    CampaignRequest,
     hide_existence,
     not_found,
     parse_campaign_response,
@@ -37,7 +37,7 @@ from callers_mcp.api.responses import (
 from callers_mcp.api.retry import OnRetry, run_with_deadline
 from callers_mcp.api.singleflight import SingleFlight
 from callers_mcp.api.transport import ConnectionPool
-from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings, variable
+from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 
@@ -282,29 +282,19 @@ class CallersClient:
     def _campaign_attempt(self, request: CampaignRequest) -> Callable[[str], Awaitable[Document]]:
         async def attempt(request_id: str) -> Document:
             path = f"/campaigns/{request.campaign_id}"
-            return parse_campaign_response(await self._pool.get(path, _headers(request, request_id)), request)
+            return parse_campaign_response(await self._pool.get(path, request.headers(request_id)), request)
 
         return attempt
 
     def _list_attempt(
         self, request: CampaignRequest, to_row: Callable[[Mapping[str, JsonValue]], RowT]
     ) -> Callable[[str], Awaitable[Listing[RowT]]]:
-        query = list_query(request.sub_organization_id, self._settings, request.group_id)
-        if query is None:
-            raise NotConfigured(
-                f"The campaigns of {request.location} can't be listed before the operator sets "
-                f"{variable('organization_id')}; nothing was sent. Look a campaign up by its id, or give a "
-                "sub_organization_id."
-            )
-        if request.key.lower() in (self._settings.organization_id or "").lower():
-            raise NotConfigured(
-                f"{variable('organization_id')} holds the API key, not an id; nothing was sent. The operator mends it."
-            )
+        query = list_query(request, self._settings)
 
         async def attempt(request_id: str) -> Listing[RowT]:
             async with self._list_limiter.slot(self._principal):
                 response = await self._pool.get(
-                    f"/campaigns?{query}", _headers(request, request_id), limited_by="list_max_body_bytes"
+                    f"/campaigns?{query}", request.headers(request_id), limited_by="list_max_body_bytes"
                 )
                 listing = await parse_cooperatively(parse_list_response(response, request), to_row, self._settings)
             self._list_cache.set((request, to_row), listing)
@@ -346,10 +336,3 @@ class _LookupState:
             return await in_flight.result(self._settings, on_retry)
         finally:
             self.attempts = in_flight.attempts
-
-
-def _headers(request: CampaignRequest, request_id: str) -> dict[str, str]:
-    headers = {"Authorization": request.key, "X-Request-Id": request_id}
-    if request.sub_organization_id is not None:
-        headers["x-sub-organization-id"] = request.sub_organization_id
-    return headers

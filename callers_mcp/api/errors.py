@@ -1,4 +1,4 @@
-"""Everything that can go wrong in a look-up, written for the model that reads it.
+"""Everything that can go wrong in a look-up, in words for a model and for a person at the command line.
 
 ::
 
@@ -13,27 +13,47 @@
     ├── Unavailable            408, 5xx
     ├── Unreachable            no connection, or one that broke
     ├── DeadlineExceeded       the look-up took too long
-    ├── UnexpectedResponse     something else than a campaign came back
-    └── InternalError          a bug of ours
+    ├── UnexpectedResponse     the answer is not a campaign
+    └── InternalError          a bug in callers-mcp
 
-A message is one or two sentences: what happened, whether trying again can help, what to do next. It never holds the
-key, a header, a stack trace or an internal address; what it quotes from the API is cleaned and cut before.
+A message is one or two sentences: what happened, whether a retry can help, and what to do next. It never contains the
+key, a header, a stack trace or an internal address. Text from the API is cleaned and truncated before it is quoted.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 
-class CallersError(Exception):
-    """A look-up that failed.
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A part of a message, in the words for each of its two readers.
 
     Attributes:
-        kind: What happened, for machines; a stable word.
+        for_model: For the model that made the call: what the operator or the user has to do.
+        for_person: For the person at the command line, who is the operator and the user.
+    """
+
+    for_model: str
+    for_person: str
+
+
+class CallersError(Exception):
+    """A look-up failed.
+
+    Args:
+        parts: The parts of the message, in order; an ``Advice`` where a model and a person need different words.
+        http_status: The API's status.
+        retry_after_seconds: How long the API says to wait.
+
+    Attributes:
+        kind: What happened, for programs; a stable word.
         retryable: Whether the same call may succeed later.
-        transient: Whether the client itself tries again within the look-up.
+        transient: Whether the client itself retries within the look-up.
         http_status: The API's status, if it answered.
-        retry_after_seconds: How long the API asks to wait, if it does.
+        retry_after_seconds: How long the API says to wait, if it does.
         attempts: How many requests were made.
-        request_id: What the API was sent as ``X-Request-Id``; ``None`` where no look-up began.
+        request_id: The ``X-Request-Id`` that was sent to the API; ``None`` if no look-up started.
     """
 
     kind: ClassVar[str]
@@ -41,10 +61,10 @@ class CallersError(Exception):
     transient: bool = False
 
     def __init__(
-        self, message: str, *, http_status: int | None = None, retry_after_seconds: float | None = None
+        self, *parts: str | Advice, http_status: int | None = None, retry_after_seconds: float | None = None
     ) -> None:
-        super().__init__(message)
-        self._message = message
+        super().__init__(*parts)
+        self._parts = parts
         self.http_status = http_status
         self.retry_after_seconds = retry_after_seconds
         self.attempts = 0
@@ -52,25 +72,33 @@ class CallersError(Exception):
 
     @property
     def message(self) -> str:
-        """The one or two sentences that the model reads."""
-        return self._message
+        """The message for the model that made the call."""
+        return self._joined(part.for_model if isinstance(part, Advice) else part for part in self._parts)
+
+    @property
+    def message_for_person(self) -> str:
+        """The message for the person at the command line."""
+        return self._joined(part.for_person if isinstance(part, Advice) else part for part in self._parts)
 
     @property
     def reason(self) -> str:
-        """What happened alone, for a caller who is told that another attempt follows."""
-        return self._message
+        """The message of a failed attempt that is followed by another."""
+        return self.message
+
+    def _joined(self, parts: Iterable[str]) -> str:
+        return " ".join(parts)
 
     def __str__(self) -> str:
         return self.message
 
     def copy(self) -> Self:
-        """Return the same error for another caller to raise, who adds a traceback of their own."""
+        """Return the same error for another caller, who raises it with a separate traceback."""
         copied = type(self).__new__(type(self), *self.args)
         vars(copied).update(vars(self))
         return copied
 
     def details(self) -> dict[str, str | bool | int | float | None]:
-        """Return the same for machines: the value of ``callers-mcp/error`` in a result's ``_meta``."""
+        """Return the error for programs: the value of ``callers-mcp/error`` in a result's ``_meta``."""
         return {
             "kind": self.kind,
             "retryable": self.retryable,
@@ -86,7 +114,7 @@ class InvalidArguments(CallersError):
 
 
 class NotConfigured(CallersError):
-    """The operator has to set or mend a setting; nothing was sent."""
+    """The operator has to set or fix a setting; nothing was sent."""
 
     kind = "not_configured"
 
@@ -98,13 +126,13 @@ class Unauthorized(CallersError):
 
 
 class Forbidden(CallersError):
-    """The key may not see this campaign there, or the settings do not allow to look there."""
+    """The key may not see this campaign in this organization, or the settings do not allow this organization."""
 
     kind = "forbidden"
 
 
 class CampaignNotFound(CallersError):
-    """No such campaign is visible to this key, there."""
+    """This key can't see such a campaign in this organization."""
 
     kind = "not_found"
 
@@ -116,7 +144,7 @@ class Rejected(CallersError):
 
 
 class RateLimited(CallersError):
-    """The API asks for fewer requests."""
+    """The API, or this server's rate limit, allows fewer requests."""
 
     kind = "rate_limited"
     retryable = True
@@ -124,33 +152,39 @@ class RateLimited(CallersError):
 
 
 class _CountedAttempts(CallersError):
-    """An error whose message says how often it was tried, and ends with what to do."""
+    """An error whose message includes the number of attempts, after its first part."""
 
-    def __init__(self, problem: str, advice: str, *, http_status: int | None = None, transient: bool = True) -> None:
-        super().__init__(problem, http_status=http_status)
-        self._advice = advice
+    def __init__(
+        self, problem: str, *advice: str | Advice, http_status: int | None = None, transient: bool = True
+    ) -> None:
+        super().__init__(problem, *advice, http_status=http_status)
+        self._problem = problem
         self.transient = transient
 
     @property
-    def message(self) -> str:
-        """The one or two sentences that the model reads."""
+    def reason(self) -> str:
+        """The first part of the message: what happened."""
+        return self._problem
+
+    def _joined(self, parts: Iterable[str]) -> str:
+        problem, *advice = parts
         attempts = f"{self.attempts} attempts" if self.attempts > 1 else "1 attempt"
-        return f"{self._message} ({attempts}). {self._advice}"
+        return " ".join([f"{problem} ({attempts}).", *advice])
 
 
 class Unavailable(_CountedAttempts):
-    """The API answers that it can't answer now."""
+    """The API reports that it can't answer now."""
 
     kind = "unavailable"
     retryable = True
 
 
 class Unreachable(_CountedAttempts):
-    """There is no connection to the API, or it broke before the answer was whole."""
+    """There is no connection to the API, or it broke before the answer was complete."""
 
     kind = "unreachable"
 
-    def __init__(self, problem: str, advice: str, *, transient: bool = True) -> None:
+    def __init__(self, problem: str, advice: str | Advice, *, transient: bool = True) -> None:
         super().__init__(problem, advice, transient=transient)
         self.retryable = transient
 
@@ -163,12 +197,12 @@ class DeadlineExceeded(CallersError):
 
 
 class UnexpectedResponse(CallersError):
-    """The answer is not a JSON object within the limits."""
+    """The answer is not what was requested, in JSON and within the limits."""
 
     kind = "unexpected_response"
 
 
 class InternalError(CallersError):
-    """A bug of ours; the message holds a reference that stands in the log beside the stack trace."""
+    """A bug in callers-mcp; the message contains a reference that is also in the log, with the stack trace."""
 
     kind = "internal"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from callers_mcp.api.errors import UnexpectedResponse
+from callers_mcp.api.errors import Advice, UnexpectedResponse
 from callers_mcp.sanitize import replace_tags, sanitize, strip_invisible
 from callers_mcp.settings import variable
 
@@ -25,7 +25,10 @@ MAX_ELEMENT_CHARACTERS = 131_072
 
 MASK = "[API key]"
 
-_ADVICE = f"Trying again will hardly help: the operator checks {variable('base_url')}, or asks Callers."
+_ADVICE = Advice(
+    f"Trying again will hardly help: the operator checks {variable('base_url')}, or asks Callers.",
+    f"Trying again will hardly help: check {variable('base_url')}, or ask Callers.",
+)
 _MAX_PLAIN_CHARACTERS = 1_000
 _TYPE_BY_FIRST_CHARACTER = {
     "{": "an object",
@@ -76,7 +79,7 @@ def read_object(body: bytes, *, key: str) -> Document:
     except ValueError:
         raise _not_json() from None
     if not isinstance(content, dict):
-        raise UnexpectedResponse(f"The API answered with {type_name(content)} instead of a campaign. {_ADVICE}")
+        raise UnexpectedResponse(f"The API answered with {type_name(content)} instead of a campaign.", _ADVICE)
     return _document(content, text, key, counts)
 
 
@@ -102,7 +105,7 @@ def read_objects(body: bytes, *, key: str) -> Iterator[Document]:
             )  # by its beginning: to read it all would hold others up
             if kind is None:
                 raise _not_json()
-            raise UnexpectedResponse(f"The API answered with {kind} instead of a list of campaigns. {_ADVICE}")
+            raise UnexpectedResponse(f"The API answered with {kind} instead of a list of campaigns.", _ADVICE)
         index = _after_space(text, index + 1)
         has_more = text[index : index + 1] != "]"
         while has_more:
@@ -306,12 +309,12 @@ _lenient_decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_consta
 
 
 def _not_json() -> UnexpectedResponse:
-    return UnexpectedResponse(f"The API's answer is not JSON. {_ADVICE}")
+    return UnexpectedResponse("The API's answer is not JSON.", _ADVICE)
 
 
 def _too_deep() -> UnexpectedResponse:
     return UnexpectedResponse(
-        f"The API's answer is nested deeper than {MAX_DEPTH} levels, so it was not read. {_ADVICE}"
+        f"The API's answer is nested deeper than {MAX_DEPTH} levels, so it was not read.", _ADVICE
     )
 
 

@@ -5,7 +5,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from callers_mcp.api.errors import NotConfigured
+from callers_mcp.api.errors import Advice, NotConfigured
 from callers_mcp.settings import Settings, is_key, is_placeholder, variable
 
 _MAX_KEY_FILE_BYTES = 65_536  # bytes of a key file; a longer one holds something else
@@ -38,8 +38,12 @@ class KeySource:
             self._key = self._read(self._file)
         if self._key is None:
             raise NotConfigured(
-                f"No API key is configured. The operator sets {self.variable} (or {variable('api_key_file')}) in this "
-                "server's environment and starts it again."
+                "No API key is configured.",
+                Advice(
+                    f"The operator sets {self.variable} (or {variable('api_key_file')}) in this server's environment "
+                    "and starts it again.",
+                    f"Set {self.variable} or {variable('api_key_file')}.",
+                ),
             )
         return self._key
 
@@ -56,13 +60,16 @@ class KeySource:
                 key = content.decode("utf-8-sig", "replace").strip() if len(content) <= _MAX_KEY_FILE_BYTES else ""
         except OSError as error:
             raise NotConfigured(
-                f"The file that {self.variable} names can't be read ({error.strerror}). The operator mends the path or "
-                "the file's permissions."
+                f"The file that {self.variable} names can't be read ({error.strerror}).",
+                Advice(
+                    "The operator fixes the path or the file's permissions.",
+                    "Fix the path or the file's permissions.",
+                ),
             ) from None
         if not is_key(key) or is_placeholder(key):
             raise NotConfigured(
-                f"The file that {self.variable} names holds no usable key. The operator puts the API key into it, as "
-                "one line."
+                f"The file that {self.variable} names does not contain a usable key.",
+                Advice("The operator puts the API key into it, as one line.", "Put the API key into it, as one line."),
             )
         self._file_version = version
         return key
@@ -77,6 +84,6 @@ def require_no_placeholder(settings: Settings, *fields: str) -> None:
     unresolved = settings.unresolved
     if unresolved and (names := [variable(field) for field in fields if variable(field) in unresolved]):
         raise NotConfigured(
-            f"{' and '.join(names)}: the host left a placeholder there instead of a value. The operator sets or "
-            "removes it, and starts this server again."
+            f"{' and '.join(names)}: the host left a placeholder there instead of a value.",
+            Advice("The operator sets or removes it, and starts this server again.", "Set or remove it."),
         )

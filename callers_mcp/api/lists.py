@@ -13,7 +13,9 @@ import anyio
 from pydantic import JsonValue
 
 from callers_mcp.access import Principal, accessible_organizations, can_access
-from callers_mcp.settings import MAIN, Settings
+from callers_mcp.api.errors import Advice, NotConfigured
+from callers_mcp.api.request import CampaignRequest
+from callers_mcp.settings import MAIN, Settings, variable
 
 _LIST_OVERHEAD_BYTES = 1024  # beside its rows
 _TIME_SLICE_SECONDS = 0.005  # of reading, until others have their turns
@@ -31,19 +33,38 @@ class Row(Protocol):
 RowT = TypeVar("RowT", bound=Row)
 
 
-def list_query(sub_organization_id: str | None, settings: Settings, group_id: str | None = None) -> str | None:
-    """Return the query that lists an organization's campaigns, or ``None`` if no id for it is known.
+def list_query(request: CampaignRequest, settings: Settings) -> str:
+    """Return the query that lists an organization's campaigns.
 
-    The API takes ``organizationId``, required, and ``campaignGroupId``. Unknown, as the reference does not say: what
-    ``organizationId`` is to be for a sub-organization. It is taken to be the sub-organization's own, which goes into
-    the header ``x-sub-organization-id`` as well, as for a single campaign.
+    The API takes ``organizationId``, which is required, and ``campaignGroupId``. The reference does not say what
+    ``organizationId`` must be for a sub-organization. This sends the sub-organization's own id, which is also in the
+    header ``x-sub-organization-id``, as for a single campaign.
+
+    Raises:
+        NotConfigured: No id is known for the organization, or the setting contains the API key.
 
     Source: https://docs.callers.ai/api-reference/campaigns/get-all-campaigns-by-organization-id
     """
-    organization_id = settings.organization_id if sub_organization_id is None else sub_organization_id
-    if organization_id is None:
-        return None
-    return urlencode({"organizationId": organization_id} | ({"campaignGroupId": group_id} if group_id else {}))
+    name = variable("organization_id")
+    organization_id = _id_to_list(request.sub_organization_id, settings)
+    if not organization_id:
+        raise NotConfigured(
+            Advice(
+                f"The campaigns of {request.location} can't be listed before the operator sets {name}; nothing was "
+                "sent.",
+                f"Set {name} to list the campaigns of {request.location}; nothing was sent.",
+            ),
+            Advice(
+                "Look a campaign up by its id, or give a sub_organization_id.",
+                "Or look a campaign up by its id, or give a sub-organization's id.",
+            ),
+        )
+    if request.key.lower() in (settings.organization_id or "").lower():
+        raise NotConfigured(
+            f"{name} holds the API key, not an id; nothing was sent.", Advice("The operator fixes it.", "Fix it.")
+        )
+    group = {"campaignGroupId": request.group_id} if request.group_id else {}
+    return urlencode({"organizationId": organization_id} | group)
 
 
 def can_list(principal: Principal, settings: Settings) -> bool:
@@ -53,9 +74,14 @@ def can_list(principal: Principal, settings: Settings) -> bool:
         organizations = (MAIN, settings.sub_organization_id or MAIN)
     return any(
         can_access(organization, principal, settings)
-        and list_query(None if organization == MAIN else organization, settings)
+        and _id_to_list(None if organization == MAIN else organization, settings)
         for organization in organizations
     )
+
+
+def _id_to_list(sub_organization_id: str | None, settings: Settings) -> str | None:
+    """Return the id by which the API lists the campaigns of an organization, or ``None`` if it is not known."""
+    return settings.organization_id if sub_organization_id is None else sub_organization_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from callers_mcp.access import Principal
 from callers_mcp.api.errors import (
+    Advice,
     CallersError,
     CampaignNotFound,
     Forbidden,
@@ -23,14 +24,22 @@ from callers_mcp.api.errors import (
     UnexpectedResponse,
 )
 from callers_mcp.api.json_reader import Document, mask, read_object, read_objects
+from callers_mcp.api.request import CampaignRequest
 from callers_mcp.sanitize import quote
 from callers_mcp.settings import variable
 
 _MAX_MESSAGE_CHARACTERS = 400  # of the API's own message that are passed on
 _MAX_ERROR_BYTES = 65_536
 _TRANSIENT_STATUSES = {408, 502, 503, 504}
-_WRONG_BASE_URL = f"The base URL is probably wrong: the operator checks {variable('base_url')}."
-_REJECTED_ADVICE = "The same call will hardly succeed: check the ids with the user."
+_WRONG_BASE_URL = Advice(
+    f"The base URL is probably wrong: the operator checks {variable('base_url')}.",
+    f"The base URL is probably wrong: check {variable('base_url')}.",
+)
+_REJECTED_ADVICE = Advice(
+    "The same call will hardly succeed: check the ids with the user.",
+    "The same request will hardly succeed: check the ids.",
+)
+_CHECK_SUB_ORGANIZATION = "Check that this sub-organization belongs to the key's organization."
 _MAX_RETRY_AFTER_SECONDS = 86_400.0
 _seconds = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
 
@@ -42,34 +51,6 @@ class RawResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class CampaignRequest:
-    """What was asked for, which an error's message has to name.
-
-    Attributes:
-        campaign_id: Which campaign; ``None`` asks for the list of them.
-        sub_organization_id: In which sub-organization; ``None`` is the main organization.
-        key: The API key.
-        key_variable: Where that comes from.
-        group_id: Of a list: only the campaigns of this group.
-    """
-
-    campaign_id: str | None
-    sub_organization_id: str | None
-    key: str = field(repr=False)
-    key_variable: str
-    group_id: str | None = None
-
-    @property
-    def location(self) -> str:
-        """The organization in words."""
-        return (
-            "the main organization"
-            if self.sub_organization_id is None
-            else f"sub-organization {self.sub_organization_id}"
-        )
 
 
 def parse_campaign_response(response: RawResponse, request: CampaignRequest) -> Document:
@@ -117,7 +98,7 @@ def hide_existence(error: CallersError, request: CampaignRequest, principal: Pri
     if isinstance(error, CampaignNotFound | Forbidden):
         return not_found(request)
     if isinstance(error, Rejected):
-        return Rejected(f"The Callers API rejected the request. {_REJECTED_ADVICE}", http_status=error.http_status)
+        return Rejected("The Callers API rejected the request.", _REJECTED_ADVICE, http_status=error.http_status)
     return error
 
 
@@ -125,11 +106,15 @@ def not_found(request: CampaignRequest) -> CampaignNotFound:
     """Return the one error for what a caller may not see, or what does not exist."""
     if request.campaign_id is None:
         return CampaignNotFound(
-            f"No campaigns are visible in {request.location}. Ask the user to check which sub-organization is meant."
+            f"No campaigns are visible in {request.location}.",
+            Advice("Ask the user to check which sub-organization is meant.", "Check the sub-organization's id."),
         )
     return CampaignNotFound(
-        f"No campaign {request.campaign_id} is visible in {request.location}. Ask the user to check the id, and which "
-        "sub-organization it belongs to."
+        f"No campaign {request.campaign_id} is visible in {request.location}.",
+        Advice(
+            "Ask the user to check the id, and which sub-organization it belongs to.",
+            "Check the id, and which sub-organization it belongs to.",
+        ),
     )
 
 
@@ -149,11 +134,12 @@ def require_api_response(response: RawResponse) -> None:
 def _require_json(response: RawResponse) -> None:
     if not response.body.strip():
         raise UnexpectedResponse(
-            f"The API's answer is empty ({response.status}). {_WRONG_BASE_URL}", http_status=response.status
+            f"The API's answer is empty ({response.status}).", _WRONG_BASE_URL, http_status=response.status
         )
     if _is_html(response):
         raise UnexpectedResponse(
-            f"A web page (HTML) came back instead of JSON ({response.status}). {_WRONG_BASE_URL}",
+            f"A web page (HTML) came back instead of JSON ({response.status}).",
+            _WRONG_BASE_URL,
             http_status=response.status,
         )
 
@@ -162,6 +148,7 @@ def _error_from_status(response: RawResponse, request: CampaignRequest) -> Calle
     status = response.status
     api_message = _api_message(response, request.key)
     seconds = _retry_after(response)
+    html_hint = (_WRONG_BASE_URL,) if _is_html(response) else ()
     if status == 401:
         hint = (
             " The key begins with Bearer, but the API takes the key alone."
@@ -169,31 +156,40 @@ def _error_from_status(response: RawResponse, request: CampaignRequest) -> Calle
             else ""
         )
         return Unauthorized(
-            f"The Callers API refused the API key (401).{hint} Trying again will not help: the operator checks "
-            f"{request.key_variable}.",
+            f"The Callers API refused the API key (401).{hint}",
+            Advice(
+                f"Trying again will not help: the operator checks {request.key_variable}.",
+                f"Check {request.key_variable}.",
+            ),
             http_status=status,
         )
     if status in (400, 403, 404) and request.campaign_id is None:
         return _list_error(response, request)
     if status == 403:
-        advice = (
-            "If it belongs to a sub-organization, call again with its sub_organization_id."
-            if request.sub_organization_id is None
-            else "Check that this sub-organization belongs to the key's organization."
-        )
         return Forbidden(
-            f"This API key may not see campaign {request.campaign_id} in {request.location} (403).{api_message} "
-            f"{advice}",
+            f"This API key may not see campaign {request.campaign_id} in {request.location} (403).{api_message}",
+            _CHECK_SUB_ORGANIZATION
+            if request.sub_organization_id
+            else Advice(
+                "If it belongs to a sub-organization, call again with its sub_organization_id.",
+                "If it belongs to a sub-organization, give the sub-organization's id.",
+            ),
             http_status=status,
         )
     if status == 404:
-        elsewhere = "a sub-organization (then give its sub_organization_id)"
+        elsewhere = Advice("a sub-organization (then give its sub_organization_id)", "a sub-organization")
         if request.sub_organization_id is not None:
-            elsewhere = "another sub-organization or to the main organization (sub_organization_id main)"
-        html_hint = f" {_WRONG_BASE_URL}" if _is_html(response) else ""
+            elsewhere = Advice(
+                "another sub-organization or to the main organization (sub_organization_id main)",
+                "another sub-organization or to the main organization",
+            )
         return CampaignNotFound(
-            f"No campaign {request.campaign_id} is visible in {request.location} (404).{api_message} Ask the user to "
-            f"check the id; it may belong to {elsewhere}.{html_hint}",
+            f"No campaign {request.campaign_id} is visible in {request.location} (404).{api_message}",
+            Advice(
+                f"Ask the user to check the id; it may belong to {elsewhere.for_model}.",
+                f"Check the id; it may belong to {elsewhere.for_person}.",
+            ),
+            *html_hint,
             http_status=status,
         )
     if status == 429:
@@ -213,15 +209,16 @@ def _error_from_status(response: RawResponse, request: CampaignRequest) -> Calle
     if 300 <= status < 400 and status != 304:
         return UnexpectedResponse(
             f"The API answered with a redirect ({status}{_redirect_target(response, request.key)}), which is never "
-            f"followed. {_WRONG_BASE_URL}",
+            f"followed.",
+            _WRONG_BASE_URL,
             http_status=status,
         )
     if status < 400:
-        return UnexpectedResponse(f"The API answered with status {status}. {_WRONG_BASE_URL}", http_status=status)
-    html_hint = f" {_WRONG_BASE_URL}" if _is_html(response) else ""
+        return UnexpectedResponse(f"The API answered with status {status}.", _WRONG_BASE_URL, http_status=status)
     return Rejected(
-        f"The Callers API rejected the request ({status}).{api_message or ' It gave no reason.'} "
-        f"{_REJECTED_ADVICE}{html_hint}",
+        f"The Callers API rejected the request ({status}).{api_message or ' It gave no reason.'}",
+        _REJECTED_ADVICE,
+        *html_hint,
         http_status=status,
     )
 
@@ -230,30 +227,38 @@ def _list_error(response: RawResponse, request: CampaignRequest) -> CallersError
     """Return the error of a list that is refused, or not there: the id asked for is the first thing to doubt."""
     api_message, status = _api_message(response, request.key), response.status
     advice = (
-        f"The operator checks that {variable('organization_id')} is the organization of the key."
-        if request.sub_organization_id is None
-        else "Check that this sub-organization belongs to the key's organization."
+        _CHECK_SUB_ORGANIZATION
+        if request.sub_organization_id
+        else Advice(
+            f"The operator checks that {variable('organization_id')} is the organization of the key.",
+            f"Check that {variable('organization_id')} is the organization of the key.",
+        )
     )
-    html_hint = f" {_WRONG_BASE_URL}" if _is_html(response) else ""
+    html_hint = (_WRONG_BASE_URL,) if _is_html(response) else ()
     if status == 404:
         return CampaignNotFound(
-            f"No campaigns are listed for {request.location} (404).{api_message} {advice}{html_hint}",
+            f"No campaigns are listed for {request.location} (404).{api_message}",
+            advice,
+            *html_hint,
             http_status=status,
         )
     if status == 400:
         return Rejected(
-            f"The Callers API would not list the campaigns of {request.location} (400).{api_message} {advice}",
+            f"The Callers API would not list the campaigns of {request.location} (400).{api_message}",
+            advice,
             http_status=status,
         )
     return Forbidden(
-        f"This API key may not list the campaigns of {request.location} (403).{api_message} {advice}",
+        f"This API key may not list the campaigns of {request.location} (403).{api_message}",
+        advice,
         http_status=status,
     )
 
 
 def _error_from_body(response: RawResponse, request: CampaignRequest) -> Rejected:
     return Rejected(
-        f"The Callers API reported an error.{_api_message(response, request.key)} {_REJECTED_ADVICE}",
+        f"The Callers API reported an error.{_api_message(response, request.key)}",
+        _REJECTED_ADVICE,
         http_status=response.status,
     )
 

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import anyio
 
-from callers_mcp.api.errors import CallersError, DeadlineExceeded
+from callers_mcp.api.errors import Advice, CallersError, DeadlineExceeded
 from callers_mcp.settings import Settings, variable
 
 ResultT = TypeVar("ResultT")
@@ -17,8 +17,11 @@ OnRetry = Callable[[int, str], Awaitable[None]]
 def deadline_error(settings: Settings) -> DeadlineExceeded:
     """Return the error of a look-up whose time is over."""
     return DeadlineExceeded(
-        f"The Callers API did not answer within {settings.timeout:g} seconds. Trying again may help; if it goes on, "
-        f"the operator raises {variable('timeout')}."
+        f"The Callers API did not answer within {settings.timeout:g} seconds.",
+        Advice(
+            f"Trying again may help; if it goes on, the operator raises {variable('timeout')}.",
+            f"Trying again may help; if it goes on, raise {variable('timeout')}.",
+        ),
     )
 
 

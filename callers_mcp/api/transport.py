@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 
 from callers_mcp import __version__
-from callers_mcp.api.errors import CallersError, NotConfigured, UnexpectedResponse, Unreachable
+from callers_mcp.api.errors import Advice, CallersError, NotConfigured, UnexpectedResponse, Unreachable
 from callers_mcp.api.events import Observer
 from callers_mcp.api.responses import RawResponse
 from callers_mcp.settings import Settings, variable
@@ -34,6 +34,7 @@ _CONNECTIONS_PER_CLIENT = 10
 """Connections of one client: httpx2 probes each that is idle before each request, which at 100 costs a millisecond."""
 
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_FIX_OR_UNSET = Advice("The operator fixes or unsets it.", "Fix or unset it.")
 _host = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.IGNORECASE)
 
 
@@ -53,7 +54,8 @@ def client_factory(settings: Settings) -> Callable[[int], httpx2.AsyncClient]:
     except OSError as error:
         raise NotConfigured(
             "The certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be loaded "
-            f"({error.strerror or 'not PEM'}). The operator mends or unsets it."
+            f"({error.strerror or 'not PEM'}).",
+            _FIX_OR_UNSET,
         ) from None
     proxy = _proxy(settings)
 
@@ -98,41 +100,44 @@ def _proxy(settings: Settings) -> httpx2.Proxy | None:
     except (ValueError, httpx2.InvalidURL):
         usable = None
     if not usable or (proxy.url.scheme.startswith("socks") and find_spec("socksio") is None):
-        raise NotConfigured(
-            f"{name} can't be used as a proxy: it takes a URL such as http://host:port. The operator mends or unsets "
-            "it."
-        )
+        raise NotConfigured(f"{name} can't be used as a proxy: it takes a URL such as http://host:port.", _FIX_OR_UNSET)
     return proxy
 
 
 def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersError:
     """Say in our words what went wrong between us and the API; ``proxy`` names the setting of the one between."""
     causes = list(_causes(error))
-    advice = (
-        f"Trying again may help; if it goes on, the operator checks the network and {proxy or variable('base_url')}."
+    setting = proxy or variable("base_url")
+    advice = Advice(
+        f"Trying again may help; if it goes on, the operator checks the network and {setting}.",
+        f"Trying again may help; if it goes on, check the network and {setting}.",
     )
     endpoint = f"proxy that {proxy} names" if proxy else "Callers API"
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Unreachable(
             "The Callers API's certificate could not be verified, so no key was sent",
-            f"Trying again will not help: the operator checks {variable('base_url')}, or names the authority in "
-            "SSL_CERT_FILE.",
+            Advice(
+                f"Trying again will not help: the operator checks {variable('base_url')}, or names the authority in "
+                "SSL_CERT_FILE.",
+                f"Check {variable('base_url')}, or name the authority in SSL_CERT_FILE.",
+            ),
             transient=False,
         )
     if isinstance(error, httpx2.ProxyError):
         return Unreachable(
             f"The {endpoint} did not let the request through",
-            f"Trying again will hardly help: the operator checks {proxy}.",
+            Advice(f"Trying again will hardly help: the operator checks {proxy}.", f"Check {proxy}."),
             transient=False,
         )
     if isinstance(error, httpx2.DecodingError):
         return UnexpectedResponse(
-            "The API's answer is compressed in a way that could not be read. The operator checks "
-            f"{variable('base_url')}."
+            "The API's answer is compressed in a way that could not be read.",
+            Advice(f"The operator checks {variable('base_url')}.", f"Check {variable('base_url')}."),
         )
     if isinstance(error, httpx2.RemoteProtocolError) and not _is_lost_connection(str(error)):
         return UnexpectedResponse(
-            f"What answers at {variable('base_url')} does not speak HTTP. The operator checks the base URL."
+            f"What answers at {variable('base_url')} does not speak HTTP.",
+            Advice("The operator checks the base URL.", "Check the base URL."),
         )
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         problem = f"The name of the {endpoint} could not be resolved"
@@ -233,8 +238,11 @@ class ConnectionPool:
                         if not response.is_success:
                             break  # the status says enough
                         raise UnexpectedResponse(
-                            f"The API's answer is larger than {limit} bytes, so it was not read. The operator may "
-                            f"raise {variable(limited_by)}.",
+                            f"The API's answer is larger than {limit} bytes, so it was not read.",
+                            Advice(
+                                f"The operator may raise {variable(limited_by)}.",
+                                f"You can raise {variable(limited_by)}.",
+                            ),
                             http_status=response.status_code,
                         )
                     chunks.append(chunk)

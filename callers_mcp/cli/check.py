@@ -32,7 +32,7 @@ def check(campaign_id: str | None) -> None:
         try:
             GET_CAMPAIGN.parse({"campaign_id": campaign_id}, client.mask)
         except InvalidArguments as error:
-            raise click.UsageError(error.message) from None
+            raise click.UsageError(error.message_for_person) from None
     print_line = partial(_print_line, client.mask)
     findings = _print_configuration(settings, print_line)
 
@@ -52,7 +52,7 @@ def check(campaign_id: str | None) -> None:
             try:
                 print_line("API", f"{await look_up(client)} [{(time.perf_counter() - started) * 1000:.0f} ms]")
             except CallersError as error:
-                print_line("API", error.message, good=False)
+                print_line("API", error.message_for_person, good=False)
                 return 1
             isolated = campaign_id is None or await _check_isolation(client, campaign_id, print_line)
             matches = all(_check_organization(client, each, print_line) for each in organizations)
@@ -77,7 +77,7 @@ def _print_configuration(settings: "Settings", print_line: Callable[..., None]) 
         key = keys.current()
         print_line("API key", f"set, from {keys.variable}")
     except NotConfigured as error:
-        print_line("API key", f"not set. {error}", good=False)
+        print_line("API key", f"not set. {error.message_for_person}", good=False)
         findings += 1
     print_line("Base URL", settings.base_url)
     print_line("Proxy", proxy_setting(settings) or "none")
@@ -86,7 +86,7 @@ def _print_configuration(settings: "Settings", print_line: Callable[..., None]) 
         print_line("May look into", ", ".join(settings.sub_organizations or ["anywhere that the key may"]))
         print_line("Looks into", resolve_organization(None, OPERATOR, settings))
     except NotConfigured as error:
-        print_line("Looks into", str(error), good=False)
+        print_line("Looks into", error.message_for_person, good=False)
         findings += 1
     except Forbidden:
         print_line(
@@ -145,7 +145,7 @@ async def _check_isolation(client: "CallersClient", campaign_id: str, print_line
     try:
         enforced = await client.enforces_sub_organizations(campaign_id)
     except CallersError as error:
-        print_line("Isolation", f"could not be tested. {error.message}", good=False)
+        print_line("Isolation", f"could not be tested. {error.message_for_person}", good=False)
         return False
     if enforced:
         print_line("Isolation", "the API refuses the same campaign under a made-up sub-organization")

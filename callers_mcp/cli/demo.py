@@ -47,6 +47,7 @@ async def _demo() -> list[dict[str, Any]]:
         async with Client(stdio_client(parameters)) as client:
             tools = ", ".join(tool.name for tool in (await client.list_tools()).tools)
             click.echo(f"{command} serves over stdio (MCP {client.protocol_version}). Its tools: {tools}.")
+            click.echo("Below are some calls, each with what a model receives.")
             await _call_and_print(client, "find_campaigns", query="sprng renewal")
             results = [
                 await _call_and_print(

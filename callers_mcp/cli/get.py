@@ -42,7 +42,7 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
                     {"campaign_id": campaign_id, "sub_organization_id": sub_organization}, client
                 )
             except CallersError as error:
-                click.echo(f"callers-mcp: {client.mask(error.message)}", err=True)
+                click.echo(f"callers-mcp: {client.mask(error.message_for_person)}", err=True)
                 return 2 if isinstance(error, InvalidArguments | NotConfigured) else 1
         if page:
             return write_cards(page, [result.structured])

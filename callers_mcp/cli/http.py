@@ -56,7 +56,9 @@ def http(host: str, port: int, workers: int, certfile: Path | None, keyfile: Pat
         serve_config = ServeConfig(settings, hosting, _path_text(certfile), _path_text(keyfile), instructions)
         _check_certificate(serve_config)
         serve = _prepare(serve_config, workers)
-    except (SettingsError, NotConfigured, TokenFileError, AuditError, MetricsError) as error:
+    except NotConfigured as error:
+        exit_with_usage_error(error.message_for_person)
+    except (SettingsError, TokenFileError, AuditError, MetricsError) as error:
         exit_with_usage_error(str(error))
     if hosting.auth == ("none",):
         logging.getLogger(__name__).warning(

@@ -120,7 +120,7 @@ def _checked_key_file(settings: "Settings") -> Path:
     try:
         KeySource(settings).current()
     except NotConfigured as error:
-        exit_with_usage_error(error.message)
+        exit_with_usage_error(error.message_for_person)
     return Path(str(settings.api_key_file)).expanduser().absolute()
 
 

@@ -20,7 +20,8 @@ from callers_mcp.api import lists
 from callers_mcp.api.errors import CallersError, DeadlineExceeded, UnexpectedResponse
 from callers_mcp.api.json_reader import MASK, MAX_DEPTH, Document, read_object, read_objects
 from callers_mcp.api.lists import parse_cooperatively
-from callers_mcp.api.responses import CampaignRequest, RawResponse, parse_list_response
+from callers_mcp.api.request import CampaignRequest
+from callers_mcp.api.responses import RawResponse, parse_list_response
 from callers_mcp.campaign.listing import CampaignRow, parse_row
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import body, find, page

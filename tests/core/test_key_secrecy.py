@@ -15,7 +15,7 @@ from mcp_types import CallToolResult
 from callers_mcp import CallersClient, Settings, logs
 from callers_mcp.api.errors import CallersError
 from callers_mcp.api.key import KeySource
-from callers_mcp.api.responses import CampaignRequest
+from callers_mcp.api.request import CampaignRequest
 from callers_mcp.server.tools import get_campaign
 from callers_mcp.settings import SettingsError
 from tests.support import fault_server as fault

@@ -286,7 +286,7 @@ async def test_only_the_listed_places_are_looked_into(
     result = await look_up(server, named, sub_organizations=allowed, sub_organization_id=default)
     if looked_into is None:
         assert (failure(result)["kind"], failure(result)["retryable"]) == ("forbidden", False)
-        assert (named or "has to name a place").lower() in told(result).lower()
+        assert (named or "has to name an organization").lower() in told(result).lower()
         assert allowed.replace(",", ", ") in told(result)
         assert server.requests == []
     else:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from callers_mcp.api.client import OBJECT_ID, CallersClient
+from callers_mcp.api.errors import Advice
 from callers_mcp.api.retry import OnRetry
 from callers_mcp.campaign.summary import CampaignSummary, summarize
 from callers_mcp.campaign.text import raw_text, summary_text
@@ -75,7 +76,10 @@ GET_CAMPAIGN = Tool(
     ),
     input_model=GetCampaignInput,
     argument_help={
-        "campaign_id": "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812; ask the user for the id",
+        "campaign_id": Advice(
+            "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812; ask the user for the id",
+            "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812",
+        ),
         "sub_organization_id": SUB_ORGANIZATION_HELP,
     },
     output_model=GetCampaignOutput,

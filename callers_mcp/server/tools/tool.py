@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from callers_mcp.api.client import CallersClient
-from callers_mcp.api.errors import CallersError, InternalError, InvalidArguments
+from callers_mcp.api.errors import Advice, CallersError, InternalError, InvalidArguments
 from callers_mcp.api.json_reader import type_name
 from callers_mcp.api.retry import OnRetry
 from callers_mcp.sanitize import quote
@@ -57,7 +57,7 @@ class Tool(Generic[InputT, OutputT]):
     title: str
     description: str
     input_model: type[InputT]
-    argument_help: Mapping[str, str]
+    argument_help: Mapping[str, str | Advice]
     output_model: type[OutputT]
     run: Callable[[InputT, CallersClient, OnRetry | None], Awaitable[OutputT]]
     texts: Callable[[OutputT], Sequence[str]]
@@ -116,9 +116,9 @@ class Tool(Generic[InputT, OutputT]):
                 if len(problems) > _MAX_NAMED_ERRORS
                 else []
             )
-            raise InvalidArguments(" ".join(wrong + more)) from None
+            raise InvalidArguments(*wrong, *more) from None
 
-    def _explain(self, kind: str, name: str, given: Mapping[str, Any], mask: Callable[[str], str]) -> str:
+    def _explain(self, kind: str, name: str, given: Mapping[str, Any], mask: Callable[[str], str]) -> str | Advice:
         if kind == "extra_forbidden":
             from difflib import get_close_matches
 
@@ -126,10 +126,16 @@ class Tool(Generic[InputT, OutputT]):
             did_you_mean = f", did you mean {near[0]}?" if near else "."
             return f"Unknown argument {quote(mask(name), 60)}{did_you_mean} Accepted: {', '.join(self.argument_help)}."
         if kind == "missing":
-            return f"{name} is missing: it takes {self.argument_help[name]}."
+            return self._expected(name, f"{name} is missing")
         value = given[name]
         shown = quote(mask(value), 60) if isinstance(value, str) else f"({type_name(value)})"
-        return f"{name} {shown} is not valid: it takes {self.argument_help[name]}."
+        return self._expected(name, f"{name} {shown} is not valid")
+
+    def _expected(self, name: str, problem: str) -> str | Advice:
+        text = self.argument_help[name]
+        if isinstance(text, Advice):
+            return Advice(f"{problem}: it takes {text.for_model}.", f"{problem}: it takes {text.for_person}.")
+        return f"{problem}: it takes {text}."
 
 
 def internal_error(where: str) -> InternalError:

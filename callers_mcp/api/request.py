@@ -1,0 +1,38 @@
+"""What is requested from the API, and with which headers."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRequest:
+    """A request for a campaign, or for a list of campaigns.
+
+    Attributes:
+        campaign_id: The campaign's id; ``None`` requests the list of campaigns.
+        sub_organization_id: The sub-organization's id; ``None`` is the main organization.
+        key: The API key.
+        key_variable: The environment variable that the key comes from.
+        group_id: For a list: only the campaigns of this group.
+    """
+
+    campaign_id: str | None
+    sub_organization_id: str | None
+    key: str = field(repr=False)
+    key_variable: str
+    group_id: str | None = None
+
+    @property
+    def location(self) -> str:
+        """The organization in words."""
+        return (
+            "the main organization"
+            if self.sub_organization_id is None
+            else f"sub-organization {self.sub_organization_id}"
+        )
+
+    def headers(self, request_id: str) -> dict[str, str]:
+        """Return the headers that carry the key, the request's id and the sub-organization."""
+        headers = {"Authorization": self.key, "X-Request-Id": request_id}
+        if self.sub_organization_id is not None:
+            headers["x-sub-organization-id"] = self.sub_organization_id
+        return headers
