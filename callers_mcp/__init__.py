@@ -1,11 +1,11 @@
 """Look up calling campaigns at Callers (callers.ai) from any MCP host.
 
-``create_server`` makes the MCP server, ``CallersClient`` talks to the API, ``Settings`` configures both. They load on
-first use: the command line pauses the garbage collector before anything heavy is imported, and ``--version`` needs none
-of it.
+``create_server`` creates the MCP server, ``CallersClient`` talks to the API, ``Settings`` configures both. They are
+imported on first use: the command line disables the garbage collector before it imports large modules, and
+``--version`` needs none of them.
 """
 
-TYPE_CHECKING = False  # typing's own, without loading typing
+TYPE_CHECKING = False  # type checkers take it as typing.TYPE_CHECKING; importing typing takes time
 if TYPE_CHECKING:
     from callers_mcp.api.client import CallersClient
     from callers_mcp.server.create import create_server

@@ -1,4 +1,4 @@
-"""``python -m callers_mcp`` is ``callers-mcp``."""
+"""Run ``callers-mcp`` as ``python -m callers_mcp``."""
 
 from callers_mcp.cli import main
 

@@ -1,4 +1,4 @@
-"""Who may see which organization: the one check before every request to the API."""
+"""Which caller may see which organization: the check before every request to the API."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from callers_mcp.api.errors import Advice, Forbidden
 from callers_mcp.api.key import require_no_placeholder
 from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings
 
-_MAX_NAMED_ORGANIZATIONS = 20  # in an error
+_MAX_NAMED_ORGANIZATIONS = 20  # in an error message
 
 WILDCARD = "*"
-"""The word that stands for the main organization and every sub-organization in a grant."""
+"""In a grant: the main organization and every sub-organization."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedOrganizations:
-    """What a caller may see.
+    """The organizations that a caller may see.
 
     Attributes:
-        main: Whether the main organization.
-        sub_organizations: Which sub-organizations; ``None`` is all of them.
+        main: Whether the main organization is allowed.
+        sub_organizations: The allowed sub-organizations; ``None`` allows all.
     """
 
     main: bool
@@ -27,7 +27,7 @@ class AllowedOrganizations:
 
     @classmethod
     def parse(cls, ids: Iterable[str]) -> "AllowedOrganizations":
-        """Read a grant: ids, ``main``, ``*`` for everything. What is none of these grants nothing."""
+        """Parse a grant: ids, ``main``, or ``*`` for all organizations. Any other text is ignored."""
         granted = {organization.lower() if organization.lower() == MAIN else organization for organization in ids}
         if WILDCARD in granted:
             return UNRESTRICTED
@@ -38,17 +38,17 @@ class AllowedOrganizations:
 
     @property
     def is_unrestricted(self) -> bool:
-        """Whether nothing is out of sight."""
+        """Whether all organizations are allowed."""
         return self.main and self.sub_organizations is None
 
     def allows(self, organization: str) -> bool:
-        """Tell whether ``organization``, an id or ``main``, may be looked into."""
+        """Return whether ``organization``, an id or ``main``, is allowed."""
         if organization == MAIN:
             return self.main
         return self.sub_organizations is None or organization in self.sub_organizations
 
     def ids(self) -> tuple[str, ...]:
-        """List the organizations, ids and ``main``; without restriction there is no list."""
+        """Return the organizations that are allowed by name: ``main``, and the ids in ``sub_organizations``."""
         return ((MAIN,) if self.main else ()) + tuple(sorted(self.sub_organizations or ()))
 
 
@@ -57,11 +57,11 @@ UNRESTRICTED = AllowedOrganizations(main=True, sub_organizations=None)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks, as verified.
+    """A verified caller.
 
     Attributes:
-        name: ``token:NAME`` or ``oauth:ISSUER|SUBJECT``; in limits, metrics and audit.
-        organizations: What they may see.
+        name: ``token:NAME`` or ``oauth:ISSUER|SUBJECT``; used in limits, metrics and the audit log.
+        organizations: The organizations that the caller may see.
     """
 
     name: str
@@ -69,20 +69,20 @@ class Principal:
 
 
 OPERATOR = Principal("operator", UNRESTRICTED)
-"""Whoever holds the key: the one user of a server over stdio, and of the command line."""
+"""The person who has the API key: the only user of a server over stdio, and of the command line."""
 
 ANONYMOUS = Principal("anyone", UNRESTRICTED)
 """Any caller of a server without authentication: on loopback, or behind a gateway that authenticates."""
 
 
 def can_access(organization: str, principal: Principal, settings: Settings) -> bool:
-    """Tell whether ``principal`` may look into ``organization``, an id or ``main``, within what the settings allow."""
+    """Return whether ``principal`` and the settings allow access to ``organization``, an id or ``main``."""
     allowed = settings.sub_organizations
     return principal.organizations.allows(organization) and (allowed is None or organization in allowed)
 
 
 def accessible_organizations(principal: Principal, settings: Settings) -> tuple[str, ...] | None:
-    """List the organizations that ``principal`` may look into; ``None`` if they can't be listed."""
+    """Return the organizations that ``principal`` may look into; ``None`` if they can't be listed."""
     allowed, granted = settings.sub_organizations, principal.organizations
     if allowed is not None:
         return tuple(organization for organization in allowed if granted.allows(organization))
@@ -93,13 +93,13 @@ def resolve_organization(requested: str | None, principal: Principal, settings: 
     """Return the organization that a call looks into: a sub-organization's id, or ``main``.
 
     Args:
-        requested: What the call names: an id, ``main``, or ``None``.
-        principal: On whose behalf.
-        settings: The default organization, and the organizations that are allowed at all.
+        requested: An id, ``main``, or ``None`` if the call names no organization.
+        principal: The caller.
+        settings: The default organization, and the organizations that this server allows.
 
     Raises:
-        Forbidden: It is out of the caller's sight, in the same words whether it exists or not; or a call that has to
-            name one names none.
+        Forbidden: The caller may not look into it, with the same message whether it exists or not; or the call must
+            name an organization and does not.
         NotConfigured: A host left a placeholder in a sub-organization setting.
     """
     require_no_placeholder(settings, "sub_organization_id", "sub_organizations")

@@ -1,4 +1,4 @@
-"""Logs: to stderr alone, never with the key in them, and never at the price of an answer."""
+"""Logging to stderr, without the key, and without blocking the server."""
 
 import logging
 import os
@@ -13,48 +13,48 @@ from callers_mcp.settings import Settings
 
 
 def configure(settings: Settings, *, command: bool = False) -> None:
-    """Send our records from ``CALLERS_LOG_LEVEL`` up to stderr, and warnings of the libraries.
+    """Log the records of callers-mcp from ``CALLERS_LOG_LEVEL`` up to stderr, and the warnings of libraries.
 
-    The libraries stay at WARNING even where ours are at DEBUG: their lines hold headers.
+    Libraries stay at WARNING, even at ``CALLERS_LOG_LEVEL=DEBUG``, because their lines contain headers.
 
     Args:
         settings: The level, the key to mask, and the notices, which are logged here.
-        command: For a command that prints its own result and notices: what is below WARNING is shown at DEBUG alone.
+        command: Set it for a command that prints its result and the notices: at INFO, it logs only from WARNING up.
     """
     handler = _StderrHandler()
     handler.setFormatter(_MaskingFormatter(settings))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     level = "WARNING" if command and settings.log_level == "INFO" else settings.log_level
     logging.getLogger("callers_mcp").setLevel(level)
-    logging.getLogger("stamina").setLevel(logging.ERROR)  # says of each retry what our own line says
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # its line for each retry repeats ours
     for notice in () if command else settings.notices:
         logging.getLogger(__name__).warning(notice)
 
 
 _WRITE_TIMEOUT_MS = 10
-_CHUNK_BYTES = getattr(select, "PIPE_BUF", 4096)  # bytes that a pipe which has room takes without blocking
+_CHUNK_BYTES = getattr(select, "PIPE_BUF", 4096)  # a pipe with room takes this many bytes without blocking
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to stderr what it takes at once, and drops the rest: a host that never reads it must not stop us."""
+    """Writes to stderr without blocking, and drops the rest: a host that never reads it must not stop the server."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._line_incomplete = False  # the last record; the next one begins a line all the same
+        self._line_incomplete = False  # of the last record; the next one starts a new line
         self._poll = None
         if hasattr(select, "poll"):  # not on Windows
             self._poll = select.poll()
             self._poll.register(2, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError, ValueError):  # there is no stderr, and nobody to tell
+        with suppress(OSError, ValueError):  # there is no stderr to report it to
             self._write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
 
     def _write(self, line: bytes) -> None:
         if self._line_incomplete:
             line = b"\n" + line
         for start in range(0, len(line), _CHUNK_BYTES):
-            # A reader who is there may take a moment; for one who was not, none is spent.
+            # Wait briefly for a reader, but not again after one did not read.
             if self._poll and not self._poll.poll(0 if self._line_incomplete else _WRITE_TIMEOUT_MS):
                 self._line_incomplete = True
                 return
@@ -63,7 +63,7 @@ class _StderrHandler(logging.Handler):
 
 
 class _MaskingFormatter(logging.Formatter):
-    """The last line of defence: whatever a record or a stack trace holds, the key is masked."""
+    """Masks the key in every record and stack trace, as the last protection."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -1,7 +1,7 @@
-r"""The one table by which text that strangers wrote is cleaned or escaped.
+r"""Cleaning and escaping of text that other people wrote.
 
-Names and variables come from whoever may edit a campaign, and a model reads them. What a person would not see is taken
-out of the summary and made visible in the raw JSON:
+Names and variables come from anyone who may edit a campaign, and a model reads them. Characters that people can't see
+are removed from the summary and made visible in the raw JSON:
 
 ==========================================================  ==================  =======================
 characters                                                  in the summary      in the raw JSON's text
@@ -20,8 +20,8 @@ Sources: the Unicode category ``Cf``; https://www.unicode.org/reports/tr51/ for 
 import re
 
 _CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
-# The category Cf of Unicode 17 without the two joiners, with the unassigned U+2065 between its neighbours; selectors of
-# variants, a row of which can spell what people don't see, and the plane of tags that is kept for more of such.
+# The category Cf of Unicode 17 without the two joiners, with the unassigned U+2065 in its middle; the variation
+# selectors, a row of which can spell hidden text; and the part of the tags' plane that is reserved for such characters.
 _INVISIBLE = (
     "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
@@ -46,32 +46,32 @@ _plain = re.compile(r"[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]{0,38}[A-Za-z0-9])?")
 
 
 def sanitize(text: str) -> str:
-    """Return ``text`` as one line that shows all it holds: controls become spaces, what is invisible is dropped."""
+    """Return ``text`` as one visible line: control characters become spaces, invisible characters are removed."""
     if text.isascii() and text.isprintable():
         return text
     return _dropped.sub("", _control.sub(" ", text))
 
 
 def strip_invisible(text: str) -> str:
-    """Clean ``text``, and drop the joiners and selectors too: for a search that nothing invisible may escape."""
+    """Clean ``text``, and also remove joiners and selectors, for a search that invisible characters must not defeat."""
     return text if text.isascii() and text.isprintable() else _unseen.sub("", sanitize(text))
 
 
 def has_invisible(text: str) -> bool:
-    """Tell whether ``text`` holds invisible or direction-changing characters, the three registered flags apart."""
+    """Return whether ``text`` has invisible or direction-changing characters outside the three registered flags."""
     if text.isascii():
         return False
     return _dropped.search(text) is not None and _dropped.search(_flags.sub("", text)) is not None
 
 
 def truncate(text: str, limit: int) -> str:
-    """Clean ``text`` and cut it to at most ``limit`` characters, with an ellipsis where something is missing."""
-    sanitized = sanitize(text[: limit * 4 + 1])  # four times, as most of a hostile text may be dropped
+    """Clean ``text`` and cut it to at most ``limit`` characters, with an ellipsis if something is missing."""
+    sanitized = sanitize(text[: limit * 4 + 1])  # four times the limit, as most of a hostile text may be removed
     return sanitized if len(sanitized) <= limit and len(text) <= limit * 4 else sanitized[: limit - 1] + "…"
 
 
 def quote(text: str, limit: int = 120) -> str:
-    """Clean, cut and quote ``text``, so that it can neither leave its line nor its quotation marks."""
+    """Clean, truncate and quote ``text``, so that it can leave neither its line nor its quotation marks."""
     return '"' + truncate(text, limit).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -81,7 +81,7 @@ def plain_or_quoted(text: str) -> str:
 
 
 def replace_tags(text: str) -> tuple[str, int]:
-    """Replace Unicode tags outside the registered flags by U+FFFD; return the text and how many there were."""
+    """Replace Unicode tags outside the registered flags with U+FFFD; return the text and the number of tags."""
     replaced = 0
 
     def replace(match: re.Match[str]) -> str:
@@ -95,9 +95,9 @@ def replace_tags(text: str) -> tuple[str, int]:
 
 
 def escape_invisible(json_text: str) -> str:
-    r"""Write control and invisible characters of a JSON text as ``\u`` escapes: other text, same value."""
+    r"""Write control and invisible characters of a JSON text as ``\u`` escapes; the value stays the same."""
     if json_text.isascii() and "\x7f" not in json_text:
-        return json_text  # json.dumps has escaped C0
+        return json_text  # json.dumps has escaped the C0 controls
 
     def escaped(match: re.Match[str]) -> str:
         if match[1]:

@@ -1,4 +1,4 @@
-"""Everything configurable, read once from the environment: ``CALLERS_*``."""
+"""The settings, read once from the environment variables ``CALLERS_*``."""
 
 import ipaddress
 import os
@@ -13,32 +13,32 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "CALLERS_"
 MAIN = "main"
-"""The word that stands for the main organization where a sub-organization's id is expected."""
+"""Means the main organization where a sub-organization's id is expected."""
 
 SUB_ORGANIZATION_ID = re.compile(r"[!-~]{1,128}")
-"""What may be sent as ``x-sub-organization-id``: visible ASCII without spaces."""
+"""A valid value of ``x-sub-organization-id``: visible ASCII without spaces."""
 
 HTTP_PREFIX = f"{PREFIX}HTTP_"
-"""How the variables of a hosted server begin; ``callers_mcp.http.settings`` reads them."""
+"""Prefix of the variables of a hosted server; ``callers_mcp.http.settings`` reads them."""
 
-# What Kubernetes sets in each container for a service whose name begins like our variables.
+# Kubernetes sets these variables in each container, if a service's name starts with the prefix of our variables.
 _SERVICE_LINK = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)")
 
-# What hosts leave where a variable was not filled in, and what people leave in a pasted snippet.
+# Placeholders that hosts leave if a variable was not filled in, and that people leave in a pasted snippet.
 _PLACEHOLDER = re.compile(r".*\$\{[^}]*\}.*|\$\w+|%\w+%|\{\{.*\}\}|<.*>", re.DOTALL)
 _KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
 class SettingsError(ValueError):
-    """A setting has a value that can't be used; the message names the variable and what it takes."""
+    """A setting has a value that can't be used; the message says which variable, and what it takes."""
 
 
 class Settings(BaseSettings):
-    """What an operator can set, each as the environment variable ``CALLERS_`` and the field's name.
+    """The settings of a server; each is set by the environment variable ``CALLERS_`` and the field's name.
 
-    A blank value is the default. A placeholder that a host left (``${...}``) is never used as a value: for the key and
-    the sub-organizations it is kept in ``unresolved``, and a look-up answers that the operator must set the variable;
-    elsewhere it is the default, and ``notices`` says so.
+    A blank value means the default. A placeholder that a host left (``${...}``) is never used as a value. For the key
+    and the sub-organizations, the variable is added to ``unresolved``, and a look-up fails until it is set. For other
+    settings, the default is used, and ``notices`` reports it.
     """
 
     model_config = SettingsConfigDict(
@@ -52,14 +52,15 @@ class Settings(BaseSettings):
         description="an https URL, or http on loopback, without user info, query or fragment",
     )
     sub_organization_id: str | None = Field(
-        default=None, description="the place to look into when a call names none: a sub-organization's id, or main"
+        default=None, description="the organization to look into if a call names none: a sub-organization's id, or main"
     )
     sub_organizations: Annotated[tuple[str, ...] | None, NoDecode] = Field(
-        default=None, description="the only places that may be looked into: ids and the word main, comma separated"
+        default=None,
+        description="the only organizations that may be looked into: ids and the word main, comma separated",
     )
     organization_id: str | None = Field(
         default=None,
-        description="the main organization's id: its campaigns can be listed then, and stay from callers without it",
+        description="the main organization's id, to list its campaigns, and to hide them from callers without access",
     )
     timeout: float = Field(
         default=30.0,
@@ -84,13 +85,13 @@ class Settings(BaseSettings):
         ge=0,
         le=3600,
         allow_inf_nan=False,
-        description="seconds for which a list of campaigns is kept, at most 3600; 0 keeps none",
+        description="seconds for which a list of campaigns is kept, at most 3600; 0 disables it",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
     )
     redact_urls: bool = Field(
-        default=False, description="on or off: whether webhook and Slack URLs in raw keep scheme and host alone"
+        default=False, description="on or off: whether webhook and Slack URLs in raw keep only scheme and host"
     )
 
     _unresolved: tuple[str, ...] = PrivateAttr(())
@@ -98,10 +99,10 @@ class Settings(BaseSettings):
 
     @classmethod
     def from_environment(cls, **overrides: Any) -> "Settings":
-        """Read the settings from ``os.environ``, and take ``overrides`` for what they name.
+        """Read the settings from ``os.environ``; ``overrides`` replace the values of the fields that they name.
 
         Raises:
-            SettingsError: A value can't be used; one line, without the value of a key.
+            SettingsError: A value can't be used. The message is one line, without the value of a key.
         """
         try:
             settings = cls(**overrides)
@@ -114,22 +115,22 @@ class Settings(BaseSettings):
 
     @property
     def unresolved(self) -> tuple[str, ...]:
-        """The variables of key and sub-organizations in which a host left a placeholder."""
+        """The variables of the key and the sub-organizations in which a host left a placeholder."""
         return self._unresolved
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the operator should know: unknown variables, placeholders that became defaults."""
+        """Warnings for the operator: unknown variables, placeholders that were replaced by defaults."""
         return self._notices
 
     @property
     def base_url_is_loopback(self) -> bool:
-        """Whether the API is on this machine: no proxy applies then, and http is allowed."""
+        """Whether the API is on this machine; if so, no proxy is used and http is allowed."""
         return is_loopback(httpx2.URL(self.base_url).host)
 
     @model_validator(mode="wrap")
     @classmethod
-    def _blank_is_default(cls, values: dict[str, Any], handler: Any) -> "Settings":
+    def _apply_defaults(cls, values: dict[str, Any], handler: Any) -> "Settings":
         unresolved, notices, resolved = [], [], {}
         for name, value in values.items():
             text = value.strip() if isinstance(value, str) else value
@@ -149,14 +150,14 @@ class Settings(BaseSettings):
 
     @field_validator("api_key")
     @classmethod
-    def _key_fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+    def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and not is_key(key.get_secret_value()):
             raise ValueError("has characters that no HTTP header can carry")
         return key
 
     @field_validator("base_url")
     @classmethod
-    def _base_url_is_safe(cls, url: str) -> str:
+    def _check_base_url(cls, url: str) -> str:
         try:
             parts = httpx2.URL(url)
         except httpx2.InvalidURL as error:
@@ -181,16 +182,16 @@ class Settings(BaseSettings):
 
     @field_validator("sub_organization_id")
     @classmethod
-    def _normalize_default(cls, organization: str | None) -> str | None:
+    def _normalize_sub_organization(cls, organization: str | None) -> str | None:
         return None if organization is None else _normalized_organization(organization)
 
     @field_validator("sub_organizations", mode="before")
     @classmethod
-    def _normalize_list(cls, organizations: Any) -> Any:
+    def _normalize_sub_organizations(cls, organizations: Any) -> Any:
         if isinstance(organizations, str):
             organizations = [organization.strip() for organization in organizations.split(",") if organization.strip()]
             if not organizations:
-                raise ValueError("lists nothing")  # "," must not mean "everywhere"
+                raise ValueError("lists nothing")  # "," must not allow every organization
         return (
             organizations
             if organizations is None
@@ -199,7 +200,7 @@ class Settings(BaseSettings):
 
     @field_validator("log_level", mode="before")
     @classmethod
-    def _upper_case(cls, level: Any) -> Any:
+    def _normalize_log_level(cls, level: Any) -> Any:
         return level.upper() if isinstance(level, str) else level
 
     @model_validator(mode="after")
@@ -218,12 +219,12 @@ def variable(field: str) -> str:
 
 
 def is_placeholder(text: str) -> bool:
-    """Tell whether ``text`` is what hosts and snippets leave where a value belongs."""
+    """Return whether ``text`` is a placeholder of a host or a snippet, not a value."""
     return _PLACEHOLDER.fullmatch(text) is not None
 
 
 def is_key(text: str) -> bool:
-    """Tell whether ``text`` could be an API key: what a header's value can carry, without spaces around it."""
+    """Return whether ``text`` can be an API key: a valid header value without spaces around it."""
     return _KEY.fullmatch(text) is not None
 
 
@@ -234,7 +235,7 @@ def _normalized_organization(organization: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is this machine alone."""
+    """Return whether ``host`` is a loopback address or ``localhost``."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -249,9 +250,9 @@ def _error_sentence(location: tuple[int | str, ...], message: str) -> str:
 
 
 def unknown_variables(prefix: str, fields: Iterable[str]) -> list[str]:
-    """Say of each environment variable that begins with ``prefix`` and is no setting, what it may have been meant for.
+    """Return a notice for each environment variable with ``prefix`` that is not a setting, with the closest name.
 
-    The variables of a hosted server are its own matter, and those that Kubernetes sets nobody's.
+    The variables of a hosted server, which checks them itself, and those that Kubernetes sets are left out.
     """
     known = [prefix + field.upper() for field in fields]
     unknown = [

@@ -1,8 +1,8 @@
-"""Serving one host over stdin and stdout, for exactly as long as the host is there.
+"""The stdio transport: serves one host over stdin and stdout, and stops when the host is gone.
 
-Hosts come and go without a word: they close our stdin, or only our stdout, or send a signal. Each of these ends the
-process, at once and without waiting for threads (a resolver's, or one that is writing into a full pipe), as servers
-that outlive their host pile up by the hundred.
+A host disconnects without notice: it closes stdin, or only stdout, or sends a signal. Each of these stops the process
+immediately, without waiting for threads (that resolve a name, or write to a full pipe). Otherwise, servers without a
+host would accumulate by the hundred.
 """
 
 import io
@@ -17,15 +17,15 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 _GRACE_SECONDS = 0.7
-"""How long after the end of stdin the calls in flight may take to be answered as closed."""
+"""After the end of stdin, calls in flight have this time to be answered with an error."""
 
 
 def serve(server: Server[Any]) -> None:
-    """Serve until the host is gone, then end the process with exit code 0."""
+    """Serve until the host is gone, then stop the process with exit code 0."""
     if sys.stdin is None or sys.stdout is None:
         raise SystemExit("callers-mcp: a host has to connect stdin and stdout; one of them is closed.")
     stdin, stdout = os.dup(0), os.dup(1)
-    os.dup2(2, 1)  # whatever a library prints must not reach the wire
+    os.dup2(2, 1)  # what a library prints must not reach the host
     if hasattr(select, "poll"):
         threading.Thread(target=_exit_when_stdout_closes, args=(stdout,), name="stdout-watch", daemon=True).start()
     anyio.run(_serve, server, stdin, stdout)
@@ -39,7 +39,7 @@ async def _serve(server: Server[Any], stdin: int, stdout: int) -> None:
 
 
 class _Stdin(io.FileIO):
-    """Stdin whose end is the process's end, soon: by itself, or by force."""
+    """Stdin whose end stops the process within ``_GRACE_SECONDS``, if it does not stop by itself."""
 
     def readinto(self, buffer: Any, /) -> int | None:
         count = super().readinto(buffer)
@@ -51,18 +51,18 @@ class _Stdin(io.FileIO):
 
 
 class _Stdout(anyio.AsyncFile[str]):
-    """Stdout that is written to in one step: the transport's write and flush would be a change of threads each."""
+    """Stdout that writes and flushes in one step, which saves a change of threads per message."""
 
     def __init__(self, descriptor: int) -> None:
         self._binary = os.fdopen(descriptor, "wb")
         super().__init__(io.TextIOWrapper(self._binary))
 
     async def write(self, text: Any, /) -> int:
-        """Write and flush; a stdout that nobody reads any more ends the process."""
+        """Write and flush; stop the process if stdout was closed by its reader."""
         return await anyio.to_thread.run_sync(self._write, text)
 
     async def flush(self) -> None:
-        """Do nothing: each write has been flushed."""
+        """Do nothing: ``write`` has flushed."""
 
     def _write(self, text: str) -> int:
         try:
@@ -74,7 +74,7 @@ class _Stdout(anyio.AsyncFile[str]):
 
 
 def _exit_when_stdout_closes(stdout: int) -> None:
-    """End the process when nobody can read ``stdout`` any more, which no write would tell while we are idle."""
+    """Stop the process when the reader of ``stdout`` has gone, which an idle server would not notice by writing."""
     poll = select.poll()
     poll.register(stdout, 0)  # POLLERR and POLLHUP are always reported
     if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll()):
@@ -85,6 +85,6 @@ _exit_lock = threading.Lock()
 
 
 def _exit_process() -> NoReturn:
-    """End the process; of several threads that find the host gone, the first does."""
+    """Stop the process; if several threads notice that the host is gone, only the first does it."""
     _exit_lock.acquire()
     os._exit(0)

@@ -1,1 +1,1 @@
-"""The outside: the Callers API over HTTP, what can go wrong there, and how its JSON is read."""
+"""The client of the Callers API: requests, errors, and strict reading of its JSON."""

@@ -44,19 +44,19 @@ OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 ResultT = TypeVar("ResultT")
 
 RateLimitHook = Callable[[Principal], Awaitable[None]]
-"""Lets a caller's look-up go on, or raises ``RateLimited``."""
+"""Returns if a caller's look-up may continue, or raises ``RateLimited``."""
 
 
 class CallersClient:
     """Read access to one organization's campaigns.
 
-    One instance holds one connection pool, made at the first request; share the instance, and close it by leaving its
-    ``async with`` block. Look-ups of the same campaign at the same moment share one request.
+    One instance has one connection pool, which is created at the first request. Share the instance, and close it by
+    leaving its ``async with`` block. Look-ups of the same campaign at the same moment share one request.
 
     Args:
         settings: The key, the base URL, the limits.
         observer: Receives the events of each look-up; by default they go to the log.
-        rate_limit_hook: Runs before each look-up; raises ``RateLimited`` for one too many.
+        rate_limit_hook: Runs before each look-up; raises ``RateLimited`` if the caller is over the limit.
     """
 
     def __init__(
@@ -87,24 +87,24 @@ class CallersClient:
                 await self._pool.aclose()
 
     def on_behalf_of(self, principal: Principal) -> "CallersClient":
-        """Return the same client as ``principal`` has it, limited to the organizations of the principal."""
+        """Return a client that acts for ``principal``, with this client's connections and the principal's access."""
         client = copy(self)
         client._principal = principal
         return client
 
     @property
     def settings(self) -> Settings:
-        """What this client was made with."""
+        """The settings of this client."""
         return self._settings
 
     def resolve_sub_organization(self, sub_organization_id: str | None = None) -> str | None:
-        """Return where a call looks: a sub-organization's id, or ``None`` for the main organization.
+        """Return the organization that a call reads: a sub-organization's id, or ``None`` for the main organization.
 
         Args:
-            sub_organization_id: What the call names: an id, ``main``, or ``None`` for the default organization.
+            sub_organization_id: An id, ``main``, or ``None`` for the default organization.
 
         Raises:
-            Forbidden: The caller, or ``CALLERS_SUB_ORGANIZATIONS``, may not look there.
+            Forbidden: The caller may not read it, or ``CALLERS_SUB_ORGANIZATIONS`` does not contain it.
             NotConfigured: A host left a placeholder in a sub-organization setting.
         """
         organization = resolve_organization(sub_organization_id, self._principal, self._settings)
@@ -112,16 +112,16 @@ class CallersClient:
 
     @property
     def can_list(self) -> bool:
-        """Whether there is an organization whose campaigns could be listed for the caller."""
+        """Whether the campaigns of any organization can be listed for the caller."""
         return can_list(self._principal, self._settings)
 
     @property
     def accessible_organizations(self) -> tuple[str, ...] | None:
-        """The organizations that the caller may look into, ids and ``main``; ``None`` if they can't be listed."""
+        """The organizations that the caller may read, as ids and ``main``; ``None`` if they can't be listed."""
         return accessible_organizations(self._principal, self._settings)
 
     def mask(self, text: str) -> str:
-        """Return ``text`` cleaned, and with the key masked: for words that come from outside."""
+        """Return ``text`` cleaned and with the key masked. Use it for text from callers and from the API."""
         try:
             return mask(text, self._keys.current())
         except NotConfigured:
@@ -134,16 +134,16 @@ class CallersClient:
 
         Args:
             campaign_id: ObjectId, 24 hexadecimal digits.
-            sub_organization_id: Look inside this sub-organization; ``main`` means the main organization, ``None`` the
-                default organization.
-            on_retry: Told of each failed attempt that is followed by another.
+            sub_organization_id: The sub-organization that the campaign is in; ``main`` means the main organization,
+                ``None`` the default organization.
+            on_retry: Called after each failed attempt that is followed by another.
 
         Returns:
-            The campaign's JSON object, unknown fields included, and what had to be changed in it. Others may hold the
-            same object: do not change it.
+            The campaign's JSON object, including unknown fields, and notes on what was changed in it. Other callers may
+            get the same object: do not change it.
 
         Raises:
-            CampaignNotFound: No such campaign is visible to this key, there.
+            CampaignNotFound: This key can't see such a campaign in this organization.
             RateLimited, Unavailable, ...: see ``callers_mcp.api.errors``.
 
         Source: https://docs.callers.ai/api-reference/campaigns/get-a-campaign-by-id
@@ -165,18 +165,19 @@ class CallersClient:
         group_id: str | None = None,
         on_retry: OnRetry | None = None,
     ) -> ResultT:
-        """Fetch an organization's campaigns, or take them from the cache, and return what ``select`` makes of them.
+        """Fetch an organization's campaigns, or take them from the cache, and return the result of ``select``.
 
         Args:
-            to_row: Turns a campaign's JSON object into what is needed of it; a module's function, which never raises.
-            select: Given a row for each campaign that the caller may see, in the API's order. It runs in a thread, few
-                at a time: to compare thousands of names takes tens of milliseconds.
+            to_row: Converts a campaign's JSON object to a row. It must be a module-level function, as it is part of the
+                cache's key, and must not raise.
+            select: Gets a row for each campaign that the caller may see, in the API's order. It runs in a thread, and
+                few run at a time: comparing thousands of names takes tens of milliseconds.
             sub_organization_id: As for ``get_campaign``.
-            group_id: ObjectId; ask the API for this group's campaigns alone. It may give others too.
+            group_id: ObjectId; request only this group's campaigns. The API may return others too.
             on_retry: As for ``get_campaign``.
 
         Raises:
-            NotConfigured: No id is known by which the API would list the campaigns there.
+            NotConfigured: The id that the API needs to list the organization's campaigns is not known.
             CallersError: See ``callers_mcp.api.errors``.
 
         Source: https://docs.callers.ai/api-reference/campaigns/get-all-campaigns-by-organization-id
@@ -184,7 +185,7 @@ class CallersClient:
         async with self._observed_lookup(CAMPAIGN_LIST, sub_organization_id) as state:
             request = state.request = self._request(None, sub_organization_id, group_id)
             listing: Listing[RowT] | None = None
-            for candidate in (replace(request, group_id=None), request):  # a whole list serves its groups
+            for candidate in (replace(request, group_id=None), request):  # a list of all groups serves each group
                 listing = listing or self._list_cache.get((candidate, to_row))
             if listing is None:
                 attempt = self._list_attempt(request, to_row)
@@ -200,13 +201,13 @@ class CallersClient:
             )
 
     async def probe(self) -> int:
-        """Ask the API for a campaign without a key, to see whether it answers at all.
+        """Request a campaign without a key, to see whether the API answers.
 
         Returns:
-            The HTTP status. An API that answers as it should gives a 4xx.
+            The HTTP status, which is normally a 4xx.
 
         Raises:
-            CallersError: No answer, or one that is not the API's.
+            CallersError: There is no answer, or it is not the API's.
         """
 
         async def attempt() -> int:
@@ -217,10 +218,10 @@ class CallersClient:
         return await run_with_deadline(attempt, self._settings)
 
     async def enforces_sub_organizations(self, campaign_id: str) -> bool:
-        """Tell whether the API refuses a campaign under a sub-organization that does not exist, as isolation needs.
+        """Return whether the API refuses a campaign under a sub-organization that does not exist, as isolation needs.
 
         Raises:
-            CallersError: It gave neither a campaign nor a refusal.
+            CallersError: The API returned neither a campaign nor a refusal.
         """
         probe_request = CampaignRequest(campaign_id, secrets.token_hex(12), self._keys.current(), self._keys.variable)
         try:
@@ -233,7 +234,7 @@ class CallersClient:
 
     @asynccontextmanager
     async def _observed_lookup(self, target: str, sub_organization_id: str | None) -> AsyncIterator["_LookupState"]:
-        """Let the caller in, and tell the observer how what is done in the block ended."""
+        """Check the rate limit, and report the outcome of the block to the observer."""
         if sub_organization_id is not None and not SUB_ORGANIZATION_ID.fullmatch(sub_organization_id):
             raise InvalidArguments("A sub-organization's id is visible ASCII without spaces, at most 128 characters.")
         started, outcome = time.perf_counter(), "cancelled"
@@ -276,7 +277,7 @@ class CallersClient:
         key = self._keys.current()
         organization = self.resolve_sub_organization(sub_organization_id)
         if organization and key.lower() in organization.lower():
-            raise InvalidArguments("What was given as the sub-organization's id is no id; nothing was sent.")
+            raise InvalidArguments("The value given as the sub-organization's id is not an id; nothing was sent.")
         return CampaignRequest(campaign_id, organization, key, self._keys.variable, group_id)
 
     def _campaign_attempt(self, request: CampaignRequest) -> Callable[[str], Awaitable[Document]]:
@@ -303,17 +304,17 @@ class CallersClient:
         return attempt
 
     def _hides_main(self) -> bool:
-        """Tell whether the main organization's campaigns are to stay from the caller, should the API give any."""
+        """Return whether the main organization's campaigns must be hidden from the caller if the API returns any."""
         return self._settings.organization_id is not None and not can_access(MAIN, self._principal, self._settings)
 
     def _require_visible(self, document: Document, request: CampaignRequest) -> None:
-        """Hide the main organization's campaigns from callers without it, if the API ignores the sub-organization."""
+        """Raise ``CampaignNotFound`` for a campaign that the API returned, but that the caller may not see."""
         if self._hides_main() and belongs_to(document.content, self._settings.organization_id or ""):
             raise not_found(request)
 
 
 class _LookupState:
-    """What comes to light of a look-up on its way."""
+    """What is known of a look-up while it runs."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -329,7 +330,7 @@ class _LookupState:
         attempt: Callable[[str], Awaitable[ResultT]],
         on_retry: OnRetry | None,
     ) -> ResultT:
-        """Make the request that ``key`` names, or join the one under way."""
+        """Start the request of ``key``, or join the one in flight."""
         in_flight, self.shared = single_flight.get_or_start(key, attempt, self._settings)
         self.request_id = in_flight.request_id
         try:

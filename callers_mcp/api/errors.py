@@ -1,4 +1,4 @@
-"""Everything that can go wrong in a look-up, in words for a model and for a person at the command line.
+"""The errors of a look-up, with a message for a model and one for a person at the command line.
 
 ::
 

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 logger = logging.getLogger(__name__)
 
 CAMPAIGN_LIST = "list"
-"""In place of a campaign's id: the list of campaigns was requested."""
+"""Replaces the campaign's id if the list of campaigns was requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookupEvent:
-    """One look-up that has ended.
+    """A finished look-up.
 
     Attributes:
-        principal: On whose behalf, see ``Principal.name``.
-        campaign_id: Which campaign, 24 hexadecimal digits; or ``CAMPAIGN_LIST``.
-        organization: A sub-organization's id or ``main``, also if access to it was refused; ``default`` if the call
-            named none and was refused before it was resolved.
+        principal: The caller, see ``Principal.name``.
+        campaign_id: The campaign's id, 24 hexadecimal digits; or ``CAMPAIGN_LIST``.
+        organization: A sub-organization's id or ``main``, even if access to it was refused; ``default`` if the call
+            named no organization and was refused before the default was resolved.
         outcome: ``found``, ``cancelled``, or the kind of the error.
         seconds: How long the caller waited.
-        attempts: How many requests the API was sent for it.
-        shared: Whether it joined a request that another look-up had begun.
-        request_id: Stands in the caller's error, and went to the API as ``X-Request-Id``.
+        attempts: How many requests were sent to the API.
+        shared: Whether it joined a request that another look-up had started.
+        request_id: The ``X-Request-Id`` that was sent to the API; the caller's error contains it too.
     """
 
     principal: str
@@ -36,13 +36,13 @@ class LookupEvent:
 
 
 class Observer:
-    """Receives the events; this one writes a line to the log."""
+    """Receives the events; this class writes each finished look-up to the log."""
 
     def on_lookup_started(self) -> None:
-        """Note that a look-up begins."""
+        """Handle the start of a look-up."""
 
     def on_lookup_finished(self, event: LookupEvent) -> None:
-        """Note that a look-up ended."""
+        """Handle the end of a look-up."""
         logger.info(
             "look-up: campaign=%s sub_organization=%s outcome=%s attempts=%d milliseconds=%d request=%s",
             event.campaign_id,
@@ -54,4 +54,4 @@ class Observer:
         )
 
     def on_api_request(self, seconds: float) -> None:
-        """Note that an HTTP request to the API ended, well or not, after ``seconds``."""
+        """Handle the end of an HTTP request to the API, successful or not, after ``seconds``."""

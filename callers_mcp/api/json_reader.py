@@ -1,7 +1,7 @@
 """Strict and bounded reading of the API's JSON.
 
-The value stays what the API sent, with numbers as doubles. What could not be passed on as valid UTF-8 JSON, or would
-smuggle text past people, is replaced, and each such change is named.
+The value is what the API sent, with numbers as doubles. What can't be passed on as valid UTF-8 JSON, and text that is
+hidden from people, is replaced, and a note is added for each kind of change.
 """
 
 import json
@@ -18,16 +18,16 @@ from callers_mcp.sanitize import replace_tags, sanitize, strip_invisible
 from callers_mcp.settings import variable
 
 MAX_DEPTH = 100
-"""Levels of nesting, the outermost object included."""
+"""Levels of nesting, including the outermost object."""
 
 MAX_ELEMENT_CHARACTERS = 131_072
-"""Characters of a campaign in a list that is read whole."""
+"""The longest element of a list that is read completely."""
 
 MASK = "[API key]"
 
 _ADVICE = Advice(
-    f"Trying again will hardly help: the operator checks {variable('base_url')}, or asks Callers.",
-    f"Trying again will hardly help: check {variable('base_url')}, or ask Callers.",
+    f"Trying again will probably not help: the operator checks {variable('base_url')}, or asks Callers.",
+    f"Trying again will probably not help: check {variable('base_url')}, or ask Callers.",
 )
 _MAX_PLAIN_CHARACTERS = 1_000
 _TYPE_BY_FIRST_CHARACTER = {
@@ -54,7 +54,7 @@ _NOTES = {
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A JSON object from the API, and a sentence for each kind of change that was needed to pass it on."""
+    """A JSON object from the API, and a note for each kind of change that was needed to pass it on."""
 
     content: dict[str, JsonValue]
     notes: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ def read_object(body: bytes, *, key: str) -> Document:
         key: The API key, masked wherever it occurs.
 
     Raises:
-        UnexpectedResponse: Not JSON (``NaN`` included), not an object, or nested deeper than ``MAX_DEPTH``.
+        UnexpectedResponse: Not JSON (including ``NaN``), not an object, or nested deeper than ``MAX_DEPTH``.
     """
     counts: Counter[str] = Counter()
     text = _decode_utf8(body, counts)
@@ -84,15 +84,15 @@ def read_object(body: bytes, *, key: str) -> Document:
 
 
 def read_objects(body: bytes, *, key: str) -> Iterator[Document]:
-    """Read ``body`` as a JSON array of objects, one at a time: who reads a long one may do other things in between.
+    """Read ``body`` as a JSON array of objects, one at a time, so that the caller can pause between them.
 
-    Each is read as by ``read_object``. What is not an object becomes an empty one. An element that is longer than
-    ``MAX_ELEMENT_CHARACTERS``, which would block the event loop for too long, or nested deeper than ``MAX_DEPTH``,
+    Each object is read like in ``read_object``. Any other element becomes an empty object. An element that is longer
+    than ``MAX_ELEMENT_CHARACTERS``, which would block the event loop for too long, or nested deeper than ``MAX_DEPTH``,
     keeps only its plain fields.
 
     Raises:
-        UnexpectedResponse: Not JSON (``NaN`` included), not an array, or nested so deep, and so long, that where an
-            element ends is not looked for.
+        UnexpectedResponse: Not JSON (including ``NaN``), not an array, or an element is nested too deeply and is also
+            longer than ``MAX_ELEMENT_CHARACTERS``.
     """
     counts: Counter[str] = Counter()
     text = _decode_utf8(body, counts)
@@ -100,9 +100,8 @@ def read_objects(body: bytes, *, key: str) -> Iterator[Document]:
     try:
         index = _after_space(text, 0)
         if text[index : index + 1] != "[":
-            kind = _TYPE_BY_FIRST_CHARACTER.get(
-                text[index : index + 1]
-            )  # by its beginning: to read it all would hold others up
+            # Only the first character is read: reading the whole body would block the event loop.
+            kind = _TYPE_BY_FIRST_CHARACTER.get(text[index : index + 1])
             if kind is None:
                 raise _not_json()
             raise UnexpectedResponse(f"The API answered with {kind} instead of a list of campaigns.", _ADVICE)
@@ -128,7 +127,7 @@ def read_objects(body: bytes, *, key: str) -> Iterator[Document]:
 
 
 def _element(text: str, index: int, decoder: json.JSONDecoder) -> tuple[JsonValue, int]:
-    """Read the element that begins at ``index``; return it, and where it ends."""
+    """Read the element that starts at ``index``; return it and the index of its end."""
     for window in (8_192, MAX_ELEMENT_CHARACTERS):
         part = text[index : index + window]
         try:
@@ -137,14 +136,14 @@ def _element(text: str, index: int, decoder: json.JSONDecoder) -> tuple[JsonValu
             if len(part) < window:
                 raise
             continue
-        if length < len(part) or len(part) < window:  # else it may go on behind the window
+        if length < len(part) or len(part) < window:  # otherwise it may continue after the window
             return content, index + length
     content, end = _lenient_decoder.raw_decode(text, index)
     return _plain_fields(content) if isinstance(content, dict) else None, end
 
 
 def _element_end(text: str, index: int) -> int:
-    """Return where the element ends that begins at ``index`` and is nested deeper than the decoder can follow."""
+    """Return the end of the element at ``index``, which is nested deeper than the decoder supports."""
     depth = 0
     for token in _brackets.finditer(text, index, index + MAX_ELEMENT_CHARACTERS):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
@@ -177,7 +176,7 @@ def _decode_utf8(body: bytes, counts: Counter[str]) -> str:
 
 
 def _decoder(counts: Counter[str]) -> json.JSONDecoder:
-    """Return a decoder that notes in ``counts`` what it had to change."""
+    """Return a decoder that counts its changes in ``counts``."""
 
     def parse_int(digits: str) -> int | str:
         if len(digits) <= _MAX_SAFE_DIGITS or math.isfinite(float(digits)):
@@ -195,7 +194,7 @@ def _decoder(counts: Counter[str]) -> json.JSONDecoder:
     def unique_members(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
         unique = dict(pairs)
         if len(unique) < len(pairs):
-            # As parsers do, the last one has the name; the others stay beside it.
+            # As in other parsers, the last field keeps the name; the others get a number.
             counts["names"] += 1
             last = {name: index for index, (name, _) in enumerate(pairs)}
             names = _UniqueNames(unique)
@@ -210,12 +209,12 @@ def _decoder(counts: Counter[str]) -> json.JSONDecoder:
 
 
 def _document(content: dict[str, JsonValue], text: str, key: str, counts: Counter[str]) -> Document:
-    """Return the object that ``text`` holds, fit to be passed on."""
-    # An answer with no escapes, no tags, no key and few brackets needs no second look: nearly all are like that.
+    """Return ``content``, which was read from ``text``, as a document that can be passed on."""
+    # Nearly all answers have no escapes, no tags, no key and few brackets. They need no second check.
     if (
         "\\" in text
         or (key and key.lower() in text.lower())
-        or key.isdigit()  # a number may be it, however it is written
+        or key.isdigit()  # a number in any notation may be the key
         or text.count("{") + text.count("[") > MAX_DEPTH
         or (not text.isascii() and (replace_tags(text)[1] or key.lower() in strip_invisible(text).lower()))
     ):
@@ -224,11 +223,11 @@ def _document(content: dict[str, JsonValue], text: str, key: str, counts: Counte
 
 
 def _after_space(text: str, index: int) -> int:
-    return _space.match(text, index).end()  # type: ignore[union-attr]  # it matches nothing too
+    return _space.match(text, index).end()  # type: ignore[union-attr]  # it also matches an empty text
 
 
 class _Sanitizer:
-    """Walks a value once and replaces what must not be passed on."""
+    """Walks through a value and replaces what must not be passed on."""
 
     def __init__(self, key: str, counts: Counter[str]) -> None:
         self._key = key
@@ -266,7 +265,8 @@ class _Sanitizer:
             self._counts["surrogates"] += surrogates
             text, tags = replace_tags(text)
             self._counts["tags"] += tags
-        # In any case, as host names are shown in lower case; and cleaned, as in a summary its parts come together.
+        # Case is ignored, as host names are shown in lower case. The cleaned text is searched too, as cleaning in a
+        # summary can join the parts of a key.
         text, keys = self._key_pattern.subn(MASK, text)
         self._counts["key"] += keys
         if self._key_pattern.search(strip_invisible(text)):
@@ -276,7 +276,7 @@ class _Sanitizer:
 
 
 def mask(text: str, key: str) -> str:
-    """Clean ``text`` and hide ``key`` in it: before it is cut, so that no part of the key is left."""
+    """Clean ``text`` and mask ``key`` in it. Call it before truncating, so that no part of the key is left."""
     if not key:
         return sanitize(text)
     pattern = re.compile(re.escape(key), re.IGNORECASE)
@@ -285,7 +285,7 @@ def mask(text: str, key: str) -> str:
 
 
 class _UniqueNames:
-    """Gives names that no field has yet, without counting from the start for each."""
+    """Creates unused field names, without counting from the start for each."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = set(names)
@@ -304,7 +304,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-# For what is too long to be looked at number by number.
+# For elements that are too long to check each number.
 _lenient_decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant)
 
 
@@ -319,7 +319,7 @@ def _too_deep() -> UnexpectedResponse:
 
 
 def type_name(value: object) -> str:
-    """Name a JSON value's type in words."""
+    """Return the name of a JSON value's type."""
     if value is None:
         return "null"
     if isinstance(value, bool):

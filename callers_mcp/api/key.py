@@ -1,4 +1,4 @@
-"""The organization's API key: where it comes from, and how it is kept out of everything that is shown."""
+"""The organization's API key: the setting or the file that it comes from."""
 
 import errno
 import stat
@@ -8,30 +8,30 @@ from pathlib import Path
 from callers_mcp.api.errors import Advice, NotConfigured
 from callers_mcp.settings import Settings, is_key, is_placeholder, variable
 
-_MAX_KEY_FILE_BYTES = 65_536  # bytes of a key file; a longer one holds something else
+_MAX_KEY_FILE_BYTES = 65_536  # a longer file is not a key file
 
 
 class KeySource:
-    """Gives the key that holds now: the configured one, or the key file's, read again when the file changes."""
+    """Returns the current key: the configured one, or the key file's, which is read again when the file changes."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._key = settings.api_key.get_secret_value() if settings.api_key else None
         self._file = settings.api_key_file
-        with suppress(RuntimeError):  # of a user who is not here: it will be an unreadable file
+        with suppress(RuntimeError):  # ~NAME of an unknown user; reading the file will fail
             self._file = self._file and self._file.expanduser()
         self._file_version: tuple[int, int, int] | None = None
 
     @property
     def variable(self) -> str:
-        """The environment variable that an operator looks at."""
+        """The environment variable that the key comes from."""
         return variable("api_key_file" if self._file else "api_key")
 
     def current(self) -> str:
         """Return the key.
 
         Raises:
-            NotConfigured: There is none, a host left a placeholder, or the file can't be read or holds none.
+            NotConfigured: There is no key, a host left a placeholder, or the file can't be read or contains no key.
         """
         require_no_placeholder(self._settings, "api_key", "api_key_file")
         if self._file:
@@ -53,7 +53,7 @@ class KeySource:
             version = (status.st_mtime_ns, status.st_size, status.st_ino)
             if version == self._file_version:
                 return self._key
-            if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe would block
                 raise OSError(errno.EINVAL, "it is not a regular file")
             with file.open("rb") as opened:
                 content = opened.read(_MAX_KEY_FILE_BYTES + 1)
@@ -76,10 +76,10 @@ class KeySource:
 
 
 def require_no_placeholder(settings: Settings, *fields: str) -> None:
-    """Refuse to go on where a host left a placeholder in one of the settings ``fields``.
+    """Raise an error if a host left a placeholder in one of the settings ``fields``.
 
     Raises:
-        NotConfigured: Names the variables.
+        NotConfigured: A host left a placeholder; the message names the variables.
     """
     unresolved = settings.unresolved
     if unresolved and (names := [variable(field) for field in fields if variable(field) in unresolved]):

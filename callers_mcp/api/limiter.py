@@ -1,4 +1,4 @@
-"""How many lists are fetched and searched at the same time, in all and for one caller."""
+"""Limits how many lists are fetched and searched at the same time, in total and per caller."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,21 +9,21 @@ import anyio
 from callers_mcp.access import OPERATOR, Principal
 
 MAX_CONCURRENT_LISTS = 4
-"""Lists that one process fetches and reads at the same time."""
+"""Lists that a process fetches and reads at the same time."""
 
 MAX_CONCURRENT_LISTS_PER_PRINCIPAL = 3
-"""Of these, for one of several callers, so that nobody's lists keep all the others waiting."""
+"""The limit for one of several callers, so that the lists of one caller never block all others."""
 
 MAX_CONCURRENT_SEARCHES = 2
-"""Searches through the rows of lists, each in a thread; of one of several callers one."""
+"""Searches through the rows of lists, each in a thread; one per caller if there are several."""
 
 
 class PerPrincipalLimiter:
-    """Lets so many go at once, and of one caller fewer, so that nobody keeps all the others waiting.
+    """Limits concurrent work in total and per caller, so that no caller blocks all others.
 
     Args:
-        total: How many in all.
-        per_principal: How many of one of several callers; the operator has them all.
+        total: How many run at the same time.
+        per_principal: How many of these may be of one caller; the operator, who is the only caller, may use all.
     """
 
     def __init__(self, total: int, per_principal: int) -> None:
@@ -34,7 +34,7 @@ class PerPrincipalLimiter:
 
     @asynccontextmanager
     async def slot(self, principal: Principal) -> AsyncIterator[None]:
-        """Wait for a turn of ``principal``, and take it for as long as the block runs."""
+        """Wait for a free slot of ``principal``, and use it while the block runs."""
         limit = self._total if principal is OPERATOR else self._per_principal
         limiter = self._limiters.setdefault(principal.name, anyio.CapacityLimiter(limit))
         async with limiter, self._shared:

@@ -1,6 +1,6 @@
 """A short-lived cache for lists of campaigns, so that paging and completion fetch a list once.
 
-It is the one thing that is kept between calls.
+Nothing else is kept between calls.
 """
 
 from collections.abc import Hashable
@@ -11,15 +11,15 @@ import anyio
 from callers_mcp.api.lists import Listing
 
 MAX_CACHE_BYTES = 64 * 1024 * 1024
-"""Of all lists together, as their rows say what they take."""
+"""Limit for all lists together, by the sizes that their rows report."""
 
 
 class ListCache:
-    """What was read of lists, for a while; the oldest goes when there is no room.
+    """Keeps lists for a limited time; removes the oldest if there is not enough room.
 
     Args:
-        ttl_seconds: For how long; 0 keeps nothing.
-        max_bytes: How much of all together.
+        ttl_seconds: How long a list is kept; 0 keeps nothing.
+        max_bytes: Limit for all lists together.
     """
 
     def __init__(self, ttl_seconds: float, max_bytes: int = MAX_CACHE_BYTES) -> None:
@@ -30,17 +30,17 @@ class ListCache:
 
     @property
     def size(self) -> int:
-        """Bytes that are kept, about."""
+        """The approximate size of the kept lists in bytes."""
         return self._size
 
     def get(self, key: Hashable) -> Listing[Any] | None:
-        """Return what is kept under ``key`` and not too old."""
+        """Return the list of ``key``, or ``None`` if it is not kept or too old."""
         self._evict(0)
         entry = self._entries.get(key)
         return entry[1] if entry else None
 
     def set(self, key: Hashable, listing: Listing[Any]) -> None:
-        """Keep ``listing``, if it is to be, and fits."""
+        """Keep ``listing``, if the cache is enabled and the list fits into it."""
         self._remove(key)
         if not self._ttl_seconds or listing.size > self._max_bytes:
             return

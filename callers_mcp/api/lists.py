@@ -1,6 +1,6 @@
-"""Lists of campaigns: how one is requested, and how it is read without blocking the event loop.
+"""Lists of campaigns: how a list is requested, and how it is read without blocking the event loop.
 
-A list is big: up to ``CALLERS_LIST_MAX_BODY_BYTES``.
+A list can be large: up to ``CALLERS_LIST_MAX_BODY_BYTES``.
 """
 
 import time
@@ -17,17 +17,17 @@ from callers_mcp.api.errors import Advice, NotConfigured
 from callers_mcp.api.request import CampaignRequest
 from callers_mcp.settings import MAIN, Settings, variable
 
-_LIST_OVERHEAD_BYTES = 1024  # beside its rows
-_TIME_SLICE_SECONDS = 0.005  # of reading, until others have their turns
-_YIELD_SECONDS = 0.001  # in which they have them: a call needs several
+_LIST_OVERHEAD_BYTES = 1024  # size of a list without its rows
+_TIME_SLICE_SECONDS = 0.005  # reading time between two pauses
+_YIELD_SECONDS = 0.001  # length of a pause, in which other tasks run; a call needs several
 
 
 class Row(Protocol):
-    """What is kept of a campaign."""
+    """The part of a campaign that is kept."""
 
     @property
     def size(self) -> int:
-        """Bytes that it takes while it is kept, about."""
+        """The approximate size in bytes."""
 
 
 RowT = TypeVar("RowT", bound=Row)
@@ -46,7 +46,7 @@ def list_query(request: CampaignRequest, settings: Settings) -> str:
     Source: https://docs.callers.ai/api-reference/campaigns/get-all-campaigns-by-organization-id
     """
     name = variable("organization_id")
-    organization_id = _id_to_list(request.sub_organization_id, settings)
+    organization_id = _organization_id_for_list(request.sub_organization_id, settings)
     if not organization_id:
         raise NotConfigured(
             Advice(
@@ -68,30 +68,30 @@ def list_query(request: CampaignRequest, settings: Settings) -> str:
 
 
 def can_list(principal: Principal, settings: Settings) -> bool:
-    """Tell whether an id is known by which ``principal`` could list campaigns, in some organization."""
+    """Return whether ``principal`` can list the campaigns of any organization."""
     organizations = accessible_organizations(principal, settings)
     if organizations is None:
         organizations = (MAIN, settings.sub_organization_id or MAIN)
     return any(
         can_access(organization, principal, settings)
-        and _id_to_list(None if organization == MAIN else organization, settings)
+        and _organization_id_for_list(None if organization == MAIN else organization, settings)
         for organization in organizations
     )
 
 
-def _id_to_list(sub_organization_id: str | None, settings: Settings) -> str | None:
+def _organization_id_for_list(sub_organization_id: str | None, settings: Settings) -> str | None:
     """Return the id by which the API lists the campaigns of an organization, or ``None`` if it is not known."""
     return settings.organization_id if sub_organization_id is None else sub_organization_id
 
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[RowT]):
-    """A list as it was read.
+    """A list of campaigns.
 
     Attributes:
-        rows: One for each campaign, in the API's order.
-        main_indexes: Which of them, by number, say that they belong to the main organization.
-        size: Bytes that they take, about.
+        rows: One row for each campaign, in the API's order.
+        main_indexes: The indexes of the rows whose campaign says that it belongs to the main organization.
+        size: The approximate size in bytes.
     """
 
     rows: tuple[RowT, ...]
@@ -102,9 +102,9 @@ class Listing(Generic[RowT]):
 async def parse_cooperatively(
     campaigns: Iterator[Mapping[str, JsonValue]], to_row: Callable[[Mapping[str, JsonValue]], RowT], settings: Settings
 ) -> Listing[RowT]:
-    """Read a list, letting others have their turn every few milliseconds.
+    """Read a list, and let other tasks run every few milliseconds.
 
-    A thread would not do: a parser that works in one holds the interpreter lock.
+    A thread would not help: a parser in a thread holds the interpreter lock.
     """
     main_id = (settings.organization_id or "").lower()
     rows: list[RowT] = []
@@ -121,5 +121,5 @@ async def parse_cooperatively(
 
 
 def belongs_to(campaign: Mapping[str, JsonValue], organization_id: str) -> bool:
-    """Tell whether ``campaign`` says that it is of this organization."""
+    """Return whether ``campaign`` says that it belongs to this organization."""
     return str(campaign.get("organizationId")).strip().lower() == organization_id.lower()

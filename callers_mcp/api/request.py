@@ -1,4 +1,4 @@
-"""What is requested from the API, and with which headers."""
+"""A request to the API, and its headers."""
 
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ class CampaignRequest:
 
     @property
     def location(self) -> str:
-        """The organization in words."""
+        """The organization, for messages."""
         return (
             "the main organization"
             if self.sub_organization_id is None
@@ -31,7 +31,7 @@ class CampaignRequest:
         )
 
     def headers(self, request_id: str) -> dict[str, str]:
-        """Return the headers that carry the key, the request's id and the sub-organization."""
+        """Return the headers with the key, the request's id and the sub-organization."""
         headers = {"Authorization": self.key, "X-Request-Id": request_id}
         if self.sub_organization_id is not None:
             headers["x-sub-organization-id"] = self.sub_organization_id

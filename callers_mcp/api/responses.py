@@ -1,4 +1,4 @@
-"""What the API's answers mean: a campaign, or which error."""
+"""Turns the API's answers into campaigns and errors."""
 
 import json
 import math
@@ -28,7 +28,7 @@ from callers_mcp.api.request import CampaignRequest
 from callers_mcp.sanitize import quote
 from callers_mcp.settings import variable
 
-_MAX_MESSAGE_CHARACTERS = 400  # of the API's own message that are passed on
+_MAX_MESSAGE_CHARACTERS = 400  # of the API's message that is quoted
 _MAX_ERROR_BYTES = 65_536
 _TRANSIENT_STATUSES = {408, 502, 503, 504}
 _WRONG_BASE_URL = Advice(
@@ -36,8 +36,8 @@ _WRONG_BASE_URL = Advice(
     f"The base URL is probably wrong: check {variable('base_url')}.",
 )
 _REJECTED_ADVICE = Advice(
-    "The same call will hardly succeed: check the ids with the user.",
-    "The same request will hardly succeed: check the ids.",
+    "The same call will probably fail again: check the ids with the user.",
+    "The same request will probably fail again: check the ids.",
 )
 _CHECK_SUB_ORGANIZATION = "Check that this sub-organization belongs to the key's organization."
 _MAX_RETRY_AFTER_SECONDS = 86_400.0
@@ -46,7 +46,7 @@ _seconds = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """One HTTP answer, its body read and decompressed."""
+    """An HTTP answer, with the decompressed body."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,10 +54,10 @@ class RawResponse:
 
 
 def parse_campaign_response(response: RawResponse, request: CampaignRequest) -> Document:
-    """Return the campaign that ``response`` holds.
+    """Return the campaign in ``response``.
 
     Raises:
-        CallersError: The answer is something else; which subclass, says what.
+        CallersError: The answer is something else; the subclass says what.
     """
     if not 200 <= response.status < 300:
         raise _error_from_status(response, request)
@@ -73,10 +73,10 @@ def parse_campaign_response(response: RawResponse, request: CampaignRequest) -> 
 
 
 def parse_list_response(response: RawResponse, request: CampaignRequest) -> Iterator[Mapping[str, JsonValue]]:
-    """Return the campaigns that ``response`` lists, each read when it is asked for.
+    """Yield the campaigns in ``response``; each is read when it is requested.
 
     Raises:
-        CallersError: The answer is something else; which subclass, says what.
+        CallersError: The answer is something else; the subclass says what.
     """
     if not 200 <= response.status < 300:
         raise _error_from_status(response, request)
@@ -92,7 +92,7 @@ def parse_list_response(response: RawResponse, request: CampaignRequest) -> Iter
 
 
 def hide_existence(error: CallersError, request: CampaignRequest, principal: Principal) -> CallersError:
-    """Return ``error`` as ``principal`` may read it: without all, one learns nothing of what exists elsewhere."""
+    """Return ``error`` without what ``principal`` must not learn: whether something exists in other organizations."""
     if principal.organizations.is_unrestricted:
         return error
     if isinstance(error, CampaignNotFound | Forbidden):
@@ -103,7 +103,7 @@ def hide_existence(error: CallersError, request: CampaignRequest, principal: Pri
 
 
 def not_found(request: CampaignRequest) -> CampaignNotFound:
-    """Return the one error for what a caller may not see, or what does not exist."""
+    """Return the error for a campaign that a caller may not see, which is the same as for one that does not exist."""
     if request.campaign_id is None:
         return CampaignNotFound(
             f"No campaigns are visible in {request.location}.",
@@ -119,10 +119,10 @@ def not_found(request: CampaignRequest) -> CampaignNotFound:
 
 
 def require_api_response(response: RawResponse) -> None:
-    """Accept what an API that is asked without a key may answer: 4xx, or 2xx with an object.
+    """Check that an answer to a request without a key can be the API's: 4xx, or 2xx with an object.
 
     Raises:
-        CallersError: Anything else.
+        CallersError: It is something else.
     """
     if 200 <= response.status < 300:
         _require_json(response)
@@ -151,7 +151,7 @@ def _error_from_status(response: RawResponse, request: CampaignRequest) -> Calle
     html_hint = (_WRONG_BASE_URL,) if _is_html(response) else ()
     if status == 401:
         hint = (
-            " The key begins with Bearer, but the API takes the key alone."
+            " The key begins with Bearer, but the API takes only the key."
             if request.key[:6].lower() == "bearer"
             else ""
         )
@@ -224,7 +224,7 @@ def _error_from_status(response: RawResponse, request: CampaignRequest) -> Calle
 
 
 def _list_error(response: RawResponse, request: CampaignRequest) -> CallersError:
-    """Return the error of a list that is refused, or not there: the id asked for is the first thing to doubt."""
+    """Return the error of a list that was refused or not found; the most likely cause is a wrong organization id."""
     api_message, status = _api_message(response, request.key), response.status
     advice = (
         _CHECK_SUB_ORGANIZATION
@@ -264,7 +264,7 @@ def _error_from_body(response: RawResponse, request: CampaignRequest) -> Rejecte
 
 
 def _is_error_body(response: RawResponse) -> bool:
-    """Tell whether the API's documented error, an object, came under a good status."""
+    """Return whether the body is the API's documented error object, under a status of success."""
     if len(response.body) > _MAX_ERROR_BYTES or response.body.lstrip()[:1] != b"{":
         return False
     try:
@@ -274,7 +274,7 @@ def _is_error_body(response: RawResponse) -> bool:
 
 
 def _api_message(response: RawResponse, key: str) -> str:
-    """Return the API's own message as a sentence: the key masked, cleaned, cut, in quotation marks."""
+    """Return a sentence that quotes the API's own message: with the key masked, cleaned and truncated."""
     try:
         message = json.loads(response.body).get("message")
     except (ValueError, AttributeError, RecursionError):
@@ -300,7 +300,7 @@ def _redirect_target(response: RawResponse, key: str) -> str:
 
 
 def _retry_after(response: RawResponse) -> float | None:
-    """Read ``Retry-After``, in seconds or as a date (RFC 9110, section 10.2.3); ``None`` where it can't be read."""
+    """Read ``Retry-After``, in seconds or as a date (RFC 9110, section 10.2.3); ``None`` if it can't be read."""
     value = response.headers.get("retry-after", "").strip()
     if _seconds.fullmatch(value):
         seconds = float(value)

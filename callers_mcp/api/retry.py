@@ -1,4 +1,4 @@
-"""One deadline for a whole look-up: the attempts, the waits between them, the wait for a free connection."""
+"""Retries within one deadline per look-up, which covers the attempts, the waits and the wait for a connection."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -11,11 +11,11 @@ from callers_mcp.settings import Settings, variable
 ResultT = TypeVar("ResultT")
 
 OnRetry = Callable[[int, str], Awaitable[None]]
-"""Told of a failed attempt that is followed by another: its number, from 1, and the reason."""
+"""Called after a failed attempt that is followed by another, with its number, from 1, and the reason."""
 
 
 def deadline_error(settings: Settings) -> DeadlineExceeded:
-    """Return the error of a look-up whose time is over."""
+    """Return the error of a look-up that exceeded its deadline."""
     return DeadlineExceeded(
         f"The Callers API did not answer within {settings.timeout:g} seconds.",
         Advice(
@@ -29,7 +29,7 @@ async def run_with_deadline(attempt: Callable[[], Awaitable[ResultT]], settings:
     """Run ``attempt`` until it succeeds, fails for good, or ``CALLERS_TIMEOUT`` seconds have passed.
 
     Raises:
-        DeadlineExceeded: They have passed.
+        DeadlineExceeded: The time is over.
         CallersError: What the last attempt raised.
     """
     with anyio.move_on_after(settings.timeout) as scope:
@@ -65,7 +65,7 @@ async def _retry(
     deadline: Callable[[], float],
     on_retry: OnRetry | None,
 ) -> ResultT:
-    import stamina  # 3 % of the start-up time, and most servers never retry
+    import stamina  # takes 3 % of the start-up time, and most servers never retry
 
     def should_retry(error: Exception) -> bool | float:
         if not isinstance(error, CallersError) or not _can_retry(error, deadline()):
@@ -78,7 +78,7 @@ async def _retry(
     async for retry in retries:
         with retry:
             try:
-                if retry.num == 1:  # has been made already, without loading stamina
+                if retry.num == 1:  # this attempt was made before, without loading stamina
                     raise first_error
                 return await attempt()
             except CallersError as error:
@@ -90,5 +90,5 @@ async def _retry(
 
 
 def _can_retry(error: CallersError, deadline: float) -> bool:
-    """Tell whether another attempt can help, and can be made before the deadline."""
+    """Return whether another attempt can help, and can start before the deadline."""
     return error.transient and anyio.current_time() + (error.retry_after_seconds or 0) < deadline

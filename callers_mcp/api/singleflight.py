@@ -1,7 +1,7 @@
-"""Identical look-ups in flight at the same moment share one request to the API.
+"""Identical look-ups at the same moment share one request to the API.
 
-Each caller keeps its own deadline and its own right to leave; when the last one has left, the request is cancelled. No
-answer is kept: who comes after it has arrived, asks anew.
+Each caller has a separate deadline and can be cancelled separately. When the last caller has left, the request is
+cancelled. Answers are not kept: a look-up that starts after the answer makes a new request.
 """
 
 import secrets
@@ -20,17 +20,17 @@ ResultT = TypeVar("ResultT")
 
 
 class InFlightRequest(Generic[ResultT]):
-    """A request under way, with its retries, and those who wait for it.
+    """A request in flight, with its retries, and the callers that wait for it.
 
     Attributes:
-        request_id: Goes to the API as ``X-Request-Id``; the same for all who wait.
+        request_id: Sent to the API as ``X-Request-Id``; the same for all callers.
         attempts: How many requests were made.
     """
 
     def __init__(self) -> None:
         self.request_id = secrets.token_hex(8)
         self.attempts = 0
-        self._deadlines: dict[object, float] = {}  # of those who wait
+        self._deadlines: dict[object, float] = {}  # of the waiting callers
         self._retries: list[tuple[int, str]] = []
         self._updated = anyio.Event()
         self._done = False
@@ -40,7 +40,7 @@ class InFlightRequest(Generic[ResultT]):
         self._error: Exception | None = None
 
     async def run(self, attempt: Callable[[str], Awaitable[ResultT]], settings: Settings) -> None:
-        """Make the request; what comes of it is handed to those who wait."""
+        """Make the request, and pass the result to the waiting callers."""
 
         async def counted() -> ResultT:
             self.attempts += 1
@@ -56,11 +56,11 @@ class InFlightRequest(Generic[ResultT]):
             self._updated.set()
 
     async def result(self, settings: Settings, on_retry: OnRetry | None) -> ResultT:
-        """Wait for the answer, ``CALLERS_TIMEOUT`` seconds at most, and leave.
+        """Wait for the answer, at most ``CALLERS_TIMEOUT`` seconds.
 
         Raises:
-            DeadlineExceeded: They have passed.
-            CallersError: What came instead of the answer.
+            DeadlineExceeded: The time is over.
+            CallersError: The request failed.
         """
         waiter = object()
         try:
@@ -74,7 +74,9 @@ class InFlightRequest(Generic[ResultT]):
         if isinstance(self._error, CallersError):
             raise self._error.copy()
         if self._error is not None:
-            raise RuntimeError("A bug ended the request") from self._error  # whose own traceback belongs to all
+            raise RuntimeError(
+                "A bug stopped the request"
+            ) from self._error  # which all callers share, with its traceback
         if self._result is not None:
             return self._result
         error = (
@@ -84,7 +86,7 @@ class InFlightRequest(Generic[ResultT]):
         raise error
 
     async def _forward_retries(self, on_retry: OnRetry | None) -> None:
-        """Wait for the landing; each tells its own caller of retries, so that one who is stuck holds up no other."""
+        """Wait until the request is done, and report retries to one caller, so that a slow caller blocks no other."""
         forwarded = len(self._retries)
         while True:
             updated = self._updated
@@ -97,9 +99,9 @@ class InFlightRequest(Generic[ResultT]):
             await updated.wait()
 
     def is_joinable(self, settings: Settings) -> bool:
-        """Tell whether it is worth waiting for: somebody does, and it does not hang, as far as one can tell.
+        """Return whether a new caller should wait for this request: it is not cancelled, and it is not too old.
 
-        Without a bound on its age, those who come one after the other could all wait for a request that is lost.
+        Without a limit on the age, a series of callers could all wait for a request that hangs.
         """
         return not self._scope.cancel_called and anyio.current_time() - self._started_at < settings.timeout / 2
 
@@ -113,7 +115,7 @@ class InFlightRequest(Generic[ResultT]):
 
 
 class SingleFlight:
-    """The requests under way; they run while the ``async with`` block does."""
+    """The requests in flight; they run inside the ``async with`` block."""
 
     def __init__(self) -> None:
         self._in_flight: dict[Hashable, InFlightRequest[Any]] = {}
@@ -129,20 +131,20 @@ class SingleFlight:
         if self._tasks is not None:
             tasks, self._tasks = self._tasks, None
             tasks.cancel_scope.cancel()
-            await tasks.__aexit__(None, None, None)  # what went wrong in the block goes on as it is, not in a group
+            await tasks.__aexit__(None, None, None)  # so an error of the block is not wrapped in an exception group
 
     def get_or_start(
         self, key: Hashable, attempt: Callable[[str], Awaitable[ResultT]], settings: Settings
     ) -> tuple[InFlightRequest[ResultT], bool]:
-        """Return the flight of ``key``, and whether it was under way already; who gets it has to ``wait`` for it.
+        """Return the request of ``key``, and whether it was in flight before. The caller must await its ``result``.
 
         Args:
-            key: What the request asks for.
-            attempt: Makes the request, given its id.
-            settings: How often and how long.
+            key: Identifies what is requested.
+            attempt: Makes the request; it gets the request's id.
+            settings: The number of attempts, and the timeout.
 
         Raises:
-            RuntimeError: Outside of the ``async with`` block.
+            RuntimeError: The ``async with`` block was not entered.
         """
         in_flight = self._in_flight.get(key)
         if in_flight is not None and in_flight.is_joinable(settings):

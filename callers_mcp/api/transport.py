@@ -1,4 +1,4 @@
-"""How the API is reached: proxy, TLS, the pool of connections; and which error a failed connection is."""
+"""Connections to the API: proxy, TLS, the connection pool, and the errors of failed connections."""
 
 import logging
 import os
@@ -28,10 +28,10 @@ HEADERS = {
     "Accept-Encoding": "gzip, deflate",
     "User-Agent": f"callers-mcp/{__version__}",
 }
-"""What each request carries beside the key and the sub-organization."""
+"""The headers of each request, besides the key and the sub-organization."""
 
 _CONNECTIONS_PER_CLIENT = 10
-"""Connections of one client: httpx2 probes each that is idle before each request, which at 100 costs a millisecond."""
+"""httpx2 probes each idle connection before each request; with 100 connections that takes a millisecond."""
 
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _FIX_OR_UNSET = Advice("The operator fixes or unsets it.", "Fix or unset it.")
@@ -39,17 +39,17 @@ _host = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.IGNORECASE)
 
 
 def client_factory(settings: Settings) -> Callable[[int], httpx2.AsyncClient]:
-    """Return what makes pooled clients, each for a number of connections at once.
+    """Return a function that creates a client with a given number of connections.
 
-    They follow no redirect, keep no cookie, read no ``.netrc`` and have no timeouts of their own: the look-up's
-    deadline covers them all.
+    The clients do not follow redirects, keep no cookies, do not read ``.netrc``, and have no timeouts: the look-up's
+    deadline covers everything.
 
     Raises:
         NotConfigured: A proxy setting or a certificate file can't be used.
     """
     over_tls = settings.base_url.startswith("https:")
     try:
-        # Plain http, which is loopback alone, needs no certificates: loading them would cost the first call 30 ms.
+        # Plain http is for loopback only and needs no certificates: loading them would take 30 ms of the first call.
         tls = httpx2.create_ssl_context() if over_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     except OSError as error:
         raise NotConfigured(
@@ -68,16 +68,16 @@ def client_factory(settings: Settings) -> Callable[[int], httpx2.AsyncClient]:
                 max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30
             ),
             proxy=proxy,
-            trust_env=False,  # what is honoured of it has been read here
+            trust_env=False,  # the supported variables are read in this module
         )
 
     return client
 
 
 def proxy_setting(settings: Settings) -> str | None:
-    """Name the setting whose proxy leads to the API, or return ``None`` where none does.
+    """Return the name of the setting whose proxy is used for the API, or ``None`` if no proxy is used.
 
-    To an API on loopback none does: in trial ``HTTP_PROXY`` was given the key that way.
+    For an API on loopback no proxy is used: in a test, the proxy of ``HTTP_PROXY`` received the key that way.
     """
     url = httpx2.URL(settings.base_url)
     if settings.base_url_is_loopback or proxy_bypass(f"{url.host}:{url.port or 443}") or not _system_proxy_url():
@@ -105,7 +105,7 @@ def _proxy(settings: Settings) -> httpx2.Proxy | None:
 
 
 def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersError:
-    """Say in our words what went wrong between us and the API; ``proxy`` names the setting of the one between."""
+    """Return the error for a failed connection; ``proxy`` is the name of the setting that a proxy was taken from."""
     causes = list(_causes(error))
     setting = proxy or variable("base_url")
     advice = Advice(
@@ -126,7 +126,7 @@ def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersErr
     if isinstance(error, httpx2.ProxyError):
         return Unreachable(
             f"The {endpoint} did not let the request through",
-            Advice(f"Trying again will hardly help: the operator checks {proxy}.", f"Check {proxy}."),
+            Advice(f"Trying again will probably not help: the operator checks {proxy}.", f"Check {proxy}."),
             transient=False,
         )
     if isinstance(error, httpx2.DecodingError):
@@ -148,12 +148,12 @@ def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersErr
     elif isinstance(error, httpx2.ConnectError):
         problem = f"No connection to the {endpoint} could be made"
     else:
-        problem = "The connection to the Callers API was reset before the answer was whole"
+        problem = "The connection to the Callers API was reset before the answer was complete"
     return Unreachable(problem, advice)
 
 
 def _is_lost_connection(text: str) -> bool:
-    # h11 and httpcore2 have one type for a peer that leaves and one that talks nonsense; their texts differ.
+    # h11 and httpcore2 raise one type for a closed connection and for bytes that are not HTTP; only the texts differ.
     return "disconnected" in text or "closed connection" in text
 
 
@@ -170,7 +170,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 class ConnectionPool:
-    """Sends requests to the API; the connections are made when they are needed."""
+    """Sends requests to the API; connections are opened when they are needed."""
 
     def __init__(self, settings: Settings, observer: Observer) -> None:
         self._settings = settings
@@ -196,7 +196,7 @@ class ConnectionPool:
         *,
         limited_by: Literal["max_body_bytes", "list_max_body_bytes"] = "max_body_bytes",
     ) -> RawResponse:
-        """Send one request and read its answer, within the limit of bytes that a setting gives.
+        """Send a request and read its answer, up to the size that the setting ``limited_by`` allows.
 
         Raises:
             CallersError: There is no answer, or it is too large.
@@ -211,7 +211,7 @@ class ConnectionPool:
             self._observer.on_api_request(time.perf_counter() - started)
 
     def _least_loaded(self) -> int:
-        """Return the first client with a free connection, so that few are kept open, or the one with least to do."""
+        """Return the index of the first client with a free connection, to keep few open, or of the least busy one."""
         for index, (busy, size) in enumerate(zip(self._in_use, self._client_sizes, strict=True)):
             if busy < size:
                 return index
@@ -236,7 +236,7 @@ class ConnectionPool:
                     size += len(chunk)
                     if size > limit:
                         if not response.is_success:
-                            break  # the status says enough
+                            break  # the status is enough
                         raise UnexpectedResponse(
                             f"The API's answer is larger than {limit} bytes, so it was not read.",
                             Advice(
