@@ -311,7 +311,7 @@ async def test_a_bug_in_reading_fails_only_that_list() -> None:
 
     with FaultServer(either(fault.answer(body()))) as server:
         async with api_client(server) as client:
-            with pytest.raises(RuntimeError, match="A bug ended the request"):
+            with pytest.raises(RuntimeError, match="A bug stopped the request"):
                 await client.list_campaigns(broken, list)
             assert len(await client.list_campaigns(parse_row, list)) == 3
             assert (await client.get_campaign(ID)).content["id"] == ID
