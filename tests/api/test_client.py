@@ -1,4 +1,4 @@
-"""What leaves for the API, where it goes, and how much of an answer is read."""
+"""What is sent to the API, where it is sent, and how much of an answer is read."""
 
 import gzip
 import json
@@ -92,7 +92,7 @@ async def test_a_redirect_is_never_followed_so_that_the_key_stays_with_the_api(
     assert len(server.requests) == 1
 
 
-async def test_a_redirect_within_the_api_is_not_followed_either(server: FaultServer) -> None:
+async def test_a_redirect_within_the_api_is_not_followed(server: FaultServer) -> None:
     server.script(fault.redirect(307, f"/campaigns/{ID}/"), fault.answer(campaign()))
     assert failure(await look_up(server))["http_status"] == 307
     assert len(server.requests) == 1
@@ -126,7 +126,7 @@ async def test_a_netrc_never_replaces_the_key(
 
 
 @pytest.mark.parametrize("pack", [fault.answer, fault.gzipped], ids=["plain", "compressed"])
-async def test_an_answer_of_just_the_limit_is_read_and_one_byte_more_is_not(
+async def test_an_answer_up_to_the_limit_is_read_and_one_byte_more_is_not(
     server: FaultServer, pack: Callable[[bytes], Behaviour]
 ) -> None:
     server.script(pack(exactly(LIMIT)), pack(exactly(LIMIT + 1)))
@@ -137,7 +137,7 @@ async def test_an_answer_of_just_the_limit_is_read_and_one_byte_more_is_not(
     assert re.search(f"larger than {LIMIT} bytes.*CALLERS_MAX_BODY_BYTES", told(too_large))
 
 
-async def test_the_limit_counts_what_is_decompressed(server: FaultServer) -> None:
+async def test_the_limit_applies_to_the_decompressed_answer(server: FaultServer) -> None:
     assert len(gzip.compress(exactly(LIMIT * 2))) < LIMIT
     server.script(fault.gzipped(exactly(LIMIT * 2)))
     assert failure(await look_up(server, max_body_bytes=LIMIT))["kind"] == "unexpected_response"
@@ -145,7 +145,7 @@ async def test_the_limit_counts_what_is_decompressed(server: FaultServer) -> Non
 
 
 @pytest.mark.parametrize("status", [200, 500])
-async def test_an_endless_answer_is_left_at_the_limit(server: FaultServer, status: int) -> None:
+async def test_reading_an_endless_answer_stops_at_the_limit(server: FaultServer, status: int) -> None:
     server.script(fault.endless(status), fault.answer(campaign()))
     async with connect(server, timeout=600, max_connections=1) as client:
         assert failure(await call(client))["http_status"] == status

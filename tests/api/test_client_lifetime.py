@@ -20,7 +20,7 @@ from tests.support.fault_server import FaultServer
 from tests.support.stand_in_api import KNOWN, settings_for
 
 
-async def test_closing_ends_what_is_in_flight() -> None:
+async def test_closing_stops_requests_in_flight() -> None:
     with FaultServer(fault.silent) as server, anyio.fail_after(PATIENCE):
         client = CallersClient(settings_for(server))
         async with anyio.create_task_group() as tasks, client:
@@ -40,7 +40,7 @@ async def test_closing_ends_what_is_in_flight() -> None:
     assert all("is closing" in error.message and error.retryable and error.attempts == 1 for error in came)
 
 
-async def test_a_client_is_entered_before_it_looks_up() -> None:
+async def test_a_client_must_be_entered_before_a_look_up() -> None:
     with FaultServer(KNOWN) as server:
         client = CallersClient(settings_for(server))
         with pytest.raises(RuntimeError, match="async with"):
@@ -50,7 +50,7 @@ async def test_a_client_is_entered_before_it_looks_up() -> None:
             assert (await client.get_campaign(ID)).content["id"] == ID
 
 
-async def test_what_goes_wrong_in_the_clients_block_comes_out_as_it_is() -> None:
+async def test_an_exception_in_the_clients_block_is_raised_unchanged() -> None:
     with FaultServer(fault.error(404), fault.silent) as server:
         with pytest.raises(CampaignNotFound) as raised:
             async with CallersClient(settings_for(server)) as client:

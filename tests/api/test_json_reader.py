@@ -1,4 +1,4 @@
-"""The raw JSON: equal in value to what the API sent, but for a few changes, each of which is named."""
+"""The raw JSON: equal in value to what the API sent, except for a few changes, each of which is noted."""
 
 import json
 from typing import Any
@@ -58,13 +58,13 @@ def _types(value: Any) -> Any:
         '{"status": "error", "id": "1"}',
     ],
 )
-def test_what_the_api_sent_passes_unchanged(text: str) -> None:
+def test_valid_json_is_not_changed(text: str) -> None:
     document = _read(text)
     assert _types(document.content) == _types(json.loads(text))
     assert document.notes == ()
 
 
-def test_a_byte_order_mark_is_no_part_of_the_value() -> None:
+def test_a_byte_order_mark_is_not_part_of_the_value() -> None:
     assert _read(b'\xef\xbb\xbf{"a": 1}').content == {"a": 1}
 
 
@@ -89,13 +89,13 @@ def test_a_byte_order_mark_is_no_part_of_the_value() -> None:
         (f'{{"a": "\\u{ord(KEY[0]):04x}{KEY[1:]}"}}', {"a": "[API key]"}, MASKED),
     ],
 )
-def test_what_could_not_be_passed_on_is_replaced_and_named(text: str | bytes, content: Json, change: str) -> None:
+def test_what_cannot_be_passed_on_is_replaced_and_noted(text: str | bytes, content: Json, change: str) -> None:
     document = _read(text)
     assert document.content == content
     assert document.notes == (change,)
 
 
-def test_every_kind_of_change_is_named_once() -> None:
+def test_every_kind_of_change_is_noted_once() -> None:
     document = _read(f'{{"a": ["\\ud800{TAG}", "\\ud800{TAG}"], "b": [1e999, 1e999], "c": "{KEY}"}}')
     assert sorted(document.notes) == sorted([SURROGATES, TAGS, NUMBERS, MASKED])
 
@@ -113,14 +113,14 @@ def test_every_kind_of_change_is_named_once() -> None:
         (f'{{"{KEY}": 1, "[API key]": 2}}', [1, 2]),
     ],
 )
-def test_fields_whose_names_become_alike_all_stay(text: str, values: list[int]) -> None:
+def test_fields_whose_names_become_equal_all_stay(text: str, values: list[int]) -> None:
     document = _read(text)
     assert sorted(map(str, document.content.values())) == sorted(map(str, values))
     assert NAMES in document.notes
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"a": {"b": 1, "b": 2}}', '{"a": 1, "\\u0061": 2}'])
-def test_fields_that_the_api_sent_twice_both_stay_and_are_named(text: str) -> None:
+def test_fields_that_the_api_sent_twice_both_stay_and_are_noted(text: str) -> None:
     document = _read(text)
     shown = json.dumps(document.content)
     assert "1" in shown
@@ -128,7 +128,7 @@ def test_fields_that_the_api_sent_twice_both_stay_and_are_named(text: str) -> No
     assert document.notes
 
 
-def test_a_field_that_was_sent_keeps_its_own_name() -> None:
+def test_a_renamed_field_never_takes_the_name_of_another_field() -> None:
     assert _read('{"a\\ud800": 1, "a\ufffd": 2}').content["a\ufffd"] == 2
 
 
@@ -181,7 +181,7 @@ def test_what_is_not_strict_json_is_refused(text: str) -> None:
     ("text", "what"),
     [("[]", "a list"), ("null", "null"), ("true", "true or false"), ("1", "a number"), ('"a"', "text")],
 )
-def test_anything_but_an_object_is_refused_and_named(text: str, what: str) -> None:
+def test_anything_but_an_object_is_refused_with_its_type(text: str, what: str) -> None:
     with pytest.raises(UnexpectedResponse, match=f"with {what} instead of a campaign"):
         _read(text)
 
@@ -202,7 +202,7 @@ def test_anything_but_an_object_is_refused_and_named(text: str, what: str) -> No
         ({"website": "https://a.example/kept"}, {"website": "https://a.example/kept"}),
     ],
 )
-def test_redaction_leaves_scheme_and_host_whatever_the_shape(sent: Json, redacted: Json) -> None:
+def test_redaction_keeps_scheme_and_host_of_any_shape_of_url(sent: Json, redacted: Json) -> None:
     assert redact_urls(sent) == (redacted, sent != redacted)
 
 
@@ -217,7 +217,7 @@ def test_redaction_leaves_scheme_and_host_whatever_the_shape(sent: Json, redacte
         ),
     ],
 )
-def test_redaction_lets_no_text_of_a_url_through(webhooks: Any) -> None:
+def test_redaction_keeps_no_other_part_of_a_url(webhooks: Any) -> None:
     redacted, changed = redact_urls({"webhooks": webhooks})
     assert changed
     assert "secret" not in str(redacted).lower()
@@ -235,7 +235,7 @@ async def _answer(server: FaultServer, **settings: Any) -> tuple[Json, Json, lis
 @pytest.mark.parametrize(
     ("value", "change"), [("\\ud800", SURROGATES), (TAG, TAGS), (KEY, MASKED), ('", "b": 1e400, "c": "', NUMBERS)]
 )
-async def test_a_change_in_raw_reaches_the_reader_of_either_form(value: str, change: str) -> None:
+async def test_a_change_in_raw_is_noted_in_text_and_structured_content(value: str, change: str) -> None:
     body = json.dumps(campaign())[:-1] + f', "extra": "{value}"}}'
     with FaultServer(fault.answer(body.encode())) as server:
         summary, _, texts = await _answer(server)
@@ -243,13 +243,13 @@ async def test_a_change_in_raw_reaches_the_reader_of_either_form(value: str, cha
     assert f"- {change}" in texts[0].splitlines()
 
 
-async def test_the_deepest_answer_reaches_the_reader_whole() -> None:
+async def test_the_deepest_allowed_answer_is_returned_completely() -> None:
     raw = campaign() | json.loads(_nested(100, "[", "]"))
     with FaultServer(fault.answer(raw)) as server:
         assert (await _answer(server))[1] == raw
 
 
-async def test_redact_urls_takes_the_secrets_out_of_the_whole_answer_and_says_so() -> None:
+async def test_redact_urls_removes_the_secrets_from_the_whole_answer_and_says_so() -> None:
     raw = campaign(webhooks=["http://a.example/SECRET"], slackUrl="https://hooks.slack.com/SECRET")
     with FaultServer(fault.answer(raw)) as server:
         summary, redacted, texts = await _answer(server, redact_urls=True)
@@ -264,7 +264,7 @@ async def test_redact_urls_takes_the_secrets_out_of_the_whole_answer_and_says_so
     assert "webhook and Slack URLs" in named
 
 
-async def test_without_redact_urls_the_urls_stay_as_sent() -> None:
+async def test_without_redact_urls_the_urls_are_not_changed() -> None:
     raw = campaign(webhooks=["https://a.example/token"], slackUrl="https://hooks.slack.com/token")
     with FaultServer(fault.answer(raw)) as server:
         summary, kept, _ = await _answer(server)

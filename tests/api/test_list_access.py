@@ -1,4 +1,4 @@
-"""Lists of campaigns show each caller only what it may see, also when they are shared, cached or paged."""
+"""Lists of campaigns show each caller only what it may see, even if they are shared, cached or paged."""
 
 import json
 
@@ -25,7 +25,7 @@ from tests.support.principals import someone
 from tests.support.stand_in_api import api_client, settings_for
 
 
-async def test_a_caller_without_all_never_learns_why_a_list_is_not_to_be_seen() -> None:
+async def test_a_restricted_caller_never_learns_why_a_list_is_not_visible() -> None:
     refusals = [
         fault.error(404, "Acme has none"),
         fault.error(403, "Acme has some"),
@@ -47,7 +47,7 @@ async def test_a_caller_without_all_never_learns_why_a_list_is_not_to_be_seen() 
 
 
 @pytest.mark.parametrize("keep", [60, 0], ids=["kept", "not kept"])
-async def test_each_list_checks_the_callers_access_also_after_another_caller(keep: float) -> None:
+async def test_each_list_checks_the_callers_access_even_after_another_caller(keep: float) -> None:
     with FaultServer(LISTED_BY_PLACE) as server:
         async with api_client(server, list_cache_seconds=keep) as client:
             assert await names_of(client, A) == [A] * 3
@@ -62,7 +62,7 @@ async def test_each_list_checks_the_callers_access_also_after_another_caller(kee
             assert len(server.requests) == sent == (3 if keep else 6)
 
 
-async def test_each_page_checks_the_callers_scope_again() -> None:
+async def test_each_page_checks_the_callers_access_again() -> None:
     asking = [someone(A)]
     with FaultServer(LISTED_BY_PLACE) as server:
         settings = settings_for(server)
@@ -79,7 +79,7 @@ async def test_each_page_checks_the_callers_scope_again() -> None:
     assert len(server.requests) == 1
 
 
-async def test_campaigns_of_the_main_organization_stay_from_callers_without_it_also_where_they_are_kept() -> None:
+async def test_campaigns_of_the_main_organization_are_hidden_from_callers_without_access_even_if_cached() -> None:
     ours = campaigns(2, organizationId=A) + campaigns(1, organizationId=f" {MAIN_ID.upper()} ", name="Secret")
     seen: dict[str, list[str | None]] = {}
     callers = {"all": someone("*"), "both": someone("main", A), "part": someone(A), "again": someone(A)}

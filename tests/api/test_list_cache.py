@@ -46,7 +46,7 @@ from tests.support.stand_in_api import api_client, query_of, settings_for
 
 
 class Clock:
-    """Stands for anyio in the module that keeps lists: a time that the test sets, and all else as it is."""
+    """Replaces anyio in the module that caches lists: the test sets the time, everything else is unchanged."""
 
     now = 1_000.0
 
@@ -66,7 +66,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @dataclass
 class Sized:
-    """A row that says what it takes."""
+    """A row that reports its size."""
 
     size: int
 
@@ -109,7 +109,7 @@ async def test_a_list_is_kept_for_the_seconds_that_are_set_and_not_longer(clock:
     assert len(server.requests) == 2
 
 
-async def test_it_is_a_minute_where_nothing_is_set(clock: Clock) -> None:
+async def test_a_list_is_kept_for_a_minute_by_default(clock: Clock) -> None:
     with FaultServer(LISTED) as server:
         async with api_client(server) as client:
             for later, requests in [(0.0, 1), (59.9, 1), (60.0, 2)]:
@@ -118,7 +118,7 @@ async def test_it_is_a_minute_where_nothing_is_set(clock: Clock) -> None:
                 assert len(server.requests) == requests
 
 
-async def test_each_place_has_a_list_of_its_own() -> None:
+async def test_each_organization_has_a_separate_list() -> None:
     with FaultServer(LISTED_BY_PLACE) as server:
         async with api_client(server) as client:
             for _ in range(2):
@@ -126,7 +126,7 @@ async def test_each_place_has_a_list_of_its_own() -> None:
     assert lists_asked(server) == [MAIN_ID, A, B]
 
 
-async def test_a_new_key_is_not_given_what_the_old_one_was(tmp_path: Path) -> None:
+async def test_a_list_that_was_read_with_an_earlier_key_is_not_used(tmp_path: Path) -> None:
     file = tmp_path / "key"
     with FaultServer(LISTED, fault.error(401), LISTED) as server:
         file.write_text("first-key")
@@ -142,7 +142,7 @@ async def test_a_new_key_is_not_given_what_the_old_one_was(tmp_path: Path) -> No
     assert sent == [["first-key"], ["second-key!"], ["third-key!!!"]]
 
 
-async def test_a_whole_list_serves_each_group_of_it_and_no_group_the_whole() -> None:
+async def test_a_list_of_all_groups_serves_each_group_but_not_the_reverse() -> None:
     other = "65bb00112233445566778800"
     both = campaigns(2) + campaigns(1, name="Another", campaignGroupId=other)
     with FaultServer(fault.answer(both[2:]), fault.answer(both)) as server:
@@ -161,7 +161,7 @@ def read_other(raw: Mapping[str, Any]) -> Sized:
     return Sized(len(str(raw["name"])))
 
 
-async def test_a_tool_never_gets_the_rows_that_another_one_reads() -> None:
+async def test_a_tool_never_gets_rows_of_another_type() -> None:
     with FaultServer(fault.together(2, lambda request: campaigns())) as server:
         async with api_client(server) as client:
             came = await at_once(
@@ -172,7 +172,7 @@ async def test_a_tool_never_gets_the_rows_that_another_one_reads() -> None:
     assert len(server.requests) == 2
 
 
-async def test_the_rate_limit_applies_to_each_list_also_a_cached_one() -> None:
+async def test_the_rate_limit_applies_to_each_list_even_if_cached() -> None:
     asked: list[str] = []
     notes = Notes()
 
@@ -211,7 +211,7 @@ async def test_a_list_that_failed_is_not_kept(name: str) -> None:
     assert len(server.requests) == 2
 
 
-async def test_a_single_campaign_is_never_kept_also_where_its_list_is() -> None:
+async def test_a_single_campaign_is_never_cached_even_if_its_list_is() -> None:
     newer = [fault.answer(campaign(name=name)) for name in ("Older", "Newer")]
     with FaultServer(fault.answer([campaign()]), *newer) as server:
         async with api_client(server) as client:
@@ -246,7 +246,7 @@ def texts_held_by(owner: object) -> list[str]:
     return texts
 
 
-async def test_of_a_list_only_the_names_groups_and_states_are_kept() -> None:
+async def test_only_names_groups_and_states_of_a_list_are_kept() -> None:
     with FaultServer(fault.answer(campaigns(**SECRETS))) as server:
         async with CallersClient(settings_for(server)) as client:
             rows = await rows_of(client)
@@ -259,7 +259,7 @@ async def test_of_a_list_only_the_names_groups_and_states_are_kept() -> None:
     assert b"planted" not in pickle.dumps(rows)
 
 
-async def test_the_oldest_lists_go_where_there_is_no_room() -> None:
+async def test_the_oldest_lists_are_removed_if_there_is_no_room() -> None:
     kept = ListCache(60, max_bytes=1_000)
     for number in range(5):
         kept.set(number, listing(300))
@@ -269,7 +269,7 @@ async def test_the_oldest_lists_go_where_there_is_no_room() -> None:
     assert [key for key in (2, 3, 4, "large") if kept.get(key)] == ["large"]
 
 
-async def test_a_list_that_is_too_large_is_not_kept_and_drives_no_other_out() -> None:
+async def test_a_list_that_is_too_large_is_not_kept_and_removes_no_other() -> None:
     kept = ListCache(60, max_bytes=1_000)
     kept.set("small", listing(500))
     kept.set("large", listing(1_001))
@@ -279,7 +279,7 @@ async def test_a_list_that_is_too_large_is_not_kept_and_drives_no_other_out() ->
     assert not kept.get("small"), "the older one of the same is no longer true"
 
 
-async def test_a_list_that_is_fetched_again_replaces_its_older_one(clock: Clock) -> None:
+async def test_a_list_that_is_fetched_again_replaces_the_earlier_one(clock: Clock) -> None:
     kept = ListCache(60, max_bytes=1_000)
     kept.set("one", listing(400))
     kept.set("two", listing(400))
@@ -292,7 +292,7 @@ async def test_a_list_that_is_fetched_again_replaces_its_older_one(clock: Clock)
     assert kept.size == 0, "what is too old takes no room"
 
 
-async def test_a_list_too_large_to_keep_is_still_given(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_list_that_is_too_large_to_keep_is_still_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(list_cache.ListCache.__init__, "__defaults__", (1_000,))
     with FaultServer(fault.answer(body(100))) as server:
         async with api_client(server) as client:
@@ -301,7 +301,7 @@ async def test_a_list_too_large_to_keep_is_still_given(monkeypatch: pytest.Monke
     assert len(server.requests) == 2
 
 
-async def test_lists_of_nothing_do_not_fill_the_memory_either() -> None:
+async def test_empty_lists_do_not_fill_the_memory() -> None:
     kept = ListCache(3_600, max_bytes=10_000)
     nothing = await parse_cooperatively(iter(()), parse_row, Settings())
     for number in range(1_000):
@@ -318,7 +318,7 @@ async def test_lists_of_nothing_do_not_fill_the_memory_either() -> None:
 async def test_rows_take_at_most_the_memory_that_they_report(values: Json) -> None:
     raws = campaigns(100, organizationId=MAIN_ID, **values)
     settings = Settings(organization_id=MAIN_ID)
-    await parse_cooperatively(iter(raws), parse_row, settings)  # what is made once is made
+    await parse_cooperatively(iter(raws), parse_row, settings)  # create what is created only once
     gc.collect()
     tracemalloc.start()
     try:

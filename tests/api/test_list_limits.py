@@ -1,4 +1,4 @@
-"""No caller's lists keep the others waiting: neither lists that hang at the API, nor searches in them."""
+"""The lists of one caller do not block others: neither lists that hang at the API, nor searches in them."""
 
 import json
 import threading
@@ -23,7 +23,7 @@ SLOW, QUICK = (
 
 
 def hangs_for_one(exchange: Exchange) -> None:
-    """Be an API that answers for one place, and hangs for the other."""
+    """Answer for one organization, and hang for the other."""
     hangs = exchange.request.values("x-sub-organization-id") == [A]
     (fault.silent if hangs else fault.answer(campaigns()))(exchange)
 

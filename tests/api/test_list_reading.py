@@ -1,4 +1,4 @@
-"""How a list is read: each campaign separately, so that an odd one harms no other, and without blocking other work."""
+"""Reading of lists: each campaign separately, so that an odd one affects no other, and without blocking other work."""
 
 import json
 import time
@@ -43,7 +43,7 @@ def read(sent: bytes, key: str = KEY) -> list[Document]:
 
 
 def alone(element: str, key: str) -> Document:
-    """Read an element as the answer to a look-up of its own; what is no campaign there is an empty one in a list."""
+    """Read an element like the answer to a single look-up; what is not a campaign becomes an empty one in a list."""
     if not element.strip().startswith("{"):
         return Document({})
     return read_object(element.encode("utf-8", "surrogatepass"), key=key)
@@ -57,7 +57,7 @@ def written(content: object) -> bytes:
 @settings(modest, max_examples=80)
 @example([{KEY: 1, KEY.upper(): 2}, {"\ud800": "\U000e0041"}, [[[]]], None, KEY, 1], True, " \n", KEY)
 @example([{"a": 1}, {"b": "A"}], False, "", "a")
-def test_each_campaign_of_any_list_is_read_as_a_single_campaign_would_be(
+def test_each_campaign_of_any_list_is_read_like_a_single_campaign(
     sent: list[Any], escaped: bool, blank: str, key: str
 ) -> None:
     elements = [render(element, escaped) for element in sent]
@@ -65,10 +65,10 @@ def test_each_campaign_of_any_list_is_read_as_a_single_campaign_would_be(
     documents = read(text.encode("utf-8", "surrogatepass"), key)
     expected = [alone(element, key) for element in elements]
     assert [document.content for document in documents] == [document.content for document in expected]
-    if not any("\ud800" <= character <= "\udfff" for character in text):  # else the body itself was repaired
+    if not any("\ud800" <= character <= "\udfff" for character in text):  # otherwise the whole body was changed
         changed = [document.notes for document in documents if document.content]
         assert changed == [document.notes for document in expected if document.content]
-    if key == KEY:  # a short one is in escapes, in true and in false too
+    if key == KEY:  # a short key also occurs in escapes, in true and in false
         assert KEY not in json.dumps([document.content for document in documents]).lower()
 
 
@@ -80,9 +80,7 @@ def server() -> Iterator[FaultServer]:
 
 @given(st.lists(odd_campaigns | values, max_size=4), st.integers(0, 4))
 @settings(modest, max_examples=40)
-async def test_any_element_leaves_the_healthy_campaigns_beside_it_whole(
-    server: FaultServer, sent: list[Any], at: int
-) -> None:
+async def test_an_odd_element_does_not_affect_other_campaigns(server: FaultServer, sent: list[Any], at: int) -> None:
     content = [*sent[:at], campaign(name="Healthy one"), *sent[at:]]
     server.script(fault.answer(render(content, True).encode()))
     async with connect(server, organization_id=MAIN_ID) as client:
@@ -102,7 +100,7 @@ async def test_any_element_leaves_the_healthy_campaigns_beside_it_whole(
 ODD_VALUES: list[Any] = [None, True, 7, -0.5, "odd", [], [None, {}], {"a": []}]
 
 
-async def test_a_field_of_any_wrong_type_spoils_no_other_campaign() -> None:
+async def test_a_field_of_a_wrong_type_does_not_affect_other_campaigns() -> None:
     odd = [replaced(path, value) | {"n": 1} for path in FIELDS for value in ODD_VALUES]
     content = [*odd, *ODD_VALUES, campaign(name="Last of all")]
     with FaultServer(fault.answer(content)) as server:
@@ -129,7 +127,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "cut in a campaign": (b'[{}, {"id": "66', "not JSON"),
     "cut after a comma": (b"[{},", "not JSON"),
     "a comma too many": (b"[{},]", "not JSON"),
-    "a comma alone": (b"[,]", "not JSON"),
+    "only a comma": (b"[,]", "not JSON"),
     "two commas": (b"[{},,{}]", "not JSON"),
     "no comma": (b"[{} {}]", "not JSON"),
     "another end": (b"[{}}", "not JSON"),
@@ -151,7 +149,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_list_of_campaigns_is_refused_and_said_to_be_so(name: str) -> None:
+def test_an_answer_that_is_not_a_list_of_campaigns_is_refused_with_the_reason(name: str) -> None:
     sent, words = REFUSED[name]
     with pytest.raises(UnexpectedResponse, match=words) as refused:
         [*parse_list_response(RawResponse(200, {}, sent), LOOKUP)]
@@ -184,7 +182,7 @@ READ: dict[str, tuple[bytes, list[Json]]] = {
 
 
 @pytest.mark.parametrize("name", READ)
-def test_a_list_is_read_as_its_campaigns_would_be(name: str) -> None:
+def test_a_list_is_read_like_its_campaigns(name: str) -> None:
     sent, expected = READ[name]
     assert [*parse_list_response(RawResponse(200, {}, sent), LOOKUP)] == expected
 
@@ -195,7 +193,7 @@ def test_a_change_is_noted_only_for_the_campaign_that_was_changed() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b" \n", b"<p>", b"\xef\xbb\xbf<p>", b'{"status": "error", "message": "no"}'])
-async def test_a_body_that_is_no_list_is_an_error_through_the_door_too(sent: bytes) -> None:
+async def test_an_answer_that_is_not_a_list_is_an_error_of_the_tool(sent: bytes) -> None:
     with FaultServer(fault.answer(sent)) as server:
         async with connect(server, organization_id=MAIN_ID) as client:
             result = await find(client)
@@ -204,19 +202,19 @@ async def test_a_body_that_is_no_list_is_an_error_through_the_door_too(sent: byt
 
 
 STEP = 0.001
-"""Seconds that the reading of one campaign takes, on the clock below."""
+"""Seconds for reading one campaign, on the clock below."""
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A clock for the reading, which moves as the tests say."""
+    """A clock for the reading, which the tests advance."""
     clock = SimpleNamespace(now=0.0)
     clock.perf_counter = lambda: clock.now
     monkeypatch.setattr(lists, "time", clock)
     return clock
 
 
-async def test_others_have_their_turn_again_and_again_while_a_list_is_read(clock: SimpleNamespace) -> None:
+async def test_other_tasks_run_repeatedly_while_a_list_is_read(clock: SimpleNamespace) -> None:
     turns: list[int] = []
     rows: list[CampaignRow] = []
 
@@ -268,7 +266,7 @@ async def test_a_single_campaign_is_answered_while_a_list_is_read() -> None:
         nonlocal rows
         rows += 1
         if not answered.is_set():
-            time.sleep(0.001)  # five seconds of work, which holds the event loop
+            time.sleep(0.001)  # five seconds of work in all, which block the event loop
         return parse_row(raw)
 
     async def look_one_up(client: CallersClient) -> None:
@@ -286,7 +284,7 @@ async def test_a_single_campaign_is_answered_while_a_list_is_read() -> None:
     assert 0 < while_reading < 5_000
 
 
-async def test_reading_ends_with_the_deadline() -> None:
+async def test_reading_stops_at_the_deadline() -> None:
     rows = 0
 
     def read_slowly(raw: Mapping[str, JsonValue]) -> CampaignRow:
@@ -317,7 +315,7 @@ async def test_a_bug_in_reading_fails_only_that_list() -> None:
             assert (await client.get_campaign(ID)).content["id"] == ID
 
 
-async def test_a_list_that_breaks_in_the_middle_gives_nothing_of_its_beginning() -> None:
+async def test_a_list_that_breaks_in_the_middle_returns_no_part_of_it() -> None:
     with FaultServer(fault.answer(body(500)[:-1])) as server:
         async with api_client(server) as client:
             with pytest.raises(CallersError, match="not JSON"):
@@ -325,19 +323,19 @@ async def test_a_list_that_breaks_in_the_middle_gives_nothing_of_its_beginning()
 
 
 @pytest.mark.parametrize("filling", [[1] * 100_000, [{}] * 50_000, "x" * 200_000], ids=["numbers", "objects", "text"])
-def test_a_campaign_that_is_far_too_long_keeps_its_name_and_spoils_no_other(filling: object) -> None:
+def test_a_campaign_that_is_far_too_long_keeps_its_name_and_affects_no_other(filling: object) -> None:
     long = campaign(variables=filling, name=f"Long {KEY}")
     read = [document.content for document in read_objects(json.dumps([campaign(), long, campaign()]).encode(), key=KEY)]
     assert (read[0], read[2]) == (campaign(), campaign())
     assert (read[1]["id"], read[1]["name"], "variables" in read[1]) == (ID, "Long [API key]", False)
 
 
-def test_a_number_that_ends_where_a_window_does_is_read_whole() -> None:
+def test_a_number_at_the_end_of_a_window_is_read_completely() -> None:
     for zeros in range(8_180, 8_200):
         body = b"[" + b" " * 3 + b"1" + b"0" * zeros + b", {}]"
         assert len(list(read_objects(body, key=""))) == 2
 
 
-def test_a_constant_that_is_no_json_is_refused_in_a_long_campaign_too() -> None:
+def test_a_constant_that_is_not_json_is_refused_even_in_a_long_campaign() -> None:
     with pytest.raises(UnexpectedResponse, match="not JSON"):
         list(read_objects(b'[{"name": "' + b"x" * 200_000 + b'", "limit": NaN}]', key=""))

@@ -50,7 +50,7 @@ async def test_at_most_four_lists_are_fetched_at_once_and_single_campaigns_do_no
     assert sorted(lists_asked(server)) == places
 
 
-async def test_a_list_that_waits_to_be_tried_again_takes_no_others_place() -> None:
+async def test_a_list_that_waits_for_a_retry_uses_no_slot() -> None:
     def answer(exchange: Exchange) -> None:
         in_vain = query_of(exchange.request)["organizationId"][0] != A
         (fault.error(503, headers=[("Retry-After", "500")]) if in_vain else LISTED)(exchange)
@@ -77,7 +77,7 @@ async def test_identical_lists_in_flight_are_one_request() -> None:
     assert {(look_up.request_id, look_up.attempts) for look_up in notes.look_ups} == {(sent, 1)}
 
 
-async def test_lists_that_differ_in_place_group_or_key_share_nothing(tmp_path: Path) -> None:
+async def test_lists_that_differ_in_organization_group_or_key_share_nothing(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("first-key")
     all_at_once = fault.together(4, by_place)
@@ -125,7 +125,7 @@ async def test_a_caller_that_leaves_disturbs_no_other_and_the_last_one_cancels_t
     assert sorted(look_up.outcome for look_up in notes.look_ups) == ["cancelled", "cancelled", "found"]
 
 
-async def test_a_client_that_is_cancelled_with_a_list_under_way_ends_and_leaves_nothing_open() -> None:
+async def test_a_client_that_is_cancelled_with_a_list_in_flight_stops_and_leaves_nothing_open() -> None:
     scope = anyio.CancelScope()
     with FaultServer(fault.silent) as server:
         async with anyio.create_task_group() as tasks:

@@ -92,7 +92,7 @@ async def test_a_key_that_was_set_as_the_organizations_id_is_not_sent_in_an_addr
 LIMITS: dict[str, Any] = {"max_body_bytes": 1024, "list_max_body_bytes": 20_000}
 
 
-async def test_a_list_has_a_limit_of_its_own_beside_that_of_a_single_campaign() -> None:
+async def test_a_list_has_a_different_size_limit_than_a_single_campaign() -> None:
     big = fault.answer(campaign(variables=["x" * 100] * 15))
     with FaultServer(either(fault.answer(body(10)), big)) as server:
         async with api_client(server, **LIMITS) as client:
@@ -139,7 +139,7 @@ async def test_a_list_beyond_the_limit_is_refused_and_the_setting_is_named(name:
 
 
 @pytest.mark.parametrize("behaviour", [fault.silent, fault.slow_headers, fault.slow_body, fault.drip])
-async def test_a_list_has_the_deadline_of_a_look_up(behaviour: fault.Behaviour) -> None:
+async def test_a_list_has_the_same_deadline_as_a_look_up(behaviour: fault.Behaviour) -> None:
     with FaultServer(behaviour) as server:
         async with Client(hosted(settings_for(server, timeout=0.5), someone("*"))) as client:
             result = await find(client)
@@ -147,7 +147,7 @@ async def test_a_list_has_the_deadline_of_a_look_up(behaviour: fault.Behaviour) 
     assert (failure(result)["kind"], failure(result)["retryable"]) == ("timeout", True)
 
 
-async def test_a_list_is_tried_again_as_a_single_campaign_is() -> None:
+async def test_a_list_is_retried_like_a_single_campaign() -> None:
     notes, heard = Notes(), []
 
     async def hear(attempt: int, reason: str) -> None:
@@ -165,7 +165,7 @@ async def test_a_list_is_tried_again_as_a_single_campaign_is() -> None:
     assert [(look_up.outcome, look_up.attempts) for look_up in notes.look_ups] == [("found", 3), ("unavailable", 3)]
 
 
-async def test_no_answer_to_a_list_brings_the_key_out(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_answer_to_a_list_shows_the_key(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "callers_mcp")
     # What is nested deep in an element that is no campaign is left out with it.
     kinds = {name: kind for name, (_, kind) in WALK.items()} | {"too deep": "found"}

@@ -1,4 +1,4 @@
-"""Retries: for which failures, how often, how long; and a call that ends also ends on the wire."""
+"""Retries: for which failures, how often, how long; and a call that stops also closes its request."""
 
 import time
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ from tests.support.stand_in_api import KNOWN
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultServer]:
-    """One for all tests that only count requests."""
+    """A server for all tests that only count requests."""
     with FaultServer() as server:
         yield server
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
-async def test_what_passes_by_itself_is_tried_again(server: FaultServer, status: int) -> None:
+async def test_a_temporary_failure_is_retried(server: FaultServer, status: int) -> None:
     server.script(fault.error(status, headers=[fault.AT_ONCE]), KNOWN)
     found(await look_up(server, max_attempts=2))
     assert len(server.requests) == 2
@@ -36,7 +36,7 @@ async def test_what_passes_by_itself_is_tried_again(server: FaultServer, status:
     "behaviour",
     [fault.close_at_once, fault.reset_at_once, fault.reset_in_body, fault.wrong_length],
 )
-async def test_a_connection_that_breaks_is_tried_again(server: FaultServer, behaviour: Behaviour) -> None:
+async def test_a_broken_connection_is_retried(server: FaultServer, behaviour: Behaviour) -> None:
     server.script(behaviour, KNOWN)
     found(await look_up(server, max_attempts=2))
     assert len(server.requests) == 2
@@ -63,7 +63,7 @@ async def test_what_a_retry_would_not_change_is_requested_once(server: FaultServ
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3, 5])
-async def test_it_is_never_tried_more_often_than_the_operator_allows(server: FaultServer, attempts: int) -> None:
+async def test_there_are_never_more_attempts_than_the_operator_allows(server: FaultServer, attempts: int) -> None:
     server.script(fault.error(503, headers=[fault.AT_ONCE]))
     result = await look_up(server, max_attempts=attempts)
     assert len(server.requests) == attempts
@@ -92,7 +92,7 @@ def _until_a_date(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("behaviour", [fault.error(429, headers=[("Retry-After", "1")]), _until_a_date])
-async def test_a_retry_waits_as_long_as_the_api_asks(server: FaultServer, behaviour: Behaviour) -> None:
+async def test_a_retry_waits_as_long_as_the_api_requests(server: FaultServer, behaviour: Behaviour) -> None:
     server.script(behaviour, KNOWN)
     found(await look_up(server, max_attempts=2))
     first, second = server.requests
@@ -100,7 +100,7 @@ async def test_a_retry_waits_as_long_as_the_api_asks(server: FaultServer, behavi
 
 
 @pytest.mark.parametrize("value", ["Wed, 21 Oct 2015 07:28:00 GMT", "soon"])
-async def test_a_wait_that_is_over_or_unreadable_does_not_keep_from_trying_again(
+async def test_a_retry_after_that_is_over_or_unreadable_does_not_prevent_a_retry(
     server: FaultServer, value: str
 ) -> None:
     server.script(fault.error(503, headers=[("Retry-After", value)]), KNOWN)
@@ -109,7 +109,7 @@ async def test_a_wait_that_is_over_or_unreadable_does_not_keep_from_trying_again
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("form", ["seconds", "date"])
-async def test_a_wait_beyond_the_deadline_fails_the_call_immediately_and_is_reported(
+async def test_a_wait_past_the_deadline_fails_the_call_immediately_and_is_reported(
     server: FaultServer, status: int, form: str
 ) -> None:
     value = "3600" if form == "seconds" else _in_seconds(3600)
@@ -128,7 +128,7 @@ async def test_the_deadline_covers_all_attempts_and_the_waits_between_them() -> 
     assert len(server.requests) < 5
 
 
-async def test_a_deadline_that_passes_leaves_the_api_and_frees_the_connection() -> None:
+async def test_a_look_up_past_its_deadline_disconnects_and_frees_the_connection() -> None:
     with FaultServer(fault.slow_body, KNOWN) as server:
         async with connect(server, timeout=1, max_connections=1) as client:
             assert failure(await call(client))["kind"] == "timeout"
@@ -170,7 +170,7 @@ async def test_a_caller_that_wants_progress_is_notified_of_a_retry_and_its_reaso
     assert all(message and "503" in message for _, message in heard)
 
 
-async def test_a_call_that_is_not_tried_again_reports_no_progress() -> None:
+async def test_a_call_that_is_not_retried_reports_no_progress() -> None:
     heard: list[str | None] = []
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
@@ -184,7 +184,7 @@ async def test_a_call_that_is_not_tried_again_reports_no_progress() -> None:
 
 
 @pytest.mark.parametrize("behaviour", [fault.silent, fault.slow_headers, fault.slow_body, fault.drip])
-async def test_a_cancelled_call_leaves_the_api_at_once_and_frees_the_connection(behaviour: Behaviour) -> None:
+async def test_a_cancelled_call_disconnects_immediately_and_frees_the_connection(behaviour: Behaviour) -> None:
     with FaultServer(behaviour, KNOWN) as server:
         async with connect(server, timeout=600, max_connections=1) as client:
             async with anyio.create_task_group() as tasks:

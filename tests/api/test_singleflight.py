@@ -42,7 +42,7 @@ async def test_a_hundred_look_ups_of_the_same_are_one_request_and_each_gets_the_
     }
 
 
-async def test_callers_share_where_they_name_the_same_place_in_different_words() -> None:
+async def test_callers_share_a_request_if_they_name_the_same_organization_differently() -> None:
     held, notes = Held(), Notes()
     someone = Principal("token:someone", AllowedOrganizations.parse([A]))
     with FaultServer(held, KNOWN) as server:
@@ -62,7 +62,7 @@ async def test_callers_share_where_they_name_the_same_place_in_different_words()
     ]
 
 
-async def test_look_ups_that_differ_in_campaign_place_or_key_share_nothing(tmp_path: Path) -> None:
+async def test_look_ups_that_differ_in_campaign_organization_or_key_share_nothing(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("first-key")
     with FaultServer(fault.together(4, lambda request: {"id": request.target, **dict(request.headers)})) as server:
@@ -171,7 +171,7 @@ async def test_a_caller_that_cannot_be_notified_of_a_retry_delays_no_other() -> 
 
 
 class Faulty(Notes):
-    """Has a bug that strikes once, within the request."""
+    """Raises once, inside the request."""
 
     def on_api_request(self, seconds: float) -> None:
         super().on_api_request(seconds)

@@ -25,7 +25,7 @@ from tests.support.stand_in_api import KNOWN, Held, api_client
 
 
 @pytest.mark.parametrize("hasty", ["who began", "who joined"])
-async def test_each_caller_keeps_their_own_deadline(hasty: str) -> None:
+async def test_each_caller_has_a_separate_deadline(hasty: str) -> None:
     arrive = anyio.Event()
     asked: list[str] = []
 
@@ -78,10 +78,10 @@ async def test_a_retry_that_one_caller_has_no_time_for_is_made_for_the_other() -
 
 
 class Answer:
-    """Something that can be seen to be gone."""
+    """An object whose release can be observed."""
 
 
-async def test_an_answer_is_let_go_of_once_all_have_it() -> None:
+async def test_an_answer_is_released_once_all_callers_have_it() -> None:
     made_answers: list[weakref.ref[Answer]] = []
 
     async def attempt(request_id: str) -> Answer:
@@ -156,7 +156,7 @@ async def test_a_caller_that_joins_as_the_last_one_leaves_gets_a_new_request() -
                 with scope:
                     try:
                         await client.get_campaign(ID)
-                    finally:  # the request is being cancelled, and still there
+                    finally:  # the request is being cancelled, but still exists
                         with anyio.CancelScope(shield=True):
                             came.append(await client.get_campaign(ID))
 
@@ -177,7 +177,7 @@ async def test_a_request_without_an_answer_is_replaced_for_later_callers() -> No
                 with suppress(CallersError):
                     answers.append(await client.get_campaign(ID))
 
-            while not answers:  # one after the other, so that somebody always waits
+            while not answers:  # one after the other, so that one caller always waits
                 tasks.start_soon(ask)
                 await anyio.sleep(0.05)
     assert len(server.requests) == 2

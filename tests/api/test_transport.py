@@ -1,4 +1,4 @@
-"""The way to the API: proxies, and whose certificates are believed."""
+"""Connections to the API: proxies, and which certificates are trusted."""
 
 import ssl
 import sys
@@ -34,7 +34,7 @@ def secure(authority: trustme.CA) -> Iterator[FaultServer]:
 
 @pytest.fixture
 def proxy(secure: FaultServer) -> Iterator[FaultServer]:
-    """A proxy through which every name leads to the API."""
+    """A proxy that connects every name to the API."""
     with FaultServer(fault.tunnel(secure.port)) as server:
         yield server
 
@@ -47,13 +47,13 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_an_authority_that_ssl_cert_file_names_is_believed(secure: FaultServer) -> None:
+async def test_an_authority_that_ssl_cert_file_names_is_trusted(secure: FaultServer) -> None:
     found(await look_up(secure))
     assert secure.requests[0].values("authorization") == [KEY]
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_a_scheme_in_capitals_is_https_all_the_same(secure: FaultServer) -> None:
+async def test_a_scheme_in_capitals_is_accepted_as_https(secure: FaultServer) -> None:
     found(await look_up(secure.base_url.replace("https", "HTTPS")))
 
 
@@ -81,7 +81,7 @@ async def test_an_ssl_cert_file_that_cannot_be_loaded_is_named(
 
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_request_to_this_machine_never_passes_a_proxy(
+async def test_a_request_to_this_machine_never_uses_a_proxy(
     secure: FaultServer, proxy: FaultServer, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     for variable in PROXIES:
@@ -111,7 +111,7 @@ async def test_a_remote_api_is_reached_through_the_proxy_which_never_sees_the_ke
     assert request.values("proxy-authorization") == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="0.0.0.0 is a way to this machine on POSIX alone")
+@pytest.mark.skipif(sys.platform == "win32", reason="0.0.0.0 leads to this machine only on POSIX")
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize(("no_proxy", "passes"), [("0.0.0.0", 0), ("*", 0), ("other.example", 1), ("", 1)])
 async def test_no_proxy_is_honoured(

@@ -1,4 +1,4 @@
-"""What the tests of logs share."""
+"""Fixtures for the tests of logs."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def log(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
-    """Return what has been written to stderr since the last look; undo what ``logs.configure`` does to logging."""
+    """Return a function that returns the new text on stderr; afterwards, undo what ``logs.configure`` changed."""
     loggers = [logging.getLogger(name) for name in (None, "callers_mcp", "stamina")]
     levels, handlers = [logger.level for logger in loggers], logging.root.handlers[:]
     yield lambda: capfd.readouterr().err

@@ -50,7 +50,9 @@ def server() -> Iterator[FaultServer]:
         (["**"], AllowedOrganizations(main=False, sub_organizations=frozenset({"**"}))),
     ],
 )
-def test_a_grant_is_read_and_what_is_no_place_grants_nothing(places: list[str], scope: AllowedOrganizations) -> None:
+def test_a_grant_is_parsed_and_text_that_is_not_an_id_grants_nothing(
+    places: list[str], scope: AllowedOrganizations
+) -> None:
     assert AllowedOrganizations.parse(places) == scope
     assert AllowedOrganizations.parse(places).is_unrestricted == ("*" in places)
 
@@ -74,7 +76,7 @@ def test_a_grant_is_read_and_what_is_no_place_grants_nothing(places: list[str], 
         (["main", A, B], {"sub_organizations": f"{B},{C}"}, [B]),
     ],
 )
-async def test_a_call_that_names_no_place_looks_into_the_callers_own_first(
+async def test_a_call_that_names_no_organization_looks_into_one_that_the_caller_may_see(
     server: FaultServer, look_up: Door, places: list[str], settings: dict[str, str], looked_into: list[str]
 ) -> None:
     assert (await look_up(server, someone(*places), **settings)).kind == "found"
@@ -115,7 +117,7 @@ async def test_a_call_that_has_to_name_an_organization_lists_only_those_of_the_c
         ([A, B], {"sub_organizations": B}, B),
     ],
 )
-async def test_a_caller_looks_into_each_place_that_is_theirs(
+async def test_a_caller_can_look_into_each_of_its_organizations(
     server: FaultServer, places: list[str], settings: dict[str, str], named: str
 ) -> None:
     assert (await by_mcp(server, someone(*places), named, **settings)).kind == "found"
@@ -140,7 +142,7 @@ async def test_a_caller_looks_into_each_place_that_is_theirs(
         ([], {}, "main", []),
     ],
 )
-async def test_what_lies_outside_is_refused_before_any_request(
+async def test_other_organizations_are_refused_before_any_request(
     server: FaultServer, look_up: Door, places: list[str], settings: dict[str, str], named: str, own: list[str]
 ) -> None:
     outcome = await look_up(server, someone(*places), named, **settings)
@@ -151,13 +153,13 @@ async def test_what_lies_outside_is_refused_before_any_request(
 
 
 def isolating(exchange: Exchange) -> None:
-    """Be an API that knows two sub-organizations, and says of each which it is."""
+    """Answer like an API with two sub-organizations, whose error messages name the sub-organization."""
     place = (exchange.request.values("x-sub-organization-id") or ["main"])[0]
     behaviour = fault.error(404, f"not in {place}") if place in ("main", A, B) else fault.error(403, f"no {place} here")
     behaviour(exchange)
 
 
-async def test_a_refusal_has_the_same_words_whether_the_place_exists_or_not(look_up: Door) -> None:
+async def test_a_refusal_has_the_same_text_whether_the_organization_exists_or_not(look_up: Door) -> None:
     with FaultServer(isolating) as server:
         exists, made_up = [await look_up(server, someone(A), place) for place in (B, C)]
         assert server.connections == 0
@@ -178,9 +180,7 @@ NOT_VISIBLE: dict[str, Behaviour] = {
 
 
 @pytest.mark.parametrize("places", [[A], [A, B]], ids=len)
-async def test_a_caller_without_all_never_learns_why_a_campaign_is_not_to_be_seen(
-    look_up: Door, places: list[str]
-) -> None:
+async def test_a_restricted_caller_never_learns_why_a_campaign_is_not_visible(look_up: Door, places: list[str]) -> None:
     with FaultServer(*NOT_VISIBLE.values()) as server:
         outcomes = {
             why: await look_up(server, someone(*places), A, organization_id=MAIN_ID.title()) for why in NOT_VISIBLE
@@ -193,7 +193,7 @@ async def test_a_caller_without_all_never_learns_why_a_campaign_is_not_to_be_see
     assert "Acme" not in first.text
 
 
-async def test_the_whole_answer_is_the_same_byte_for_byte_but_for_the_request_id() -> None:
+async def test_the_whole_answer_is_the_same_byte_for_byte_except_the_request_id() -> None:
     dumps = set()
     with FaultServer(*NOT_VISIBLE.values()) as server:
         async with Client(hosted(settings_for(server), someone(A))) as client:
@@ -204,7 +204,7 @@ async def test_the_whole_answer_is_the_same_byte_for_byte_but_for_the_request_id
     assert len(dumps) == 1
 
 
-async def test_the_main_organization_answers_a_caller_without_all_the_same_way(look_up: Door) -> None:
+async def test_a_restricted_caller_gets_the_same_error_from_the_main_organization(look_up: Door) -> None:
     with FaultServer(fault.error(403, "Acme"), fault.error(404, "Acme")) as server:
         forbidden, not_found = [await look_up(server, someone("main", A)) for _ in range(2)]
     assert forbidden == not_found
@@ -236,9 +236,7 @@ async def test_a_campaign_of_the_main_organization_reaches_only_callers_that_may
 
 
 @pytest.mark.parametrize("odd", [None, 7, [MAIN_ID], {"id": MAIN_ID}, A], ids=repr)
-async def test_a_campaign_that_does_not_say_so_is_not_taken_for_the_main_organizations(
-    server: FaultServer, odd: object
-) -> None:
+async def test_a_campaign_without_the_main_organizations_id_is_not_hidden(server: FaultServer, odd: object) -> None:
     server.script(fault.answer(campaign(organizationId=odd)))
     assert (await by_client(server, someone(A), organization_id=MAIN_ID)).kind == "found"
 
@@ -255,7 +253,7 @@ async def test_an_unrestricted_caller_gets_the_apis_own_message(look_up: Door) -
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 408, 409, 410, 422, 429, 500, 501, 503])
-async def test_the_apis_own_words_never_reach_a_caller_without_all(server: FaultServer, status: int) -> None:
+async def test_the_apis_own_message_never_reaches_a_restricted_caller(server: FaultServer, status: int) -> None:
     server.script(fault.error(status, "Acme has it"))
     async with Client(hosted(settings_for(server), someone("main", A))) as client:
         result = await client.call_tool("get_campaign", {"campaign_id": ID})
@@ -295,7 +293,7 @@ async def test_a_shared_request_gives_each_caller_only_what_it_may_see(server: F
     assert seen["main"] == seen["part"] == hidden
 
 
-async def test_one_server_serves_each_caller_within_their_own_scope(server: FaultServer) -> None:
+async def test_a_server_limits_each_caller_to_its_organizations(server: FaultServer) -> None:
     asking: list[Principal] = []
     settings = settings_for(server)
     shared = create_server(settings, client=CallersClient(settings), get_principal=lambda ctx: asking[-1])
@@ -320,7 +318,7 @@ async def test_a_call_without_a_known_caller_gets_nothing(server: FaultServer) -
     assert server.connections == 0
 
 
-async def test_a_long_list_of_places_is_cut(server: FaultServer) -> None:
+async def test_a_long_list_of_organizations_is_truncated(server: FaultServer) -> None:
     places = [f"{number:024x}" for number in range(200)]
     outcome = await by_client(server, someone(*places), A)
     assert sum(place in outcome.text for place in places) == 20
@@ -328,7 +326,9 @@ async def test_a_long_list_of_places_is_cut(server: FaultServer) -> None:
 
 
 @pytest.mark.parametrize("hosted_for_many", [False, True])
-async def test_a_list_that_many_callers_get_may_not_be_kept_for_all(server: FaultServer, hosted_for_many: bool) -> None:
+async def test_a_list_of_tools_for_several_callers_must_not_be_cached_for_all(
+    server: FaultServer, hosted_for_many: bool
+) -> None:
     settings = settings_for(server)
     made_server = hosted(settings, someone(A)) if hosted_for_many else create_server(settings)
     async with Client(made_server) as client:
@@ -336,8 +336,8 @@ async def test_a_list_that_many_callers_get_may_not_be_kept_for_all(server: Faul
     assert listed["cacheScope"] == ("private" if hosted_for_many else "public")
 
 
-async def test_the_sandbox_keeps_its_main_organization_from_a_caller_without_it(sandbox: Sandbox) -> None:
-    """Its samples say whose they are, so that a scope can be tried there."""
+async def test_the_sandbox_hides_its_main_organization_from_a_caller_without_access(sandbox: Sandbox) -> None:
+    """Its samples contain their organization, so that restricted access can be tried with the sandbox."""
     for campaign_id, (place, make) in SAMPLES.items():
         assert make()["organizationId"] == (place or ORGANIZATION_ID)
         settings = settings_for(sandbox, api_key=API_KEY, organization_id=ORGANIZATION_ID)

@@ -1,4 +1,4 @@
-"""The packages import each other in one direction, and no module imports itself in a circle."""
+"""The packages import each other in one direction, without circular imports."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -12,7 +12,7 @@ FILES = {
     for path in (ROOT / "callers_mcp").rglob("*.py")
 }
 BASE = {"access", "logs", "sanitize", "settings"}
-ALLOWED = {  # what the modules of a package may import beside each other; "cli" may import everything
+ALLOWED = {  # what the modules of a package may import besides each other; "cli" may import everything
     "settings": set[str](),
     "sanitize": set[str](),
     "sandbox": set[str](),
@@ -28,7 +28,7 @@ ALLOWED = {  # what the modules of a package may import beside each other; "cli"
 
 
 def imported(module: str) -> set[str]:
-    """Return what a module imports of ours, also inside functions, but not for type checking."""
+    """Return the modules of this package that a module imports, also in functions, but not only for type checking."""
     tree = ast.parse(FILES[module].read_text("utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -46,7 +46,7 @@ def imported(module: str) -> set[str]:
 GRAPH = {module: imported(module) for module in FILES if module != "callers_mcp"}  # whose exports are lazy
 
 
-def test_no_module_imports_itself_in_a_circle() -> None:
+def test_there_are_no_circular_imports() -> None:
     TopologicalSorter(GRAPH).prepare()  # raises CycleError, which names the modules
 
 

@@ -1,4 +1,4 @@
-"""The key never comes out: not in answers, not in logs, not in errors, whatever happens and whatever the API echoes."""
+"""The key is never shown: not in answers, logs or errors, even if the API echoes it."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ from tests.support.stand_in_api import KNOWN
 
 
 def checked(result: CallToolResult, kind: str) -> None:
-    """Check that a look-up failed as it should, and that no part of the key came out of it."""
+    """Check that a look-up failed as expected, and that the result contains no part of the key."""
     assert failure(result)["kind"] == kind
     assert not secret_parts(result.model_dump_json())
 
@@ -38,7 +38,7 @@ def check_log(log: str, *expected: str) -> None:
     assert not secret_parts(log)
 
 
-async def test_no_answer_of_the_api_brings_the_key_out_of_a_process(
+async def test_no_answer_of_the_api_makes_a_process_show_the_key(
     stdio_server: Callable[..., StdioServerParameters], tmp_path: Path
 ) -> None:
     environment = {"CALLERS_API_KEY": KEY, "CALLERS_LOG_LEVEL": "DEBUG", "CALLERS_MAX_ATTEMPTS": "2"}
@@ -58,12 +58,12 @@ async def test_no_answer_of_the_api_brings_the_key_out_of_a_process(
 
 @pytest.fixture
 def debug_log(log: Callable[[], str]) -> Callable[[], str]:
-    """Log as a server with the key does, at DEBUG; return what it has logged."""
+    """Configure logging like a server with the key, at DEBUG; return a function that returns the log."""
     logs.configure(Settings.from_environment(api_key=KEY, log_level="DEBUG"))
     return log
 
 
-async def test_no_lack_of_an_answer_brings_the_key_out(debug_log: Callable[[], str]) -> None:
+async def test_a_failed_connection_does_not_show_the_key(debug_log: Callable[[], str]) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(tls)
     with FaultServer(tls=tls) as server:
@@ -74,13 +74,13 @@ async def test_no_lack_of_an_answer_brings_the_key_out(debug_log: Callable[[], s
     check_log(debug_log(), "outcome=unreachable attempts=1", "outcome=unreachable attempts=2")
 
 
-async def test_no_wrong_setting_brings_the_key_out(debug_log: Callable[[], str]) -> None:
+async def test_a_wrong_setting_does_not_show_the_key(debug_log: Callable[[], str]) -> None:
     async with connect("http://127.0.0.1:1", sub_organization_id="${SUB}") as client:
         checked(await call(client), "not_configured")
     check_log(debug_log(), "outcome=not_configured")
 
 
-async def test_no_failure_of_our_own_brings_the_key_out(
+async def test_a_failure_in_the_server_does_not_show_the_key(
     debug_log: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -121,7 +121,7 @@ async def test_a_campaign_that_echoes_the_key_is_masked_and_says_so(echo: dict[s
 
 
 @pytest.mark.parametrize("name", ["X-Echo", "Set-Cookie", "Content-Type", "Server"])
-async def test_a_key_in_the_answers_headers_goes_nowhere(name: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_key_in_the_headers_of_an_answer_is_not_shown(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "callers_mcp")
     with FaultServer(fault.answer(campaign(), headers=[(name, KEY)]), fault.error(400, "no", [(name, KEY)])) as server:
         async with connect(server) as client:
@@ -138,7 +138,7 @@ async def test_a_key_in_the_answers_headers_goes_nowhere(name: str, caplog: pyte
     ],
     ids=["message", "name"],
 )
-async def test_taking_invisible_characters_out_does_not_put_the_key_together(behaviour: Behaviour) -> None:
+async def test_removing_invisible_characters_does_not_join_the_parts_of_the_key(behaviour: Behaviour) -> None:
     with FaultServer(behaviour) as server:
         result = await look_up(server)
     assert KEY not in result.model_dump_json()
@@ -146,8 +146,8 @@ async def test_taking_invisible_characters_out_does_not_put_the_key_together(beh
 
 @pytest.mark.parametrize("redact_urls", [False, True])
 @pytest.mark.parametrize("between", ["\n", "\r", "\t"])
-async def test_reading_a_url_does_not_put_the_key_together(between: str, redact_urls: bool) -> None:
-    """Python's ``urlsplit`` takes line breaks and tabs out."""
+async def test_parsing_a_url_does_not_join_the_parts_of_the_key(between: str, redact_urls: bool) -> None:
+    """Python's ``urlsplit`` removes line breaks and tabs."""
     host = f"{KEY[:9]}{between}{KEY[9:]}.example"
     with FaultServer(fault.answer(campaign(webhooks=[f"https://{host}/x", f"http://{host}/x"]))) as server:
         result = await look_up(server, redact_urls=redact_urls)
@@ -163,7 +163,7 @@ async def test_reading_a_url_does_not_put_the_key_together(between: str, redact_
         {KEY: "x"},
     ],
 )
-async def test_a_key_that_a_caller_takes_for_an_argument_is_not_repeated(arguments: dict[str, str]) -> None:
+async def test_a_key_that_is_passed_as_an_argument_is_not_repeated(arguments: dict[str, str]) -> None:
     with FaultServer(fault.error(404)) as server:
         async with connect(server) as client:
             result = await call(client, **arguments)
@@ -171,7 +171,7 @@ async def test_a_key_that_a_caller_takes_for_an_argument_is_not_repeated(argumen
     assert not secret_parts(result.model_dump_json())
 
 
-async def test_nothing_that_holds_the_key_shows_it(tmp_path: Path) -> None:
+async def test_no_object_with_the_key_shows_it_as_text(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(KEY)
     settings = Settings.from_environment(api_key=KEY, base_url="http://127.0.0.1:1", max_attempts=1)

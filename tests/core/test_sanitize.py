@@ -1,4 +1,4 @@
-"""The cleaning table, held against Unicode's own database, over every code point."""
+"""The cleaning of text, compared with Unicode's own database for every code point."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ TAGS = {chr(point) for point in range(0xE0000, 0xE0080)}
 SELECTORS = {chr(point) for point in (*range(0xFE00, 0xFE0E), *range(0xE0080, 0xE1000))}
 STAY = {"\u200c", "\u200d", "\ufe0e", "\ufe0f"}
 INVISIBLE = {character for character in EVERY if unicodedata.category(character) == "Cf"} | SELECTORS
-# Not in every Python's database: format characters that came with Unicode 14 and 15, and the reserved one among others.
+# Not in every Python's database: format characters of Unicode 14 and 15, and the reserved one between others.
 NEWER = {*"\u0890\u0891\u2065", *(chr(point) for point in range(0x13430, 0x13440))}
 DROPPED = (INVISIBLE | TAGS | NEWER) - STAY
 
@@ -48,11 +48,11 @@ def test_every_invisible_or_direction_changing_character_is_dropped() -> None:
     assert _named({character for character in DROPPED if _cleaned(character) != ""}) == []
 
 
-def test_what_persian_and_emoji_need_stays() -> None:
+def test_joiners_that_persian_and_emoji_need_stay() -> None:
     assert _named({character for character in STAY if _cleaned(character) != character}) == []
 
 
-def test_everything_else_is_untouched() -> None:
+def test_every_other_character_is_not_changed() -> None:
     others = "".join(character for character in EVERY if character not in CONTROLS and character not in DROPPED)
     is_untouched = sanitize(others) == others
     assert is_untouched, _named(set(others) - set(sanitize(others)))
@@ -76,12 +76,12 @@ def test_exactly_what_is_dropped_counts_as_hidden() -> None:
         "  spaces \u00a0 and \u3000 more  ",
     ],
 )
-def test_what_people_write_is_untouched(text: str) -> None:
+def test_ordinary_text_is_not_changed(text: str) -> None:
     assert sanitize(text) == text
 
 
 @pytest.mark.parametrize("flag", FLAGS)
-def test_a_registered_flag_is_no_smuggling(flag: str) -> None:
+def test_a_registered_flag_does_not_count_as_hidden_text(flag: str) -> None:
     assert not has_invisible(f"a{flag}b")
     assert replace_tags(flag * 2) == (flag * 2, 0)
     assert sanitize(flag) == "\U0001f3f4"
@@ -128,7 +128,7 @@ def test_only_a_plain_token_is_written_without_quotation_marks(text: str) -> Non
         ("\u200b" * 10_000, 5, "\u2026"),
     ],
 )
-def test_what_is_cut_shows_that_something_is_missing(text: str, limit: int, shortened: str) -> None:
+def test_truncated_text_ends_with_an_ellipsis(text: str, limit: int, shortened: str) -> None:
     assert truncate(text, limit) == shortened
 
 
@@ -145,7 +145,7 @@ def test_raw_text_is_equal_in_value_over_every_character() -> None:
     assert json.loads(raw_text(raw)) == raw
 
 
-def test_raw_text_leaves_readable_what_people_read() -> None:
+def test_raw_text_leaves_visible_characters_readable() -> None:
     readable = ["\u06cc\u200c\u0647", "\u2764\ufe0f", *FLAGS, "caf\u00e9", "\U0001f468\u200d\U0001f469"]
     text = raw_text({"names": [*readable]})
     assert all(name in text for name in readable)

@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "redact_urls": False,
 }
 VARIABLES = [f"CALLERS_{field.upper()}" for field in DEFAULTS]
-PLACES_AND_KEYS = ("API_KEY", "API_KEY_FILE", "SUB_ORGANIZATION_ID", "SUB_ORGANIZATIONS")
+KEYS_AND_ORGANIZATIONS = ("API_KEY", "API_KEY_FILE", "SUB_ORGANIZATION_ID", "SUB_ORGANIZATIONS")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def set_all(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Set
 
 
 @pytest.mark.parametrize("value", [None, "", "  \t"], ids=["unset", "empty", "blank"])
-def test_what_is_not_given_is_the_default(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+def test_a_setting_that_is_not_given_has_its_default(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
     settings = set_all(monkeypatch, {} if value is None else dict.fromkeys(VARIABLES, value))
     assert settings.model_dump() == DEFAULTS
     assert settings.unresolved == settings.notices == ()
@@ -131,7 +131,7 @@ def test_a_setting_is_read(monkeypatch: pytest.MonkeyPatch, variable: str, value
         ("REDACT_URLS", "perhaps"),
     ],
 )
-def test_a_wrong_value_ends_the_program_with_one_line_that_names_the_variable_and_what_it_takes(
+def test_a_wrong_value_stops_the_program_with_one_line_that_says_which_variable_and_what_it_takes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str
 ) -> None:
     with pytest.raises(SystemExit) as end:
@@ -167,7 +167,7 @@ def test_settings_that_contradict_each_other_are_named_together(
     assert all(part in line for part in named)
 
 
-def test_a_server_with_a_wrong_setting_ends_with_2_and_one_line() -> None:
+def test_a_server_with_a_wrong_setting_exits_with_2_and_one_line() -> None:
     code, out, errors = run(environment={"CALLERS_TIMEOUT": "soon"})
     assert (code, out) == (2, "")
     (line,) = errors.splitlines()
@@ -175,14 +175,14 @@ def test_a_server_with_a_wrong_setting_ends_with_2_and_one_line() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("get", ID), ("check",)], ids=["get", "check"])
-def test_a_command_with_a_wrong_setting_ends_with_2_and_one_line(arguments: tuple[str, ...]) -> None:
+def test_a_command_with_a_wrong_setting_exits_with_2_and_one_line(arguments: tuple[str, ...]) -> None:
     ended = CliRunner().invoke(callers_mcp, arguments, env={"CALLERS_TIMEOUT": "soon"})
     assert (ended.exit_code, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert "CALLERS_TIMEOUT" in line
 
 
-def test_a_server_warns_of_an_unknown_variable_and_of_a_placeholder(
+def test_a_server_warns_about_an_unknown_variable_and_a_placeholder(
     log: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CALLERS_API_KEYS", KEY)
@@ -197,7 +197,7 @@ def test_a_server_warns_of_an_unknown_variable_and_of_a_placeholder(
 @pytest.mark.parametrize(
     ("unknown", "near"), [("CALLERS_BASEURL", "CALLERS_BASE_URL"), ("CALLERS_ZZZZZZZZZZZZZZZ", None)]
 )
-def test_an_unknown_variable_is_noticed_with_the_nearest_name(
+def test_an_unknown_variable_is_reported_with_the_closest_name(
     monkeypatch: pytest.MonkeyPatch, unknown: str, near: str | None
 ) -> None:
     (notice,) = set_all(monkeypatch, {unknown: "x"}).notices
@@ -209,26 +209,28 @@ def test_an_unknown_variable_is_noticed_with_the_nearest_name(
 @pytest.mark.parametrize(
     "variable", ["CALLERS_HTTP_AUTH", "CALLERS_API_SERVICE_HOST", "CALLERS_API_PORT_443_TCP_ADDR", "CALLERS_API_PORT"]
 )
-def test_what_a_hosted_server_reads_and_what_kubernetes_sets_is_not_noticed(
+def test_variables_of_a_hosted_server_and_of_kubernetes_are_not_reported(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     assert set_all(monkeypatch, {variable: "x"}).notices == ()
 
 
-def test_the_sandbox_takes_its_own_key_url_and_organization_and_no_place_of_a_real_account(
+def test_the_sandbox_replaces_the_key_the_url_and_the_organizations_of_a_real_account(
     monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
 ) -> None:
-    set_all(monkeypatch, {f"CALLERS_{name}": SUB for name in (*PLACES_AND_KEYS[::2], "ORGANIZATION_ID")})
+    set_all(monkeypatch, {f"CALLERS_{name}": SUB for name in (*KEYS_AND_ORGANIZATIONS[::2], "ORGANIZATION_ID")})
     settings = load_settings(sandbox).model_dump(exclude_defaults=True)
     assert settings.pop("api_key").get_secret_value() == API_KEY
     assert settings == {"base_url": sandbox.base_url, "organization_id": ORGANIZATION_ID}
 
 
 @pytest.mark.parametrize("placeholder", ["${API_KEY}", "${user_config.api_key}", "$KEY", "%KEY%", "{{key}}", "<key>"])
-def test_a_placeholder_that_a_host_left_is_never_a_value(monkeypatch: pytest.MonkeyPatch, placeholder: str) -> None:
+def test_a_placeholder_that_a_host_left_is_never_used_as_a_value(
+    monkeypatch: pytest.MonkeyPatch, placeholder: str
+) -> None:
     settings = set_all(monkeypatch, dict.fromkeys(VARIABLES, placeholder))
     assert settings.model_dump() == DEFAULTS
-    assert settings.unresolved == tuple(f"CALLERS_{name}" for name in PLACES_AND_KEYS)
+    assert settings.unresolved == tuple(f"CALLERS_{name}" for name in KEYS_AND_ORGANIZATIONS)
     others = [name for name in VARIABLES if name not in settings.unresolved]
     assert [notice.split()[0] for notice in settings.notices] == others
 
@@ -280,7 +282,7 @@ async def test_a_key_file_without_a_usable_key_is_reported_as_the_operators_prob
         ("main", None, SUB, None),
     ],
 )
-async def test_only_the_listed_places_are_looked_into(
+async def test_only_the_listed_organizations_are_looked_into(
     server: FaultServer, allowed: str, default: str | None, named: str | None, looked_into: list[str] | None
 ) -> None:
     result = await look_up(server, named, sub_organizations=allowed, sub_organization_id=default)
@@ -299,7 +301,7 @@ SECRETS = campaign(
 )
 
 
-async def test_urls_are_left_whole_unless_the_operator_asks_for_less(server: FaultServer) -> None:
+async def test_urls_are_complete_by_default(server: FaultServer) -> None:
     server.script(fault.answer(SECRETS))
     assert found(await look_up(server)) == SECRETS
 
