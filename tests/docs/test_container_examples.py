@@ -131,7 +131,7 @@ def test_a_secret_that_was_not_filled_in_lets_no_caller_in(tmp_path: Path) -> No
     given = {name: value.replace(MOUNT["mountPath"], str(tmp_path)) for name, value in ENVIRONMENT.items()}
     code, _, errors = run_process("http", "--host", "0.0.0.0", "--port", "0", environment=given)
     assert code == 2
-    assert "CALLERS_API_KEY_FILE names holds no usable key" in errors
+    assert "CALLERS_API_KEY_FILE names does not contain a usable key" in errors
 
 
 def filled_in(folder: Path) -> str:

@@ -50,7 +50,7 @@ def test_of_a_huge_key_file_only_the_beginning_is_read(tmp_path: Path) -> None:
     file = tmp_path / "key"
     with file.open("wb") as opened:
         opened.truncate(4 << 30)  # sparse
-    with pytest.raises(NotConfigured, match="no usable key"):
+    with pytest.raises(NotConfigured, match="does not contain a usable key"):
         KeySource(Settings(api_key_file=file)).current()
 
 
@@ -89,7 +89,7 @@ def test_many_urls_of_one_host_as_names_take_linear_time() -> None:
 @pytest.mark.parametrize("content", ["${CALLERS_API_KEY}", "a" * 70_000], ids=["a placeholder", "too long"])
 def test_a_key_file_without_a_usable_key_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "key").write_text(content)
-    with pytest.raises(NotConfigured, match="no usable key"):
+    with pytest.raises(NotConfigured, match="does not contain a usable key"):
         KeySource(Settings(api_key_file=tmp_path / "key")).current()
 
 
