@@ -22,7 +22,7 @@ from tests.support.constants import ID
 
 CHANGED = "(the API may have changed)"
 EARLIER, LATER = "2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z"
-FOR_CHAT = "(fine for chat or e-mail alone)"
+FOR_CHAT = "(fine for chat or e-mail only)"
 
 
 def _findings(raw: Json, **options: Any) -> tuple[list[str], list[str]]:
