@@ -1,1 +1,1 @@
-"""The meaning of a campaign: a tolerant reading, the summary, what needs attention, the text for the model."""
+"""What a campaign means: tolerant parsing, the summary, the problems, and the text for the model."""

@@ -1,4 +1,4 @@
-"""A campaign as a row of a list: what is kept of it, what is shown of it, and the table for reading."""
+"""A campaign as a row of a list: what is stored, what is shown, and the table that a model reads."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,19 +15,19 @@ from callers_mcp.sanitize import plain_or_quoted, quote, sanitize, truncate
 
 _MAX_STORED_NAME_CHARACTERS = 120
 _MAX_ID_CHARACTERS = 40
-_MAX_NAME_CHARACTERS = 80  # of a name that is shown
+_MAX_NAME_CHARACTERS = 80  # of a shown name
 _MAX_GROUP_CHARACTERS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignRow:
-    """What is kept of a campaign in a list.
+    """What is stored of a campaign in a list.
 
     Attributes:
-        name: Cleaned, and cut where it is longer than anybody would search for.
-        folded_name: The name for comparing, see ``fold``.
-        folded_group: The group's name for comparing.
-        needs_attention: Whether something is wrong for certain, as of when it was read.
+        name: Sanitized, and truncated to the length that a search can use.
+        folded_name: The name in the form that is compared, see ``fold``.
+        folded_group: The group's name in that form.
+        needs_attention: Whether something was certainly wrong at the time of reading.
     """
 
     id: str | None
@@ -42,13 +42,13 @@ class CampaignRow:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes, about."""
+        """Approximate size in memory, in bytes."""
         texts = (self.id, self.name, self.folded_name, self.group_id, self.group_name, self.folded_group)
         return 160 + sum(map(sys.getsizeof, texts))
 
 
 def parse_row_at(raw: Mapping[str, JsonValue], now: datetime) -> CampaignRow:
-    """Read a campaign of a list; no shape of it raises."""
+    """Parse a campaign of a list as of ``now``; never raises, whatever its shape."""
     campaign = parse_campaign(raw)
     name = _sanitized(campaign.name, _MAX_STORED_NAME_CHARACTERS)
     group_name = _sanitized(campaign.group_name, _MAX_STORED_NAME_CHARACTERS)
@@ -66,12 +66,12 @@ def parse_row_at(raw: Mapping[str, JsonValue], now: datetime) -> CampaignRow:
 
 
 def parse_row(raw: Mapping[str, JsonValue]) -> CampaignRow:
-    """Read a campaign of a list as of now."""
+    """Parse a campaign of a list as of now."""
     return parse_row_at(raw, datetime.now(UTC))
 
 
 class ListedCampaign(BaseModel):
-    """A row as it is shown; a field is null where the campaign does not say."""
+    """A row as it is shown; a field is null if the campaign has no value for it."""
 
     id: str | None
     name: str | None
@@ -91,7 +91,7 @@ class CampaignList(BaseModel):
 
 
 def to_listed_campaign(row: CampaignRow) -> ListedCampaign:
-    """Return what is shown of a row: of bounded length, whatever the campaign holds."""
+    """Return what is shown of a row. Its length is bounded, whatever the campaign contains."""
     return ListedCampaign.model_construct(
         id=row.id,
         name=_sanitized(row.name, _MAX_NAME_CHARACTERS),
@@ -103,20 +103,20 @@ def to_listed_campaign(row: CampaignRow) -> ListedCampaign:
 
 
 def label(row: CampaignRow) -> str:
-    """Return a campaign as a person can read it and a program can tell it from others: ``Name (id)``."""
+    """Return a campaign's name for people with its id for programs: ``Name (id)``."""
     name = _sanitized(row.name, _MAX_NAME_CHARACTERS)
     return f"{name} ({row.id})" if name else str(row.id)
 
 
 def choice_line(row: CampaignRow) -> str:
-    """Return a campaign as one of several to choose from, in a line."""
+    """Return a campaign as one line of a list of choices."""
     name = f"{quote(row.name, _MAX_NAME_CHARACTERS)} " if row.name else ""
     words = [row.status.replace("_", " "), *([row.direction] if row.direction else [])]
     return f"{name}({plain_or_quoted(row.id or '')}), {', '.join(words)}"
 
 
 def list_text(page: CampaignList) -> str:
-    """Return the page for reading: how many there are, a campaign a line, how to go on."""
+    """Return the page as text: the counts, one line per campaign, and how to continue."""
     return "\n".join(_lines(page))
 
 

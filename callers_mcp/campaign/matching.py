@@ -1,7 +1,7 @@
-"""Finding campaigns by name as people expect: case, accents, word order and small misspellings do not matter.
+"""Find campaigns by name: case, accents, word order and small misspellings do not matter.
 
-A name in any script works: what is folded away are case, compatibility forms (full width, ligatures) and the marks that
-people leave out when they type (accents, Arabic and Hebrew vowel points), not the marks that make another letter in
+Names in all scripts work. Folding removes case, compatibility forms (full width, ligatures) and the marks that people
+leave out when they type (accents, Arabic and Hebrew vowel points). It keeps the marks that make another letter in
 Devanagari, Thai or kana.
 """
 
@@ -12,30 +12,30 @@ from itertools import pairwise
 from typing import NamedTuple, Protocol, TypeVar
 
 MAX_SUGGESTIONS = 5
-"""Names that are offered where none matches."""
+"""Names that are suggested if none matches."""
 
-_MIN_FUZZY_LETTERS = 4  # of a word that is searched for inside others, or misspelt
+_MIN_FUZZY_LETTERS = 4  # of a word that may match inside another word, or misspelt
 MAX_FOLD_INPUT_CHARACTERS = 600
-"""Characters of a text that are folded: one may stand for eighteen."""
+"""Characters of a text that are folded: one of them may become eighteen."""
 
-_MAX_FOLDED_CHARACTERS = 120  # that are compared, of a name as of a query
-_MAX_QUERY_WORDS = 12  # that are searched for one by one
-_MIN_COVERAGE = 0.3  # of a query's letters that a name is to have, in its words, to be offered
+_MAX_FOLDED_CHARACTERS = 120  # of a name or a query, after folding; only these are compared
+_MAX_QUERY_WORDS = 12  # that are matched one by one
+_MIN_COVERAGE = 0.3  # share of a query's letters that the words of a suggested name contain
 
 _not_word = re.compile(r"[^a-z0-9]+")
 _dropped_marks = re.compile("[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0640\u064b-\u065f\u0670\ufe00-\ufe0f]")
-# Thai, Lao, Burmese, Khmer, kana, Chinese characters: no space says where a word begins.
+# Thai, Lao, Burmese, Khmer, kana, Chinese characters: scripts without spaces between words.
 _unspaced = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
-# Letters that people type without their stroke, which is no mark to Unicode.
+# Letters that people type without their stroke. Unicode does not treat the stroke as a mark.
 _STROKES = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
 
 
 class Searchable(Protocol):
-    """What can be found."""
+    """An item that can be found by its name."""
 
     @property
     def id(self) -> str | None:
-        """The id, which decides between equal names."""
+        """The id; it orders items with equal names."""
 
     @property
     def folded_name(self) -> str:
@@ -46,7 +46,7 @@ SearchableT = TypeVar("SearchableT", bound=Searchable)
 
 
 def fold(text: str) -> str:
-    """Return the words of ``text`` for comparing, with a space between them; of a long text its beginning."""
+    """Return the words of ``text`` in the form that is compared, separated by spaces; a long text is truncated."""
     text = text[:MAX_FOLD_INPUT_CHARACTERS]
     if text.isascii():
         words = _not_word.sub(" ", text.lower()).strip()
@@ -60,21 +60,21 @@ def fold(text: str) -> str:
 
 
 def _fold_character(character: str) -> str:
-    """Return what a character is among words: itself, a space, or for any script's digit the common one."""
+    """Return a letter as it is, a digit of any script as an ASCII digit, and a separator as a space."""
     category = unicodedata.category(character)
     if category == "Nd":
         return str(unicodedata.decimal(character))
-    # Letters, marks, numbers; and what somebody may look for as such: an emoji, also one that is new to this Python.
+    # Letters, marks and numbers; also symbols that people search for, such as an emoji newer than this Python.
     return character if category[0] in "LMN" or category in ("So", "Cn", "Co") else " "
 
 
 class SortKey(NamedTuple):
-    """Where something found stands among the others.
+    """The position of a match among the others.
 
     Attributes:
-        rank: In which way it fits, 0 is best.
-        distance: How unlike the whole name is, 0 to 100.
-        id: Decides between those that fit alike: it begins with the time of making, and the newest comes first.
+        rank: The kind of match, 0 is best.
+        distance: How much the whole name differs from the query, 0 to 100.
+        id: Orders matches that are otherwise equal. It begins with the creation time; the newest comes first.
     """
 
     rank: int
@@ -82,30 +82,31 @@ class SortKey(NamedTuple):
     id: str
 
     def sorts_before(self, other: "SortKey") -> bool:
-        """Tell whether this stands before ``other``."""
+        """Return whether this comes before ``other``."""
         return self[:2] < other[:2] or (self[:2] == other[:2] and self.id > other.id)
 
 
 Matches = list[tuple[SortKey, SearchableT]]
-"""What was found, in order."""
+"""The items found, in order."""
 
 
 def ranked(matches: Iterable[tuple[SortKey, SearchableT]]) -> Matches[SearchableT]:
-    """Return ``matches`` as it is to be shown."""
+    """Return ``matches`` in the order in which they are shown."""
     newest_first = sorted(matches, key=lambda pair: pair[0].id, reverse=True)
     return sorted(newest_first, key=lambda pair: pair[0][:2])
 
 
 def search(items: Sequence[SearchableT], query: str) -> list[SearchableT]:
-    """Return those whose name fits ``query``, the best first."""
+    """Return the items whose name matches ``query``, the best first."""
     return [item for _, item in find_matches(items, query)]
 
 
 def find_matches(items: Sequence[SearchableT], query: str) -> Matches[SearchableT]:
-    """Return those whose name fits ``query``, the best first, in an order that depends on nothing else.
+    """Return the items whose name matches ``query``, the best first. The order depends only on the items and the query.
 
-    Exact names come first, then those that begin with it, then those with all its words in any order, then those that
-    hold it anywhere; where there is none, those whose words are spelt a little differently. An id finds its campaign.
+    Equal names come first, then names that begin with the query, then names with all its words in any order, then names
+    that contain it anywhere. If there are none of these, names with slightly different spelling match. An id matches
+    its campaign.
     """
     query_id, words = query.strip().lower(), fold(query).split()
     if not words:
@@ -119,7 +120,7 @@ def find_matches(items: Sequence[SearchableT], query: str) -> Matches[Searchable
         if rank is not None:
             matches.append((rank, item))
     matches = matches or _fuzzy_matches(items, words)
-    from rapidfuzz.fuzz import ratio  # 20 ms, which no other tool needs
+    from rapidfuzz.fuzz import ratio  # takes 20 ms, and no other tool needs it
 
     return ranked(
         (SortKey(rank, 100 - round(ratio(phrase, item.folded_name)), item.id or ""), item) for rank, item in matches
@@ -127,7 +128,7 @@ def find_matches(items: Sequence[SearchableT], query: str) -> Matches[Searchable
 
 
 def suggest(items: Sequence[SearchableT], query: str) -> list[SearchableT]:
-    """Return the few that have most of the words of ``query``, or words near to them, where none has all."""
+    """Return the few items whose names have most words of ``query``, or similar words; for a query without matches."""
     words, word_index = fold(query).split()[:_MAX_QUERY_WORDS], _word_index(enumerate(items))
     letters = sum(map(len, words))
     scores: dict[int, float] = {}
@@ -151,26 +152,26 @@ def suggest(items: Sequence[SearchableT], query: str) -> list[SearchableT]:
 
 
 def _rank(folded_name: str, phrase: str, words: Sequence[str], matcher: "_SubstringMatcher") -> int | None:
-    """Return how well a name fits that is spelt as asked for; ``None`` where it is not."""
+    """Return the rank of a name that matches with the query's own spelling, or ``None`` if it does not match."""
     if folded_name == phrase:
         return 0
     if folded_name.startswith(phrase):
         return 1
-    # A word's beginning is enough, as of what is still being typed.
+    # The beginning of a word is enough: the user may still be typing.
     if all(folded_name.startswith(word) or f" {word}" in folded_name for word in words):
         return 2
     return 3 if matcher.matches(folded_name) else None
 
 
 class _SubstringMatcher:
-    """What a name may hold elsewhere than at the beginning of its words."""
+    """Matches text inside a name, not only at the beginning of its words."""
 
     def __init__(self, phrase: str, words: Sequence[str]) -> None:
-        # It begins where a word does, if the script has words; a number is held as a whole alone.
+        # The phrase must begin at a word if the script has spaces; a number must match as a whole.
         start = r"(?<!\d)" if phrase[0].isdigit() else "" if _unspaced.match(phrase) else r"(?<!\S)"
         end = r"(?!\d)" if phrase[-1].isdigit() else ""
         self._phrase = re.compile(start + _space_tolerant_pattern(phrase) + end)
-        # Words within longer ones: compounds, and scripts without spaces.
+        # Words inside longer ones: compounds, and scripts without spaces.
         self._words = words if all(_can_match_inside(word) for word in words) else ()
 
     def matches(self, folded_name: str) -> bool:
@@ -180,7 +181,7 @@ class _SubstringMatcher:
 
 
 def _space_tolerant_pattern(phrase: str) -> str:
-    """Return the pattern of a phrase with or without its spaces, ``follow up``; but two numbers are never one."""
+    """Return a pattern for a phrase with or without its spaces, as in ``follow up``; two numbers are never joined."""
     pattern, last, spaced = "", "", False
     for character in phrase:
         if character == " ":
@@ -200,9 +201,9 @@ def _can_match_inside(word: str) -> bool:
 
 
 def _fuzzy_matches(items: Sequence[SearchableT], words: Sequence[str]) -> list[tuple[int, SearchableT]]:
-    """Return those that have a word near to each of ``words``, with how many letters differ in all."""
+    """Return the items with a similar word for each of ``words``, each with the total number of letters that differ."""
     remaining = dict.fromkeys(range(len(items)), 0)
-    for word in sorted(words, key=len, reverse=True):  # the longest leaves the fewest
+    for word in sorted(words, key=len, reverse=True):  # the longest word leaves the fewest items
         word_index = _word_index((index, items[index]) for index in remaining)
         distances: dict[int, int] = {}
         for part, distance in _fuzzy_words(word, list(word_index)):
@@ -213,11 +214,11 @@ def _fuzzy_matches(items: Sequence[SearchableT], words: Sequence[str]) -> list[t
 
 
 def _word_index(items: Iterable[tuple[int, Searchable]]) -> dict[str, list[int]]:
-    """Return in which names each word stands, and each two of them as one: people write ``follow up`` so and so."""
+    """Return which items have each word. Each two neighbours also count as one word: some write ``followup``."""
     word_index: dict[str, list[int]] = {}
     for index, item in items:
         words = item.folded_name.split()
-        # Two numbers are never one.
+        # Two numbers are never joined.
         joined = (a + b for a, b in pairwise(words) if not (a[-1].isdigit() and b[0].isdigit()))
         for part in {*words, *joined}:
             word_index.setdefault(part, []).append(index)
@@ -229,9 +230,9 @@ def _has_digit(text: str) -> bool:
 
 
 def _fuzzy_words(word: str, parts: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """Give the words that begin with about ``word``, and how many letters differ; one may come more than once.
+    """Yield the words that begin with ``word`` or similar letters, and how many letters differ. A word may repeat.
 
-    In a script without spaces it may stand anywhere in them.
+    In a script without spaces, ``word`` may be anywhere in them.
     """
     allowed = (
         0 if len(word) < _MIN_FUZZY_LETTERS or _has_digit(word) else 1 if len(word) < 8 or _unspaced.search(word) else 2
@@ -244,7 +245,7 @@ def _fuzzy_words(word: str, parts: Sequence[str]) -> Iterator[tuple[str, int]]:
 
     owners = tails = parts
     if _unspaced.search(word):
-        # Two lists of texts: a list of pairs is work for the garbage collector, which holds all others up.
+        # Two lists of strings: the garbage collector has to scan a list of pairs, and stops all other work meanwhile.
         owners, tails = [], []
         for part in parts:
             starts = [0, *(found.start() for found in _unspaced.finditer(part, 1))]

@@ -1,4 +1,4 @@
-"""A tolerant reading of the API's campaign object: what can be used is read, what can't is named.
+"""Tolerant parsing of the API's campaign object: read what is usable, and name what is not.
 
 Source: https://docs.callers.ai/api-reference/campaigns/get-a-campaign-by-id (``CampaignPublicDto``).
 """
@@ -18,7 +18,7 @@ class Timestamp:
 
     Attributes:
         present: Whether there is a value at all, readable or not.
-        at: The time in UTC, or ``None`` where it can't be read.
+        at: The time in UTC, or ``None`` if it can't be read.
     """
 
     present: bool = False
@@ -27,12 +27,12 @@ class Timestamp:
 
 @dataclass(slots=True)
 class Campaign:
-    """What could be read of a campaign; ``None`` or empty where it does not say, or says something unusable.
+    """What could be read of a campaign; a field is ``None`` or empty if its value is missing or unusable.
 
     Attributes:
-        missing: Documented fields that are not there.
-        mistyped: Documented fields with a value of another type than documented.
-        valid_fields: Documented fields that are there and of the documented type (null included, where it is normal).
+        missing: Documented fields that are missing.
+        mistyped: Documented fields whose value is not of the documented type.
+        valid_fields: Documented fields with a value of the documented type (or null, if null is allowed).
     """
 
     id: str | None = None
@@ -61,7 +61,7 @@ class Campaign:
 
 
 class _Reader:
-    """Reads fields of one object by name, type and whether they may be missing or null, and notes what is wrong."""
+    """Reads the fields of one object by name and type, and records which are missing, null or of the wrong type."""
 
     def __init__(self, campaign: Campaign, source: Mapping[str, JsonValue], prefix: str = "") -> None:
         self._campaign = campaign
@@ -100,7 +100,7 @@ class _Reader:
         return []
 
     def timestamp(self, name: str) -> Timestamp:
-        # A value of another type still says that there was such a moment, which the status depends on.
+        # A value of the wrong type still means that the event happened; the status depends on it.
         value = self._source.get(name)
         text = self.text(name, optional=True, nullable=True)
         if text is not None:
@@ -113,7 +113,7 @@ class _Reader:
 
 
 def parse_campaign(source: Mapping[str, JsonValue]) -> Campaign:
-    """Read the API's object; no shape of it raises."""
+    """Parse the API's object; never raises, whatever its shape."""
     campaign = Campaign()
     reader = _Reader(campaign, source)
     campaign.id = reader.text("id")
@@ -143,7 +143,7 @@ def parse_campaign(source: Mapping[str, JsonValue]) -> Campaign:
 
 
 def _parse_time(text: str) -> datetime | None:
-    """Read an ISO 8601 time as UTC; one without an offset is taken as UTC."""
+    """Parse an ISO 8601 time and convert it to UTC; a time without an offset is taken as UTC."""
     try:
         at = datetime.fromisoformat(text)
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""What is wrong with a campaign for certain, and what a careful colleague would ask about."""
+"""What is certainly wrong with a campaign (problems), and what may be worth a question (hints)."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ _MAY_HAVE_CHANGED = "the API may have changed"
 
 
 def find_problems(campaign: Campaign, requested_id: str, now: datetime) -> list[str]:
-    """Return what is wrong for certain, one sentence each."""
+    """Return what is certainly wrong, one sentence per problem."""
     first, completed = campaign.first_interaction, campaign.completed
     problems: list[str] = []
     if campaign.id is not None and campaign.id.lower() != requested_id.lower():
@@ -42,7 +42,7 @@ def find_problems(campaign: Campaign, requested_id: str, now: datetime) -> list[
 
 
 def find_hints(campaign: Campaign, notes: Sequence[str]) -> list[str]:
-    """Return what may well be right, one sentence each; ``notes`` is what had to be changed in raw."""
+    """Return what may be right but is worth checking, one sentence per hint; ``notes`` (changes to raw) come last."""
     hints: list[str] = []
     if campaign.is_incoming is False:
         without = [
@@ -54,12 +54,10 @@ def find_hints(campaign: Campaign, notes: Sequence[str]) -> list[str]:
             )
             if name in campaign.valid_fields and not any(value.strip() for value in values)
         ]
-        hints += [
-            f"It is outbound without {_with_article(words)} (fine for chat or e-mail alone)." for words in without
-        ]
+        hints += [f"It is outbound without {_with_article(words)} (fine for chat or e-mail only)." for words in without]
     number = (campaign.incoming_phone_number or "").strip()
     if campaign.is_incoming and not number and "incomingPhoneNumber" not in campaign.mistyped:
-        hints.append("It is inbound without an incoming phone number (fine for chat or e-mail alone).")
+        hints.append("It is inbound without an incoming phone number (fine for chat or e-mail only).")
     hidden = [
         words
         for words, text in (
@@ -79,7 +77,7 @@ def find_hints(campaign: Campaign, notes: Sequence[str]) -> list[str]:
 
 def _time_problems(words: str, name: str, timestamp: Timestamp, campaign: Campaign, now: datetime) -> list[str]:
     if name in campaign.mistyped:
-        return []  # named there
+        return []  # reported as mistyped
     if timestamp.present and timestamp.at is None:
         return [f"The time of its {words} can't be read."]
     if timestamp.at and timestamp.at > now:
@@ -88,7 +86,7 @@ def _time_problems(words: str, name: str, timestamp: Timestamp, campaign: Campai
 
 
 def _webhook_host_text(url: str) -> str:
-    """Name a webhook by its host alone: path and query may hold secrets."""
+    """Return a webhook's host only: its path and query may contain secrets."""
     return quote(host, 80) if (host := host_of(url)) else "without a host name"
 
 

@@ -1,4 +1,4 @@
-"""When a campaign calls: its days, its time zone, and what time it is there."""
+"""When a campaign calls: its days, its time zone, and its local time."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _zone_name = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
 
 
 class Schedule(BaseModel):
-    """The days on which a campaign calls, and the time where it does."""
+    """The days on which a campaign calls, and the time in its time zone."""
 
     timezone: str | None
     local_time: str | None
@@ -29,7 +29,7 @@ class Schedule(BaseModel):
 
 
 def read_schedule(timezone: str | None, days: Sequence[str], now: datetime) -> Schedule:
-    """Return the schedule as of ``now``, an aware time; ``timezone`` is cleaned."""
+    """Return the schedule as of ``now``, an aware time; ``timezone`` is already sanitized."""
     zone = find_zone(timezone)
     local = now.astimezone(zone) if zone else None
     days = [sanitized for day in days if (sanitized := sanitize(day).strip())]
@@ -38,7 +38,7 @@ def read_schedule(timezone: str | None, days: Sequence[str], now: datetime) -> S
     is_calling_day: bool | None = None
     if local and days:
         today = WEEK[local.weekday()]
-        # With a day among them that can't be read, only a "yes" is certain.
+        # If one of the days can't be read, only "yes" is certain.
         is_calling_day = True if today in recognised else None if others else False
     return Schedule(
         timezone=timezone,
@@ -49,12 +49,12 @@ def read_schedule(timezone: str | None, days: Sequence[str], now: datetime) -> S
 
 
 def find_zone(name: str | None) -> tzinfo | None:
-    """Return the IANA time zone ``name``, or ``None`` where there is none such."""
+    """Return the IANA time zone ``name``, or ``None`` if there is no such zone."""
     if not name or not _zone_name.fullmatch(name):
         return None
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown; not a zone's file; a folder of zones
+    except (KeyError, ValueError, OSError):  # unknown; not a zone file; a directory of zones
         return None
 
 

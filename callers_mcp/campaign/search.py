@@ -1,4 +1,4 @@
-"""A page of the campaigns of a list that match a search, and the cursor to the next page."""
+"""Search a list of campaigns: a page of the matches, and the cursor of the next page."""
 
 import re
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ DEFAULT_LIMIT = 10
 
 
 class SearchCriteria(Protocol):
-    """What is searched for; ``None`` matches every campaign."""
+    """The criteria of a search; ``None`` matches every campaign."""
 
     @property
     def query(self) -> str | None:
-        """Words of the name."""
+        """Words of the campaign's name."""
 
     @property
     def status(self) -> CampaignStatus | None:
-        """The status."""
+        """The campaign's status."""
 
     @property
     def direction(self) -> Direction | None:
-        """The direction."""
+        """The campaign's direction."""
 
     @property
     def group(self) -> str | None:
@@ -36,7 +36,7 @@ class SearchCriteria(Protocol):
 
     @property
     def needs_attention(self) -> bool | None:
-        """Whether something is wrong for certain."""
+        """Whether something is certainly wrong."""
 
     @property
     def limit(self) -> int | None:
@@ -50,9 +50,9 @@ def search_page(
 
     Args:
         rows: The campaigns of the list.
-        criteria: What is searched for.
+        criteria: What to search for.
         query_hash: Identifies the search, see ``Cursor.parse``.
-        start: Where the page begins; ``None`` is the first page.
+        start: Where the page begins; ``None`` for the first page.
     """
     in_group = [row for row in rows if criteria.group is None or _in_group(row, criteria.group)]
     total = len(in_group if is_group_id(criteria.group) else in_group or rows)
@@ -62,7 +62,7 @@ def search_page(
     else:
         matches = ranked((SortKey(0, 0, row.id or ""), row) for row in candidates)
     if not matches and criteria.query and not start:
-        # The name may be there with another status: then that is what to tell.
+        # A campaign with this name may exist with another status: then suggest it.
         suggestions = search(rows, criteria.query) or suggest(rows, criteria.query)
         listed = [
             to_listed_campaign(row) for row in suggestions[: min(MAX_SUGGESTIONS, criteria.limit or MAX_SUGGESTIONS)]
@@ -79,7 +79,7 @@ def search_page(
 
 
 def is_group_id(group: str | None) -> bool:
-    """Tell whether a group is given by its id, by which the API knows it."""
+    """Return whether a group is given by its id, which the API can filter by."""
     return group is not None and OBJECT_ID.fullmatch(group) is not None
 
 
@@ -102,14 +102,15 @@ _CURSOR = re.compile(r"([0-9a-f]{12})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,7})\
 
 
 class Cursor(NamedTuple):
-    """Where the next page begins: nothing is kept for it, so any process can go on.
+    """The position where the next page begins. It needs no server-side state, so any process can continue.
 
-    It says where the last campaign that was shown stands, which holds also when that one, or others, came or went.
+    It contains the sort key of the last campaign shown, so it stays valid if this or another campaign is added or
+    removed.
 
     Attributes:
         query_hash: The hash of the search.
-        last: Where the last one stands.
-        shown_count: How many that stand there were shown: with one id it is one.
+        last: The sort key of the last campaign shown.
+        shown_count: How many campaigns with this key were shown; one, if ids are unique.
     """
 
     query_hash: str
@@ -122,32 +123,33 @@ class Cursor(NamedTuple):
 
     @classmethod
     def after(cls, matches: Matches[CampaignRow], query_hash: str) -> "Cursor":
-        """Return the cursor for what comes after ``matches``."""
+        """Return the cursor of the page that follows ``matches``."""
         last, _ = matches[-1]
         return cls(query_hash, last, sum(key == last for key, _ in matches))
 
     @classmethod
     def parse(cls, text: str | None, query_hash: str) -> "Cursor | None":
-        """Return what a caller gave.
+        """Parse a cursor that a call passes.
 
         Raises:
-            InvalidArguments: It is none of ours, or belongs to another question.
+            InvalidArguments: It is not a cursor, or it belongs to another search.
         """
         if text is None:
             return None
         parts = _CURSOR.fullmatch(text)
         if not parts:
             raise InvalidArguments(
-                "cursor is none that find_campaigns gave: pass next_cursor as it is, or leave it out to begin anew."
+                "Invalid cursor: pass next_cursor exactly as find_campaigns returned it, or leave it out for the first "
+                "page."
             )
         if parts[1] != query_hash:
             raise InvalidArguments(
-                "cursor belongs to other arguments: repeat the others exactly as in the call that gave it, or leave it "
-                "out to begin anew."
+                "cursor belongs to other arguments: repeat the arguments of the call that returned it exactly, or "
+                "leave it out for the first page."
             )
         return cls(query_hash, SortKey(int(parts[2]), int(parts[3]), unquote(parts[5])), int(parts[4]))
 
     def position(self, matches: Matches[CampaignRow]) -> int:
-        """Return where to go on in ``matches``."""
+        """Return the index in ``matches`` where the page begins."""
         before = sum(key.sorts_before(self.last) for key, _ in matches)
         return before + min(self.shown_count, sum(key == self.last for key, _ in matches))

@@ -1,4 +1,4 @@
-"""A campaign's summary: computed from the raw object, never copied blindly."""
+"""A campaign's summary, computed from the raw object."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,14 +17,14 @@ Direction = Literal["outbound", "inbound"]
 
 
 class CampaignGroup(BaseModel):
-    """The group that a campaign belongs to."""
+    """The group of a campaign."""
 
     id: str | None
     name: str | None
 
 
 class CampaignSummary(BaseModel):
-    """What matters of a campaign; a field is null or empty where the campaign does not say."""
+    """The main facts of a campaign; a field is null or empty if the campaign has no value for it."""
 
     headline: str
     status: CampaignStatus
@@ -59,14 +59,14 @@ def summarize(
     now: datetime,
     notes: Sequence[str] = (),
 ) -> CampaignSummary:
-    """Summarize the API's object; no shape of it raises.
+    """Summarize the API's object; never raises, whatever its shape.
 
     Args:
         raw: The campaign as the API sent it.
-        requested_id: The id that was asked for.
-        sub_organization_id: Where it was looked up; ``None`` is the main organization.
+        requested_id: The id that was requested.
+        sub_organization_id: Where it was looked up; ``None`` for the main organization.
         now: The time of the look-up, aware.
-        notes: What had to be changed in ``raw``, a sentence each.
+        notes: What had to be changed in ``raw``, one sentence per change.
     """
     campaign = parse_campaign(raw)
     status = status_of(campaign)
@@ -102,7 +102,7 @@ def summarize(
 
 
 def status_of(campaign: Campaign) -> CampaignStatus:
-    """Return the status in one word."""
+    """Return the status as one word."""
     if campaign.active is None:
         return "unknown"
     if campaign.active:
@@ -113,14 +113,14 @@ def status_of(campaign: Campaign) -> CampaignStatus:
 
 
 def direction_of(campaign: Campaign) -> Direction | None:
-    """Return who calls whom; ``None`` where it does not say."""
+    """Return the direction of the calls; ``None`` if the campaign does not state it."""
     if campaign.is_incoming is None:
         return None
     return "inbound" if campaign.is_incoming else "outbound"
 
 
 def _days_since(timestamp: Timestamp, now: datetime) -> int | None:
-    """Return whole 24 hours since ``timestamp``; ``None`` where it is unknown or in the future."""
+    """Return the full days (24 hours) since ``timestamp``; ``None`` if it is unknown or in the future."""
     return (now - timestamp.at).days if timestamp.at and timestamp.at <= now else None
 
 
@@ -162,7 +162,7 @@ def _headline(
     since_first: int | None,
     since_completion: int | None,
 ) -> str:
-    """Say in one sentence what a person would; of the API's text only what is known to be harmless goes in."""
+    """Describe the campaign in one sentence. The API's text gets in only if it is one of the known, safe values."""
     words = [_STATUS_WORDS[status], direction, "campaign"]
     if status == "unknown":
         words.append("of unknown status")
@@ -184,5 +184,5 @@ def _headline(
 
 
 def ago(days: int) -> str:
-    """Return whole days as a person would say them."""
+    """Return a number of days in words."""
     return "less than a day ago" if days == 0 else "1 day ago" if days == 1 else f"{days} days ago"

@@ -1,4 +1,4 @@
-"""The text that the model reads: the summary, a fact a line, then the raw JSON."""
+"""The text that a model reads: the summary with one fact per line, then the raw JSON."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +15,12 @@ _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 
 
 def summary_text(summary: CampaignSummary) -> str:
-    """Return the summary for reading: headline, attention, then what is known, a fact a line."""
+    """Return the summary as text: headline, problems, hints, then the known facts, one per line."""
     return "\n".join(_lines(summary))
 
 
 def raw_text(raw: Mapping[str, JsonValue]) -> str:
-    """Return the raw object as compact JSON in which nothing is invisible."""
+    """Return the raw object as compact JSON with invisible characters escaped."""
     return escape_invisible(_compact.encode(raw))
 
 

@@ -1,4 +1,4 @@
-"""What may be shown of a campaign's URLs, whose paths and queries can hold secrets."""
+"""The safe parts of a campaign's URLs: their paths and queries can contain secrets."""
 
 import re
 from collections import Counter
@@ -8,34 +8,34 @@ from urllib.parse import urlsplit
 from pydantic import JsonValue
 
 REDACTED = "[redacted]"
-REDACTION_NOTE = f"In raw, webhook and Slack URLs keep scheme and host alone; the rest is {REDACTED}."
+REDACTION_NOTE = f"In raw, webhook and Slack URLs keep scheme and host only; the rest is {REDACTED}."
 
 _SECRET_FIELDS = ("webhook", "slack")
-_joined = re.compile(r"[\t\r\n]")
-# Of what is no host's name, nothing is shown: "hooks.example.com&token=..." is one to urlsplit.
-_host = re.compile(r"[\w.-]+|[0-9a-f:.]+")
+_line_breaks_and_tabs = re.compile(r"[\t\r\n]")
+# Show nothing that is not a valid host name: urlsplit also returns "hooks.example.com&token=..." as a host.
+_host_name = re.compile(r"[\w.-]+|[0-9a-f:.]+")
 
 
 def host_of(url: str) -> str | None:
-    """Return a URL's host name in lower case, or ``None`` where it has none.
+    """Return a URL's host name in lower case, or ``None`` if it has none.
 
-    Nor has one with a line break or a tab in it: ``urlsplit`` takes those out, which would put together again what was
-    masked for not standing there in one piece.
+    A URL with a line break or a tab counts as one without: ``urlsplit`` removes these characters, and so it could join
+    the parts of a secret that masking did not recognize while it was split.
     """
-    if _joined.search(url.strip()):
+    if _line_breaks_and_tabs.search(url.strip()):
         return None
     try:
         host = urlsplit(url.strip()).hostname
     except ValueError:
         return None
-    return host if host and _host.fullmatch(host) else None
+    return host if host and _host_name.fullmatch(host) else None
 
 
 def redact_urls(raw: Mapping[str, JsonValue]) -> tuple[dict[str, JsonValue], bool]:
-    """Return ``raw`` with its webhook and Slack URLs redacted, and whether that changed anything.
+    """Return ``raw`` with its webhook and Slack URLs redacted, and whether anything changed.
 
-    Fields are known by their name, at any depth, so that one that the API adds (``webhookUrl``) is covered too; no text
-    below them gets through, whatever shape they have.
+    Fields are recognized by name at any depth, so a field that the API adds later (``webhookUrl``) is covered too. All
+    text below such a field is redacted, whatever its shape.
     """
     redacted = {name: _redact(value, _may_hold_secrets(name)) for name, value in raw.items()}
     return redacted, redacted != raw
@@ -52,7 +52,7 @@ def _redact(value: JsonValue, is_secret: bool) -> JsonValue:
         for name, member in value.items():
             key = _redact_url(name) if is_secret and "/" in name else name
             seen[key] += 1
-            if seen[key] > 1:  # several URLs of one host
+            if seen[key] > 1:  # several URLs with the same host
                 key = f"{key} ({seen[key]})"
             redacted[key] = _redact(member, is_secret or _may_hold_secrets(name))
         return redacted

@@ -1,4 +1,4 @@
-"""The words that the generated campaigns are made of: one market for each language and what its teams call things."""
+"""The words from which campaigns are generated: one market for each language, with the names that its teams use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Where a campaign calls, and how the teams there name theirs.
+    """Where campaigns call, and how their teams name them.
 
     Attributes:
-        share: How many of a hundred campaigns are of this market.
-        dial: The start of its phone numbers; three digits follow. One set aside for fiction, where there is any.
-        form: How purpose and team make a name.
-        whens: What may follow it; ``{n}`` is a number such as the week's.
+        share: The share of campaigns in this market, in percent.
+        dial: The start of its phone numbers; three digits follow. A number for fiction, if the country has them.
+        form: The template of a name, from purpose and team.
+        whens: Suffixes of a name; ``{n}`` is a number, such as that of a week.
     """
 
     language: str

@@ -1,6 +1,6 @@
-"""The campaigns beside the samples: as many as a large account has, each a function of its number alone.
+"""The generated campaigns, in addition to the samples: as many as a large account has, each computed from its number.
 
-Loaded and made on first need: most uses of the sandbox are of the samples, and a start should not pay for this.
+They are imported and generated on first use: most uses of the sandbox need only the samples, and a start stays fast.
 """
 
 import threading
@@ -14,11 +14,11 @@ from callers_mcp.sandbox.markets import MARKETS, Market
 from callers_mcp.sandbox.samples import ORGANIZATION_ID, RENEWALS_ID, SAMPLES, SUB_ORGANIZATION_ID, Campaign, as_json
 
 SIZES = {None: 5_000, SUB_ORGANIZATION_ID: 40}
-"""How many campaigns each organization has in all, its samples among them."""
+"""The number of campaigns in each organization, including its samples."""
 
-# Times hang from this, not from each request's now, so that a list and a single answer agree.
+# Times are relative to this, not to the time of each request, so that a list and a single campaign agree.
 _LOADED_AT = datetime.now(UTC)
-_EVERY_RENEWAL = 208  # one in so many is in the first sample's group
+_RENEWAL_INTERVAL = 208  # one campaign in so many is in the first sample's group
 _RENEWALS = ("follow-up", "second call", "reminder", "last chance", "win-back")
 _CITIES = ("Leeds", "Bristol", "Cardiff", "Glasgow", "Sheffield", "Norwich", "Derby")
 
@@ -32,81 +32,82 @@ _DAYS = (_WEEK[:5], _WEEK[:5], _WEEK[:5], _WEEK[:6], _WEEK, _WEEK[1:4], _WEEK[5:
 _DAYS_FROM_SUNDAY = (_WEEK[6:] + _WEEK[:4], _WEEK[6:] + _WEEK[:3], _WEEK)
 _STATES = ("running",) * 10 + ("completed",) * 6 + ("paused", "paused", "stopped", "not started")
 _PROBLEMS = ("completed too early", "completed but active", "http", "no such zone")
-_NO_ZONES = ("Europe/Munich", "Asia/Beijing", "America/Boston", "Asia/Mumbai", "Europe/Lonon")
+_INVALID_ZONES = ("Europe/Munich", "Asia/Beijing", "America/Boston", "Asia/Mumbai", "Europe/Lonon")
 _HOOKS = ("post-call", "booked", "crm", "opt-out")
 _VARIABLES = (
     *("firstName", "lastName", "appointmentAt", "branch", "contractNumber", "balance", "preferredLanguage"),
     *("agentName", "lastContactAt", "productName", "postcode", "renewalDate", "discountPercent", "caseId"),
 )
 
-# An id is 4 bytes of time, 5 of the organization and 3 of a counter, as MongoDB's are; the samples' own 5 are others.
-_MACHINES = {None: "4be1a9d0c7", SUB_ORGANIZATION_ID: "4be1a9d0c8"}
+# An id has 4 bytes for the time, 5 for the organization and 3 for a counter, as in MongoDB. The samples have another 5.
+_MACHINE_IDS = {None: "4be1a9d0c7", SUB_ORGANIZATION_ID: "4be1a9d0c8"}
 _FIRST_SECOND, _SECONDS, _SCATTER = 0x65800000, 9_000, 0x9E3779
 
 _T = TypeVar("_T")
 
 
 def find(campaign_id: str, sub_organization_id: str | None) -> Campaign | None:
-    """Return the generated campaign of that id (in lower case) as ``GET /campaigns/{id}`` has it."""
+    """Return the generated campaign with this id (lower case), in the form of ``GET /campaigns/{id}``."""
     number = (int(campaign_id[:8], 16) - _FIRST_SECOND) // _SECONDS
-    if number not in range(_generated(sub_organization_id)) or _id(number, sub_organization_id) != campaign_id:
+    if number not in range(_generated_count(sub_organization_id)) or _id(number, sub_organization_id) != campaign_id:
         return None
     return _campaign(number, sub_organization_id)
 
 
 def list_body(sub_organization_id: str | None, group_id: str | None) -> bytes:
     """Return the body of ``GET /campaigns``: all campaigns of the organization, or those of one group."""
-    with _making:  # a cache alone lets several threads make the same
+    with _generating:  # without a lock, several threads would fill the cache at once
         elements = _elements(sub_organization_id)
-    # The samples are made anew, as for a single answer: their times are relative to each request.
+    # The samples are created for each request, as for a single campaign: their times are relative to it.
     samples = [_element(make()) for owner, make in SAMPLES.values() if owner == sub_organization_id]
-    wanted = [content for _, group, content in sorted([*elements, *samples]) if group_id in (None, group)]
-    return b"[" + b",".join(wanted) + b"]"
+    selected = [content for _, group, content in sorted([*elements, *samples]) if group_id in (None, group)]
+    return b"[" + b",".join(selected) + b"]"
 
 
-_making = threading.Lock()
+_generating = threading.Lock()
 
 
 @cache
 def _elements(sub_organization_id: str | None) -> list[tuple[str, str, bytes]]:
-    return sorted(_element(_campaign(number, sub_organization_id)) for number in range(_generated(sub_organization_id)))
+    return sorted(
+        _element(_campaign(number, sub_organization_id)) for number in range(_generated_count(sub_organization_id))
+    )
 
 
 def _element(campaign: Campaign) -> tuple[str, str, bytes]:
-    """Return what the list is sorted by, the group, and the JSON; backwards, the ids scatter the samples."""
+    """Return the sort key, the group and the JSON. The key is the reversed id, which scatters the samples."""
     content = as_json(campaign | {"emailParams": _email_params(campaign)})
     return campaign["id"][::-1], campaign["campaignGroupId"] or "", content
 
 
 class _SeededRandom:
-    """Repeatable draws: the digits of a large number that the seed alone decides."""
+    """Repeatable random numbers: the digits of a large number that is computed from the seed."""
 
     def __init__(self, seed: str) -> None:
         digest = blake2b(seed.encode(), digest_size=64).digest()
-        self._left, self.token = int.from_bytes(digest[:32], "big"), digest[32:].hex()
+        self._remaining, self.token = int.from_bytes(digest[:32], "big"), digest[32:].hex()
 
     def below(self, limit: int) -> int:
-        self._left, drawn = divmod(self._left, limit)
+        self._remaining, drawn = divmod(self._remaining, limit)
         return drawn
 
     def one_of(self, choices: Sequence[_T]) -> _T:
-        self._left, drawn = divmod(self._left, len(choices))
+        self._remaining, drawn = divmod(self._remaining, len(choices))
         return choices[drawn]
 
 
-def _generated(sub_organization_id: str | None) -> int:
+def _generated_count(sub_organization_id: str | None) -> int:
     return SIZES[sub_organization_id] - sum(owner == sub_organization_id for owner, _ in SAMPLES.values())
 
 
 def _id(number: int, sub_organization_id: str | None) -> str:
-    return (
-        f"{_FIRST_SECOND + number * _SECONDS:08x}{_MACHINES[sub_organization_id]}{(number + 1) * _SCATTER % 2**24:06x}"
-    )
+    second, counter = _FIRST_SECOND + number * _SECONDS, (number + 1) * _SCATTER % 2**24
+    return f"{second:08x}{_MACHINE_IDS[sub_organization_id]}{counter:06x}"
 
 
 def _campaign(number: int, sub_organization_id: str | None) -> Campaign:
     random = _SeededRandom(f"{sub_organization_id} {number}")
-    renewal, others = divmod(number, _EVERY_RENEWAL)
+    renewal, others = divmod(number, _RENEWAL_INTERVAL)
     if sub_organization_id or others:
         market = random.one_of(_IN_BERLIN if sub_organization_id else _BY_SHARE)
         name = market.form.format(purpose=random.one_of(market.purposes), team=random.one_of(market.teams))
@@ -165,7 +166,7 @@ def _call_params(market: Market, random: _SeededRandom, is_incoming: bool, probl
     phones = dict.fromkeys(_phone(market, random) for _ in range(1 + random.below(3)))
     return {
         "phonesFrom": [] if is_incoming else list(phones),
-        "timezone": random.one_of(_NO_ZONES if problem == "no such zone" else market.zones),
+        "timezone": random.one_of(_INVALID_ZONES if problem == "no such zone" else market.zones),
         "daysOfWeek": random.one_of(_DAYS_FROM_SUNDAY if market.language in ("ar", "he") else _DAYS),
         "language": market.language,
         "approvedCountries": market.countries[: 1 + random.below(3)],
@@ -185,7 +186,7 @@ def _webhooks(random: _SeededRandom, problem: str | None) -> list[str]:
 
 
 def _email_params(campaign: Campaign) -> Campaign:
-    """Return the part that the list alone has."""
+    """Return the part of a campaign that only the list has."""
     random, market = _SeededRandom(campaign["id"]), _BY_LANGUAGE[campaign["callParams"]["language"]]
     person = random.one_of(market.people)
     connections = [f"66{random.token[start : start + 22]}" for start in (0, 30)[: 1 + random.below(2)]]

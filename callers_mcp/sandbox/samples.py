@@ -1,4 +1,4 @@
-"""The sample campaigns: one of each kind that a user meets, with times relative to now."""
+"""The sample campaigns: one for each typical state, with times relative to now."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 ORGANIZATION_ID = "65aa0011223344556677889a"
 SUB_ORGANIZATION_ID = "65aa00112233445566778855"
 MISSING_ID = "665f1c2ab1e4a9d0c7f3b8ff"
-"""An id that no campaign has."""
+"""An id without a campaign."""
 RENEWALS_ID = "65bb0011223344556677889a"
 """The group of the first sample, and of some two dozen generated campaigns."""
 
@@ -16,7 +16,7 @@ Campaign = dict[str, Any]
 
 
 def _ago(**duration: float) -> str:
-    # By the hour, so that who asks twice in a row is told the same.
+    # Rounded to the hour, so that two requests in a row return the same.
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     return (hour - timedelta(**duration)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -111,11 +111,11 @@ SAMPLES: Mapping[str, tuple[str | None, Callable[[], Campaign]]] = {
     _id(5): (None, _with_problems),
     _id(6): (SUB_ORGANIZATION_ID, _in_sub_organization),
 }
-"""By id: the sub-organization that holds the campaign (``None``: the main organization), and what makes it."""
+"""By id: the sub-organization of the campaign (``None``: the main organization), and the function that creates it."""
 
 
 def sample_ids() -> str:
-    """Name the samples' ids in a line: for the server's instructions and the not-found message."""
+    """Return the samples' ids in one line, for the server's instructions and the not-found message."""
     main = [campaign_id for campaign_id, (sub_organization_id, _) in SAMPLES.items() if sub_organization_id is None]
     inside = [campaign_id for campaign_id, (sub_organization_id, _) in SAMPLES.items() if sub_organization_id]
     return f"{', '.join(main)}; in sub-organization {SUB_ORGANIZATION_ID}: {', '.join(inside)}"
@@ -125,5 +125,5 @@ _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_cir
 
 
 def as_json(value: object) -> bytes:
-    """Return what goes over the wire: compact and in UTF-8, as JavaScript's ``JSON.stringify`` has it."""
+    """Return a value as compact JSON in UTF-8, in the form of JavaScript's ``JSON.stringify``."""
     return _encoder.encode(value).encode()

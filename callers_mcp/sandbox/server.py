@@ -1,4 +1,4 @@
-"""The simulated API: real HTTP on a loopback port, answering as the reference says."""
+"""The simulated API: real HTTP on a loopback port, with the responses of the API reference."""
 
 import re
 import threading
@@ -17,13 +17,13 @@ _object_id = re.compile("[0-9a-f]{24}")
 
 
 class Sandbox:
-    """A simulated Callers API, serving while its ``with`` block runs.
+    """A simulated Callers API that runs inside its ``with`` block.
 
     Args:
-        port: Where to listen on 127.0.0.1; 0 takes a free one.
+        port: The port on 127.0.0.1; 0 takes a free one.
 
     Raises:
-        OSError: The port is taken.
+        OSError: The port is in use.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -31,7 +31,7 @@ class Sandbox:
 
     @property
     def base_url(self) -> str:
-        """What to set as ``CALLERS_BASE_URL``."""
+        """The value for ``CALLERS_BASE_URL``."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
@@ -50,7 +50,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a client that left: to tests of cancellation that is the normal case."""
+        """Ignore a client that disconnected: that is normal in tests of cancellation."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,14 +59,14 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        status, content = self._answer()
+        status, content = self._response()
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
-    def _answer(self) -> tuple[int, bytes]:
+    def _response(self) -> tuple[int, bytes]:
         if self.headers.get("Authorization") != API_KEY:
             return _error(401, f"Wrong API key. The sandbox accepts: {API_KEY}")
         sub_organization_id = self.headers.get("x-sub-organization-id")
@@ -75,10 +75,10 @@ class _Handler(BaseHTTPRequestHandler):
             return _list_response(query, sub_organization_id)
         if found := _path.fullmatch(self.path):
             return _campaign_response(found[1].lower(), sub_organization_id)
-        return _error(404, "The sandbox has GET /campaigns/{campaignId} and GET /campaigns?organizationId=... alone.")
+        return _error(404, "The sandbox has only GET /campaigns/{campaignId} and GET /campaigns?organizationId=...")
 
     def log_message(self, *args: object) -> None:
-        """Stay silent: stderr belongs to the server's own log."""
+        """Log nothing: stderr is for the server's own log."""
 
 
 def _campaign_response(campaign_id: str, sub_organization_id: str | None) -> tuple[int, bytes]:
@@ -90,7 +90,7 @@ def _campaign_response(campaign_id: str, sub_organization_id: str | None) -> tup
     if make:
         campaign = make() if owner == sub_organization_id else None
     else:
-        from callers_mcp.sandbox import organization  # the samples do without
+        from callers_mcp.sandbox import organization  # the samples do not need it
 
         campaign = organization.find(campaign_id, sub_organization_id)
     if campaign is None:

@@ -1,1 +1,1 @@
-"""The MCP server. ``create_server`` is in ``create``: a tool, or the card, loads without ``mcp``."""
+"""The MCP server. ``create_server`` is in ``create``, so that tools and the card load without ``mcp``."""

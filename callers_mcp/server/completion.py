@@ -1,4 +1,4 @@
-"""What a host offers while somebody fills in a prompt or a resource template."""
+"""Completion: the values that a host offers while a user fills in a prompt or a resource template."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from callers_mcp.server.resources import TEMPLATES
 from callers_mcp.server.tools.arguments import parse_sub_organization
 
 MAX_VALUES = 100
-"""Values in one answer, as the protocol has it."""
+"""Values in one response, the protocol's limit."""
 
 
 async def complete(
@@ -25,14 +25,14 @@ async def complete(
     other_arguments: Mapping[str, str],
     client: CallersClient,
 ) -> list[str]:
-    """Return the values that ``argument`` could have, best first; none where nothing can be offered.
+    """Return the values that ``argument`` could have, best first; an empty list if there are none to offer.
 
     Args:
-        ref: The prompt, or the resource template.
-        argument: Its argument's name.
-        typed: What was typed of the value.
+        ref: The prompt or the resource template.
+        argument: The name of its argument.
+        typed: The part of the value that the user has typed.
         other_arguments: The arguments that have a value already.
-        client: On behalf of who types.
+        client: The client, on behalf of the user who types.
 
     Raises:
         InvalidArguments: There is no such prompt or template.
@@ -61,12 +61,12 @@ async def complete(
     select = partial(_labels if isinstance(ref, PromptReference) else _ids, typed=typed)
     try:
         return await client.list_campaigns(parse_row, select, sub_organization_id=organization)
-    except CallersError:  # the operator's log has it; who types is not disturbed
+    except CallersError:  # it is in the operator's log; do not disturb the user who types
         return []
 
 
 def _labels(rows: Sequence[CampaignRow], typed: str) -> list[str]:
-    """Return the campaigns that somebody may mean who types a name, an id, or what was offered before."""
+    """Return the labels of the campaigns whose name, id or label matches what was typed."""
     rows, start = _with_valid_id(rows), typed.strip().casefold()
     labelled = [row for row in rows if label(row).casefold().startswith(start)]
     matches = [*search(rows, typed), *_sorted_by_name(labelled), *_starting_with(rows, typed)]
@@ -74,7 +74,7 @@ def _labels(rows: Sequence[CampaignRow], typed: str) -> list[str]:
 
 
 def _ids(rows: Sequence[CampaignRow], typed: str) -> list[str]:
-    """Return the ids that begin with what was typed, or whose campaign's name does."""
+    """Return the ids of the campaigns whose id or name begins with what was typed."""
     return [row.id for row in _starting_with(_with_valid_id(rows), typed) if row.id]
 
 

@@ -1,4 +1,4 @@
-"""MCP in, MCP out: lists the tools, dispatches the calls, owns the API client's life."""
+"""Create the MCP server: it lists the tools, dispatches the calls, and opens and closes the API client."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -40,7 +40,7 @@ INSTRUCTIONS_WITH_LISTS = INSTRUCTIONS.replace(
 )
 
 GetPrincipal = Callable[[Context], Principal]
-"""Finds who asks: the identity that was verified before the request came here."""
+"""Returns the principal of a request, which was verified before the request reached the server."""
 
 
 def create_server(
@@ -53,10 +53,10 @@ def create_server(
     """Return an MCP server that looks up campaigns with ``settings``; serve it over any transport of the SDK.
 
     Args:
-        settings: The key, the base URL, the limits.
-        instructions: What a model is told of the server as a whole, at most 600 characters, where not the usual.
-        client: Looks the campaigns up; by default one that is made with ``settings``. It closes with the server.
-        get_principal: Where there are several callers, finds the one of a request; by default all are the operator.
+        settings: The key, the base URL, the limits, and so on.
+        instructions: The server's instructions for models, in place of the default; at most 600 characters.
+        client: The API client; by default one created with ``settings``. It closes with the server.
+        get_principal: Returns the principal of a request, if there are several; by default it is always the operator.
     """
     hosted = get_principal is not None
     with_lists = hosted or can_list(OPERATOR, settings)
@@ -100,21 +100,21 @@ def create_server(
         },
         lifespan=lifespan,
         on_list_tools=list_tools,
-        # Without it the SDK lists the tools once more for each call over HTTP, to check its headers.
+        # Without this, the SDK lists the tools again for each call over HTTP, to check its headers.
         get_tool_input_schema={name: definition.input_schema for name, definition in definitions.items()}.get,
     )
-    # Not on_call_tool=: a dict, which the SDK accepts here, is not copied through a model once more (7 % of a call).
+    # Not on_call_tool=: here the SDK accepts a dict, and does not copy it through a model again (7 % of a call).
     server.add_request_handler("tools/call", CallToolRequestParams, call_tool)
     add_handlers(server, get_client, with_lists=with_lists, hosted=hosted)
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        server.middleware.clear()  # the SDK's spans, which nobody would see, cost 6 % of a call
+        server.middleware.clear()  # without a provider nothing records the SDK's spans, and they cost 6 % of a call
     return server
 
 
 async def _call_tool(
     tool: Tool[Any, Any], arguments: dict[str, Any] | None, client: CallersClient, ctx: Context, *, hosted: bool
 ) -> dict[str, Any]:
-    """Run a tool; whatever happens, the model gets an answer that it can use."""
+    """Run a tool and return its result, or its error in a form that a model can use."""
     try:
         result = await tool.call(arguments, client, report_retries(ctx))
     except CallersError as error:

@@ -1,4 +1,4 @@
-"""What a server offers beside its tools, for people to put into a chat: resources, prompts, completion."""
+"""Handlers for resources, prompts and completion, and the error mapping that they share with the tools."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,20 +29,20 @@ from callers_mcp.server.tools.tool import internal_error
 Context = ServerRequestContext[CallersClient]
 
 ERROR_META = "callers-mcp/error"
-"""Under which an error stands for machines: in a tool result's ``_meta``, in a protocol error's ``data``."""
+"""The key of an error's machine-readable details, in a tool result's ``_meta`` or a protocol error's ``data``."""
 
 APPS_EXTENSION = "io.modelcontextprotocol/ui"
-"""The extension by which hosts show the card. https://modelcontextprotocol.io/extensions/apps"""
+"""The extension with which hosts show the card. https://modelcontextprotocol.io/extensions/apps"""
 
-_RESOURCE_NOT_FOUND = -32002  # up to 2025-11-25; from 2026-07-28 on it is INVALID_PARAMS
+_RESOURCE_NOT_FOUND = -32002  # up to 2025-11-25; INVALID_PARAMS from 2026-07-28 on
 
 
 def add_handlers(
     server: Server[CallersClient], get_client: Callable[[Context], CallersClient], *, with_lists: bool, hosted: bool
 ) -> None:
-    """Let ``server`` offer campaigns and the card as resources, prompts, and completion where there are lists.
+    """Add the handlers for resources and prompts to ``server``, and for completion if it can list campaigns.
 
-    What they need is loaded with the first request for it: most chats have none.
+    Each handler imports what it needs at the first request: most chats send none.
     """
 
     async def list_resources(ctx: Context, params: PaginatedRequestParams) -> ListResourcesResult:
@@ -79,11 +79,11 @@ def add_handlers(
 
     async def complete(ctx: Context, params: CompleteRequestParams) -> dict[str, Any]:
         from callers_mcp.server.completion import MAX_VALUES
-        from callers_mcp.server.completion import complete as values_of
+        from callers_mcp.server.completion import complete as complete_value
 
         client, others = get_client(ctx), params.context.arguments if params.context else None
         with _protocol_errors(ctx, client, hosted=hosted):
-            values = await values_of(params.ref, params.argument.name, params.argument.value, others or {}, client)
+            values = await complete_value(params.ref, params.argument.name, params.argument.value, others or {}, client)
         completion = {"values": values[:MAX_VALUES], "total": len(values), "hasMore": len(values) > MAX_VALUES}
         return {"completion": completion, "resultType": "complete"}
 
@@ -98,21 +98,21 @@ def add_handlers(
 
 
 def require_first_page(params: PaginatedRequestParams | None) -> None:
-    """Refuse a cursor: each list of ours has one page."""
+    """Reject a cursor: each of the server's lists has one page."""
     if params and params.cursor:
         raise MCPError(code=INVALID_PARAMS, message="Invalid cursor: the list has one page.")
 
 
 def error_payload(error: CallersError, client: CallersClient, *, hosted: bool) -> tuple[str, dict[str, Any]]:
-    """Return an error as a text for a model, and as details for a machine."""
+    """Return an error as text for a model, and as details for programs."""
     text, details = client.mask(error.message), error.details()
-    if hosted and error.request_id:  # by which the operator finds it in the audit
+    if hosted and error.request_id:  # the operator finds it in the audit log with this id
         return f"{text} Request id: {error.request_id}.", details | {"request_id": error.request_id}
     return text, details
 
 
 def report_retries(ctx: Context) -> OnRetry:
-    """Return what reports a retry to the caller; the SDK drops it where the caller asked for no progress."""
+    """Return a function that reports a retry as progress; the SDK drops it if the request has no progress token."""
 
     async def report(attempt: int, reason: str) -> None:
         await ctx.session.report_progress(attempt, message=f"Trying again: {reason}")
@@ -122,7 +122,7 @@ def report_retries(ctx: Context) -> OnRetry:
 
 @contextmanager
 def _protocol_errors(ctx: Context, client: CallersClient, *, hosted: bool, uri: str | None = None) -> Iterator[None]:
-    """Turn an exception of the block into an error of the protocol."""
+    """Turn an exception in the block into a protocol error."""
     try:
         yield
         return

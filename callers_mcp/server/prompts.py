@@ -1,4 +1,4 @@
-"""Prompts: what people pick from a menu to have a campaign looked at as a careful colleague would."""
+"""Prompts: users pick one from a menu to have campaigns reviewed or compared."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,9 @@ from callers_mcp.server.tools.arguments import SUB_ORGANIZATION_HELP, parse_sub_
 from callers_mcp.server.tools.get_campaign import GET_CAMPAIGN
 
 _SUB_ORGANIZATION = PromptArgument(
-    name="sub_organization_id", title="Sub-organization", description="Where to look, if not in the usual place."
+    name="sub_organization_id",
+    title="Sub-organization",
+    description="Where to look, if not in the default organization.",
 )
 
 
@@ -35,7 +37,7 @@ PROMPTS = [
     Prompt(
         name="compare_campaigns",
         title="Compare two campaigns",
-        description="Say in what two calling campaigns differ, and whether that looks meant.",
+        description="Describe how two calling campaigns differ, and whether that looks intended.",
         arguments=[
             _campaign_argument("first", "First campaign"),
             _campaign_argument("second", "Second campaign"),
@@ -61,7 +63,7 @@ Keep to the data, and say what it can't tell: it holds no results of calls."""
 _COMPARE = """\
 Compare these two calling campaigns as a careful operations colleague would. First say in one sentence what sets them \
 apart, then list the differences that matter (status and times, schedule and time zone, languages and countries, \
-numbers, webhooks by host alone, variables, group) side by side; then say which of them look like an oversight, such \
+numbers, webhooks by host only, variables, group) side by side; then say which of them look like an oversight, such \
 as a setting that was changed in one and forgotten in the other.
 
 Keep to the data, and say what it can't tell: it holds no results of calls."""
@@ -72,16 +74,16 @@ _labelled = re.compile(r"(.*)\(([0-9a-f]{24})\)", re.IGNORECASE | re.DOTALL)
 _MAX_CHOICES = 10
 
 MAX_ARGUMENT_CHARACTERS = 400
-"""Characters of an argument: a name as completion offers it, and some more."""
+"""Characters of an argument: enough for a name as completion offers it."""
 
 
 async def get_prompt(name: str, arguments: Mapping[str, str], client: CallersClient) -> dict[str, Any]:
-    """Return a prompt's messages: what to do, then each campaign as its summary and as a resource.
+    """Return a prompt's messages: the task, then each campaign as a summary and as a resource.
 
-    Where a name fits several campaigns, or none, it is the choices to ask about, then what to do.
+    If a name matches several campaigns, or none, the messages are a question with the choices, then the task.
 
     Raises:
-        InvalidArguments: There is no such prompt, or an argument is missing or unknown.
+        InvalidArguments: The prompt does not exist, or an argument is missing, unknown or invalid.
         CallersError: As for the tool ``get_campaign``.
     """
     prompt = next((prompt for prompt in PROMPTS if prompt.name == name), None)
@@ -120,19 +122,19 @@ async def get_prompt(name: str, arguments: Mapping[str, str], client: CallersCli
 
 
 def _name_mismatch(text: str, name: str | None, client: CallersClient) -> str:
-    """Return what to say of a campaign that was asked for as ``Name (id)``, where that is not its name."""
+    """Return a note if a campaign was requested as ``Name (id)`` but has another name; otherwise an empty text."""
     labelled = _labelled.fullmatch(text)
-    if not labelled or fold(name or "").startswith(fold(labelled[1])):  # which completion cuts
+    if not labelled or fold(name or "").startswith(fold(labelled[1])):  # completion truncates names
         return ""
     return f"It was asked for as {quote(client.mask(labelled[1].strip()), 80)}, which is not its name: say so first.\n"
 
 
 class _Candidates(NamedTuple):
-    """Campaigns that a name may mean.
+    """The campaigns that a name may mean.
 
     Attributes:
-        matching: Those that it fits.
-        suggestions: Where it fits none, those with the nearest names.
+        matching: The campaigns whose name matches.
+        suggestions: If none matches, the campaigns with the most similar names.
     """
 
     matching: Sequence[CampaignRow]
@@ -140,7 +142,7 @@ class _Candidates(NamedTuple):
 
 
 async def _resolve_campaign(text: str, client: CallersClient, sub_organization_id: str | None) -> str | _Candidates:
-    """Return the id of the campaign that ``text`` means, an id, a name, or what completion offers; or the choices.
+    """Return the id of the campaign that ``text`` means (an id, a name, or ``Name (id)``), or the candidates.
 
     Raises:
         CallersError: See ``callers_mcp.api.errors``.
@@ -166,10 +168,10 @@ def _candidates(rows: Sequence[CampaignRow], name: str) -> _Candidates:
 
 
 def _checked_arguments(prompt: Prompt, arguments: Mapping[str, str], client: CallersClient) -> dict[str, str]:
-    """Return the arguments that say something, in the prompt's order.
+    """Return the arguments that are not blank, in the prompt's order.
 
     Raises:
-        InvalidArguments: One is missing, unknown, or not what it takes.
+        InvalidArguments: An argument is missing, unknown or invalid.
     """
     known = {argument.name: argument for argument in prompt.arguments or []}
     if unknown := [name for name in arguments if name not in known]:

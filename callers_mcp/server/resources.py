@@ -1,4 +1,4 @@
-"""Campaigns as resources, which people attach to a chat, and the card that hosts show beside a look-up."""
+"""Resources: campaigns, which users attach to a chat, and the card, which hosts show with a look-up."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ from callers_mcp.server.tools.get_campaign import GET_CAMPAIGN
 
 CAMPAIGN_MIME_TYPE = "application/json"
 
-# What a host's frame for the card allows: nothing to load or to reach, and the clipboard for its copy buttons.
+# What the host's frame allows the card: no network, but the clipboard for its copy buttons.
 _CARD_META = {
     "ui": {
         "csp": {"connectDomains": [], "resourceDomains": []},
@@ -55,16 +55,16 @@ _campaign = re.compile(r"callers://(?:sub-organizations/([^/?#\s]+)/)?campaigns/
 
 
 def campaign_uri(campaign_id: str, sub_organization_id: str | None) -> str:
-    """Return the URI of a campaign, there where a call that names ``sub_organization_id`` looks."""
+    """Return the URI of a campaign in the sub-organization, or in the default organization if it is ``None``."""
     prefix = f"sub-organizations/{quote(sub_organization_id, safe='')}/" if sub_organization_id else ""
     return f"callers://{prefix}campaigns/{campaign_id}"
 
 
 async def read_resource(uri: str, client: CallersClient, on_retry: OnRetry | None) -> dict[str, Any]:
-    """Return what ``resources/read`` answers: the card, which a host may keep, or a campaign, which nobody may.
+    """Return the result of ``resources/read``: the card, which hosts may cache, or a campaign, which they may not.
 
     Raises:
-        CampaignNotFound: There is none with this URI.
+        CampaignNotFound: No resource has this URI.
         CallersError: As for the tool ``get_campaign``.
     """
     if uri == CARD_URI:
@@ -76,7 +76,7 @@ async def read_resource(uri: str, client: CallersClient, on_retry: OnRetry | Non
     sub_organization_id, campaign_id = (
         (unquote(part) if part else None for part in match.groups()) if match else (None, None)
     )
-    # A blank sub-organization would be the default one.
+    # A blank sub-organization would mean the default organization.
     if not match or (sub_organization_id is not None and not sub_organization_id.strip()):
         raise CampaignNotFound(
             f"There is no such resource. A campaign's URI is like {TEMPLATES[0].uri_template}, or "

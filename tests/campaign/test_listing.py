@@ -256,7 +256,7 @@ def test_a_usual_row_costs_few_tokens_in_any_language() -> None:
 
 
 @pytest.mark.parts
-def test_the_dearest_row_costs_a_bounded_number_of_tokens() -> None:
+def test_the_largest_row_costs_a_bounded_number_of_tokens() -> None:
     rows = worst_rows()
     assert max(tokens([text_row(row) for row in rows])) <= 750
     assert max(tokens([structured_row(row) for row in rows])) <= 780

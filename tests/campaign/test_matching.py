@@ -114,7 +114,7 @@ def test_a_small_misspelling_is_forgiven(typed: str, name: str) -> None:
         ("更新案内", "春の更改中心"),
     ],
 )
-def test_a_short_word_or_another_word_is_no_misspelling(typed: str, name: str) -> None:
+def test_a_short_word_or_another_word_is_not_a_misspelling(typed: str, name: str) -> None:
     assert found(typed, name) == []
 
 
@@ -134,7 +134,7 @@ def test_a_number_is_never_taken_for_another(typed: str, name: str) -> None:
     assert found(typed, name) == []
 
 
-def test_a_misspelling_is_looked_for_only_where_nothing_fits() -> None:
+def test_misspellings_are_searched_only_if_nothing_matches() -> None:
     assert found("leeds", "Leads follow-up", "Leeds reminders", "Leods") == ["Leeds reminders"]
     assert found("leeds", "Leads follow-up", "Leods") == ["Leods", "Leads follow-up"]
     assert found("renewals 14", "Renewels 14", "Pre-renewals 14") == ["Pre-renewals 14"]
@@ -152,5 +152,5 @@ def test_a_few_letters_are_not_found_across_words_or_within_one(query: str, name
     assert found(query, name) == []
 
 
-def test_a_city_in_front_of_words_without_spaces_is_no_misspelling() -> None:
+def test_a_city_in_front_of_words_without_spaces_is_not_a_misspelling() -> None:
     assert found("大阪予約リマインド", "予約リマインド 東京", "予約リマインド 福岡") == []

@@ -22,7 +22,7 @@ from tests.support.constants import ID
 
 CHANGED = "(the API may have changed)"
 EARLIER, LATER = "2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z"
-FOR_CHAT = "(fine for chat or e-mail alone)"
+FOR_CHAT = "(fine for chat or e-mail only)"
 
 
 def _findings(raw: Json, **options: Any) -> tuple[list[str], list[str]]:
@@ -77,7 +77,7 @@ def test_a_healthy_campaign_has_nothing_to_look_at(raw: Json) -> None:
         (campaign(variables=["a", 1]), f"The documented field variables is not of the documented type {CHANGED}."),
     ],
 )
-def test_what_is_wrong_for_certain_is_said_in_one_sentence(raw: Json, sentence: str) -> None:
+def test_each_certain_problem_is_one_sentence(raw: Json, sentence: str) -> None:
     assert _findings(raw) == ([sentence], [])
 
 
@@ -87,7 +87,7 @@ def test_a_missing_documented_field_is_named(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", NEVER_NULL)
-def test_null_is_named_where_it_is_not_normal(path: str) -> None:
+def test_null_is_named_if_it_is_not_allowed(path: str) -> None:
     assert f"The documented field {path} is not of the documented type {CHANGED}." in _findings(replaced(path, None))[0]
 
 
@@ -123,7 +123,7 @@ def test_what_may_be_right_is_phrased_as_a_question(raw: Json, sentence: str) ->
     "text",
     ["\u06cc\u200c\u0647", "\u2764\ufe0f", "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"],
 )
-def test_joiners_emoji_and_registered_flags_are_no_suspects(text: str) -> None:
+def test_joiners_emoji_and_registered_flags_are_not_reported(text: str) -> None:
     assert _findings(campaign(name=text, variables=[text])) == ([], [])
 
 

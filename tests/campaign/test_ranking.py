@@ -20,7 +20,7 @@ def test_every_name_with_a_letter_finds_its_campaign_first(name: str, others: li
     assert not hits or hits[0].folded_name == fold(name)
 
 
-def test_of_the_misspelt_the_nearest_comes_first() -> None:
+def test_the_nearest_of_several_misspelt_names_comes_first() -> None:
     assert found("reminders", "Reminnderrs", "Remindors", "Remin") == ["Remindors", "Reminnderrs"]
 
 
@@ -104,7 +104,7 @@ def test_the_nearest_names_are_few_and_the_best_comes_first() -> None:
     assert [row.name for row in suggest(rows("Leeds week 15"), "week 14")] == ["Leeds week 15"]
 
 
-def test_names_that_are_far_off_are_not_offered() -> None:
+def test_very_different_names_are_not_suggested() -> None:
     assert suggest(rows("Spring renewals", "Autumn offers"), "qqqq") == []
 
 

@@ -71,14 +71,14 @@ def test_status_says_what_the_campaign_does(fields: Json, status: str) -> None:
     assert summary_of(campaign(**fields))["status"] == status
 
 
-def test_status_is_unknown_where_active_is_missing() -> None:
+def test_status_is_unknown_if_active_is_missing() -> None:
     assert summary_of(without("active"))["status"] == "unknown"
 
 
 @pytest.mark.parametrize(
     ("value", "direction"), [(False, "outbound"), (True, "inbound"), (None, None), ("yes", None), (0, None)]
 )
-def test_direction_is_said_only_where_it_is_known(value: Any, direction: str | None) -> None:
+def test_direction_is_shown_only_if_it_is_known(value: Any, direction: str | None) -> None:
     assert summary_of(campaign(isIncoming=value))["direction"] == direction
 
 
@@ -162,7 +162,7 @@ def test_days_are_in_week_order_and_unknown_ones_are_kept(sent: Any, days: list[
         (["Thursday"], 1, None),
     ],
 )
-def test_whether_it_calls_today_is_said_only_where_it_is_certain(days: Any, timezone: Any, expected: Any) -> None:
+def test_whether_it_calls_today_is_shown_only_if_it_is_certain(days: Any, timezone: Any, expected: Any) -> None:
     assert _schedule(days, timezone)["is_calling_day"] is expected
 
 

@@ -175,7 +175,7 @@ def test_a_time_zone_is_known_everywhere_or_nowhere(timezone: str) -> None:
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_a_long_list_is_counted_not_poured_out(path: str) -> None:
+def test_a_long_list_is_truncated_and_counted(path: str) -> None:
     values = [f"https://w{number}.example" if path == "webhooks" else f"v{number}" for number in range(1_000)]
     for line in text_of(replaced(path, values)).splitlines():
         assert len(line) < 600

@@ -160,7 +160,7 @@ async def test_a_name_in_any_script_and_length_fits_and_is_all_there(host: Host,
             assert await axe_finds(host.frame) == []
 
 
-async def test_a_long_name_is_cut_until_the_whole_is_asked_for(host: Host) -> None:
+async def test_a_long_name_is_truncated_until_the_user_expands_it(host: Host) -> None:
     with FaultServer(fault.answer(campaign(name="N" * 300))) as api:
         async with host.at(api):
             card = await host.look_up(ID, width=400)
@@ -183,7 +183,7 @@ async def test_forced_colours_leave_status_and_days_readable(host: Host) -> None
     assert styles == ["solid1px", "dashed1px"]
 
 
-async def test_copy_works_where_the_frame_may_not_use_the_clipboard(host: Host) -> None:
+async def test_copy_works_if_the_frame_may_not_use_the_clipboard(host: Host) -> None:
     await host.page.context.grant_permissions(["clipboard-read"])
     card = await host.look_up(SAMPLE_ID)
     await card.get_by_role("button", name="Copy").first.click()
@@ -194,7 +194,7 @@ async def test_copy_works_where_the_frame_may_not_use_the_clipboard(host: Host) 
     assert "clipboard" in refused.lower()
 
 
-async def test_copy_uses_the_clipboard_where_the_frame_may(host: Host) -> None:
+async def test_copy_uses_the_clipboard_if_the_frame_may(host: Host) -> None:
     card = await host.look_up(SAMPLE_ID)
     await card.get_by_text("Raw JSON", exact=True).click()
     allow = "navigator.clipboard.writeText = async text => { window.copied = text; }"

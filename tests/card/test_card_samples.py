@@ -90,11 +90,11 @@ async def test_a_campaign_without_problems_shows_no_empty_section(host: Host) ->
 
 async def test_the_week_shows_the_calling_days_in_words_and_in_shapes(host: Host) -> None:
     card = await host.look_up(COMPLETED)
-    words = await card.locator(".week .unseen").all_inner_texts()
+    words = await card.locator(".week .visually-hidden").all_inner_texts()
     assert [word.replace(", today", "") for word in words] == [
         *(f"{day}: calling day" for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")),
-        "Saturday: no calling day",
-        "Sunday: no calling day",
+        "Saturday: not a calling day",
+        "Sunday: not a calling day",
     ]
     assert sum(", today" in word for word in words) == await card.locator(".today").count() == 1
     shapes = [await card.locator(f".day:nth-child({day}) path").get_attribute("d") for day in (1, 6)]

@@ -119,6 +119,6 @@ def test_a_failed_look_up_leaves_no_page(sandbox_environment: dict[str, str], tm
 def test_a_pipe_is_refused_and_stays_a_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         write_page(pipe, "page")
     assert pipe.is_fifo()

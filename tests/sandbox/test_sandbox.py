@@ -103,7 +103,7 @@ def settled(campaign: Json) -> Json:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_place_lists_all_its_campaigns_under_ids_of_their_own(
+def test_an_organization_lists_all_its_campaigns_each_with_its_own_id(
     campaigns: dict[str | None, list[Json]], place: str | None
 ) -> None:
     listed = campaigns[place]
@@ -281,7 +281,7 @@ def test_a_group_that_is_not_there_has_no_campaigns(api: Api, place: str | None)
         (f"/{MISSING_ID}", OTHER, 403, f"The sandbox has: {SUB_ORGANIZATION_ID}"),
     ],
 )
-def test_a_refusal_says_what_would_do(api: Api, query: str, place: str | None, status: int, says: str) -> None:
+def test_an_error_says_what_would_work(api: Api, query: str, place: str | None, status: int, says: str) -> None:
     answer = api.get(f"/campaigns{query}", place)
     assert answer.status_code == status
     body = answer.json()
@@ -309,7 +309,7 @@ def test_requests_at_the_same_time_build_the_list_once(api: Api) -> None:
     assert all([settled(one) for one in each] == [settled(one) for one in listed[0]] for each in listed)
 
 
-def test_a_start_and_the_samples_do_without_what_the_organization_needs() -> None:
+def test_a_start_and_the_samples_do_not_import_the_generated_campaigns() -> None:
     code = """
 import sys, urllib.request
 from callers_mcp.sandbox import API_KEY, SAMPLES, Sandbox

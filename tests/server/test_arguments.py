@@ -191,7 +191,7 @@ async def test_anything_but_a_sub_organizations_id_is_refused_and_nothing_is_sen
     ],
 )
 @pytest.mark.parametrize("value", [PLACE, None])
-async def test_a_misspelt_name_is_refused_with_the_right_one(
+async def test_a_misspelt_argument_is_rejected_with_the_right_name(
     api: FaultServer, name: str, nearest: str | None, value: str | None
 ) -> None:
     said = _refusal(await _call(api, {"campaign_id": ID, name: value}))
@@ -216,14 +216,14 @@ async def test_what_hosts_add_is_ignored(api: FaultServer) -> None:
 
 
 @pytest.mark.parametrize("arguments", [None, {}, {"toolCallId": "x"}, {"sub_organization_id": PLACE}])
-async def test_a_missing_id_is_asked_for(api: FaultServer, arguments: dict[str, Any] | None) -> None:
+async def test_a_missing_id_is_an_error_that_names_it(api: FaultServer, arguments: dict[str, Any] | None) -> None:
     said = _refusal(await _call(api, arguments))
     assert said.startswith("campaign_id is missing")
     assert "24 hexadecimal digits" in said
     assert api.requests == []
 
 
-async def test_everything_that_is_wrong_is_said_at_once(api: FaultServer) -> None:
+async def test_all_invalid_arguments_are_reported_at_once(api: FaultServer) -> None:
     said = _refusal(await _call(api, {"campaign_id": 5, "sub_organization_id": "a b", "sub_org_id": "c"}))
     assert "campaign_id (a number) is not valid" in said
     assert 'sub_organization_id "a b" is not valid' in said

@@ -30,7 +30,7 @@ NAMES = [
     "O'Brien & Sons: win-back [2]",
     "12",
     f"Copy ({numbered(0)})",
-    "A name so long that nobody would ever read it to its end, and that is cut before it gets to it",
+    "A name so long that no user would ever read it to its end, and that is cut before it gets to it",
 ]
 HELD = [campaign(id=numbered(at), name=name) for at, name in enumerate(NAMES)]
 
@@ -80,7 +80,7 @@ def steps(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(len(NAMES)))
-async def test_an_offer_stays_however_much_of_it_is_typed(number: int) -> None:
+async def test_a_completion_stays_in_the_list_while_it_is_typed(number: int) -> None:
     with FaultServer(holding(*HELD)) as server:
         async with connect(server) as client:
             (value,) = [one for one in await offered(client, "") if numbered(number) in one.rpartition("(")[2]]
@@ -116,7 +116,7 @@ of_many = pytest.mark.parametrize(
 
 
 @of_many
-async def test_of_many_campaigns_an_offer_means_that_very_campaign(listed: list[Json], count: int, tried: int) -> None:
+async def test_a_completion_means_exactly_that_campaign_among_many(listed: list[Json], count: int, tried: int) -> None:
     wrong: list[str] = []
     with FaultServer(holding(*listed[:count])) as server:
         async with connect(server) as client:

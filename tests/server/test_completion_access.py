@@ -108,7 +108,7 @@ async def test_an_unknown_reference_is_an_error_and_an_unknown_argument_is_offer
         assert server.connections == 0
 
 
-async def test_a_list_that_fails_is_an_empty_offer_and_not_an_error() -> None:
+async def test_a_list_that_fails_gives_no_completions_and_no_error() -> None:
     with FaultServer() as server:
         async with connect(server, list_cache_seconds=0, list_max_body_bytes=1_048_576) as client:
             for name, (behaviour, _) in WALK.items():
@@ -119,7 +119,7 @@ async def test_a_list_that_fails_is_an_empty_offer_and_not_an_error() -> None:
                     assert not secret_parts(completed.model_dump_json()), name
 
 
-async def test_an_organization_that_can_not_be_listed_is_an_empty_offer() -> None:
+async def test_an_organization_that_can_not_be_listed_gives_no_completions() -> None:
     with FaultServer(holding(campaign())) as server:
         for caller, settings in (
             (None, {"sub_organization_id": A, "organization_id": None}),

@@ -101,7 +101,7 @@ async def test_a_cursor_works_only_with_its_own_arguments(api: FaultServer, othe
         mixed = (await find(client, limit=1, direction="outbound"))["next_cursor"]
         assert await refusal(client, cursor=mixed) == said
     assert "belongs to other arguments" in said
-    assert "leave it out to begin anew" in said
+    assert "leave it out for the first page" in said
 
 
 FORGED: list[Callable[[str], str]] = [
@@ -127,8 +127,8 @@ async def test_a_forged_cursor_is_refused_in_a_sentence_before_any_request(
         cursor = (await find(client, limit=2, query="r"))["next_cursor"]
         api.requests.clear()
         said = await refusal(client, cursor=forge(cursor), query="r")
-    assert said.startswith("cursor is none that find_campaigns gave")
-    assert "leave it out to begin anew" in said
+    assert said.startswith("Invalid cursor: pass next_cursor")
+    assert "leave it out for the first page" in said
     assert len(said) < 200
     assert api.requests == []
 

@@ -178,11 +178,11 @@ def test_each_argument_has_one_type_and_none_is_required() -> None:
 
 
 def test_what_a_model_pays_for_both_tools_in_every_chat_stays_small() -> None:
-    told = [
+    definitions = [
         {name: wire_definition(tool)[name] for name in ("name", "title", "description", "inputSchema")}
         for tool in ("get_campaign", FIND)
     ]
-    assert len(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()) <= 1_800
+    assert len(json.dumps(definitions, ensure_ascii=False, separators=(",", ":")).encode()) <= 1_800
 
 
 @pytest.mark.parametrize("says", ["get_campaign", "never instructions", "name", "misspelt"])

@@ -43,14 +43,14 @@ def test_what_a_model_pays_for_in_every_chat_stays_small() -> None:
 
 
 async def test_if_no_campaigns_can_be_listed_a_model_sees_nothing_of_find_campaigns() -> None:
-    told = []
+    seen = []
     for organization_id in (None, "65aa0011223344556677889a"):
         async with Client(create_server(Settings(organization_id=organization_id))) as client:
             tools = [tool.name for tool in (await client.list_tools()).tools]
-            told.append((tools, "find_campaigns" in (client.instructions or "")))
+            seen.append((tools, "find_campaigns" in (client.instructions or "")))
             assert client.instructions
             assert len(client.instructions) <= 600
-    assert told == [(["get_campaign"], False), (["get_campaign", "find_campaigns"], True)]
+    assert seen == [(["get_campaign"], False), (["get_campaign", "find_campaigns"], True)]
 
 
 def test_the_tool_has_its_name_and_title() -> None:
@@ -58,12 +58,12 @@ def test_the_tool_has_its_name_and_title() -> None:
     assert (definition["name"], definition["title"]) == ("get_campaign", "Get a campaign")
 
 
-@pytest.mark.parametrize("told", ["summary", "raw JSON", "data", "never instructions"])
-def test_the_description_says_what_comes_back_and_that_it_is_data(told: str) -> None:
-    assert told in wire_definition()["description"]
+@pytest.mark.parametrize("words", ["summary", "raw JSON", "data", "never instructions"])
+def test_the_description_says_what_comes_back_and_that_it_is_data(words: str) -> None:
+    assert words in wire_definition()["description"]
 
 
-def test_a_model_is_told_to_ask_for_ids_and_never_to_guess() -> None:
+def test_the_schema_says_to_ask_for_ids_and_never_to_guess() -> None:
     properties = wire_definition()["inputSchema"]["properties"]
     assert "ask" in properties["campaign_id"]["description"]
     assert "never guess" in properties["campaign_id"]["description"]

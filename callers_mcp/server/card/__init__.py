@@ -1,8 +1,8 @@
-"""The campaign card: an MCP App that hosts draw beside an answer, and the same as a page that opens by itself.
+"""The campaign card: an MCP App that hosts show with a result, and the same as a page that opens without a host.
 
-One self-contained document without network: its policy allows the one script and the one style in it, by their hashes.
-What draws it, ``card.js``, makes text nodes alone of what strangers wrote. The server names the card at its
-start, so nothing is imported here that only a card needs.
+The card is one document that needs no network. Its policy allows only its own script and style, by their hashes.
+``card.js`` draws it, and turns untrusted text only into text nodes. The server imports this module at its start, so
+imports that only a card needs are inside the functions.
 """
 
 import errno
@@ -21,22 +21,22 @@ CARD_MIME_TYPE = "text/html;profile=mcp-app"
 
 _FOLDER = Path(__file__).parent
 _placeholder = re.compile(r"\{\{(\w+)\}\}")
-# Nothing of what strangers wrote may end the script element, or begin a comment in it.
+# Untrusted text must not close the script element, or begin a comment in it.
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 @cache
 def card_html() -> str:
-    """Return the card for a host: a document that speaks the protocol of MCP Apps."""
+    """Return the card for a host: a document that uses the MCP Apps protocol."""
     return _document("host.js", title="Callers campaign", data="")
 
 
 def card_page(results: Sequence[Mapping[str, Any]], title: str = "Callers campaigns") -> str:
-    """Return a page that shows ``results``, one card under the other, and needs neither host nor network.
+    """Return a page that shows one card for each of ``results``. It needs neither a host nor the network.
 
     Args:
         results: The structured content of each look-up: ``summary`` and ``raw``.
-        title: The page's title, and its heading where there are several cards.
+        title: The page's title, and also its heading if there are several cards.
     """
     import html
 
@@ -46,17 +46,17 @@ def card_page(results: Sequence[Mapping[str, Any]], title: str = "Callers campai
 
 
 def write_page(path: Path, page: str) -> None:
-    """Put ``page`` at ``path`` in one step, readable for this user alone: a campaign's URLs can be credentials.
+    """Write ``page`` to ``path`` atomically, readable only by this user: a campaign's URLs can be credentials.
 
     Raises:
-        OSError: It can't be written there; what stood there before stays.
+        OSError: The file can't be written; an earlier file stays as it was.
     """
     import tempfile
 
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is there, and is no regular file")
-    file = Path(os.path.realpath(path))  # a link stays, and what it leads to is replaced
-    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:100]}.")  # for this user alone
+        raise OSError(errno.EINVAL, "it exists and is not a regular file")
+    file = Path(os.path.realpath(path))  # a link stays, and its target is replaced
+    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:100]}.")  # with mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as opened:
             opened.write(page)
@@ -67,7 +67,7 @@ def write_page(path: Path, page: str) -> None:
 
 
 def _document(last_script: str, *, title: str, data: str) -> str:
-    """Put the document together, each mark replaced once: what is put in is not searched for marks again."""
+    """Assemble the document. Each placeholder is replaced once; inserted text is not searched for placeholders."""
     style = _asset("card.css")
     script = _fill_template("".join(map(_asset, ("card.js", "raw.js", last_script))), {"version": __version__})
     policy = (
@@ -83,7 +83,7 @@ def _fill_template(template: str, values: Mapping[str, str]) -> str:
 
 
 def _asset(name: str) -> str:
-    """Return a file of the package without indentation and comment lines, and with the line ends a browser hashes."""
+    """Return a file of the package without indentation and comment lines, with the line ends that a browser hashes."""
     lines = (line.strip() for line in (_FOLDER / name).read_text("utf-8").splitlines())
     return "".join(f"{line}\n" for line in lines if line and not line.startswith(("//", "/*")))
 

@@ -1,11 +1,11 @@
-// Draws one campaign. What strangers wrote reaches the document as text nodes alone: nothing here makes HTML of a string,
-// and nothing of theirs becomes an attribute, a link or a style.
+// Draws one campaign. Untrusted text gets into the document only as text nodes: nothing here makes HTML of a string, and
+// no untrusted text becomes an attribute, a link or a style.
 
 const WEEK = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-const LISTED = 12; // values of one fact; the rest is counted
-const LONGEST = 2000; // characters of one value
+const MAX_VALUES = 12; // of one fact; the rest is counted
+const MAX_CHARACTERS = 2000; // of one value
 
-// By status: its word, its tone, and a shape of its own, as colour alone says nothing to many.
+// By status: its word, its tone and its shape, since many people can't tell the tones apart.
 const STATUS = new Map([
   ["running", ["Running", "success", "M4 2.5v11l9-5.5z"]],
   ["new_chats_paused", ["New chats paused", "warning", "M3.5 2.5h3.2v11H3.5zm5.8 0h3.2v11H9.3z"]],
@@ -30,8 +30,8 @@ const ICON = {
   down: "M8 11.5 2 5h12z",
 };
 
-// How dates are written; a host says where its user is.
-const place = { locale: "en-GB", timeZone: undefined };
+// How dates are formatted; a host can set both for its user.
+const dateFormat = { locale: "en-GB", timeZone: undefined };
 
 function el(tag, attributes, ...children) {
   const node = document.createElement(tag);
@@ -55,42 +55,42 @@ function icon(path, size = 14) {
 
 const object = (value) => (value !== null && typeof value === "object" && !Array.isArray(value) ? value : {});
 
-// What is invisible or changes the direction stands as \u escapes, as in the raw text that the model reads
-// (callers_mcp.sanitize has the table). The flags of England, Scotland and Wales, and the joiners, stay.
-const HIDDEN =
+// Characters that are invisible or change the direction are shown as \u escapes, as in the raw text that the model reads
+// (callers_mcp.sanitize has the table). The flags of England, Scotland and Wales, and the joiners, are not escaped.
+const INVISIBLE =
   /(\u{1f3f4}\u{e0067}\u{e0062}(?:\u{e0065}\u{e006e}\u{e0067}|\u{e0073}\u{e0063}\u{e0074}|\u{e0077}\u{e006c}\u{e0073})\u{e007f})|[\0-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u2065\ufe00-\ufe0d\u{e0000}-\u{e0fff}]|(?![\u200c\u200d])\p{Cf}/gu;
 
-function visible(text) {
-  return text.replace(HIDDEN, (found, flag) =>
+function escapeInvisible(text) {
+  return text.replace(INVISIBLE, (found, flag) =>
     flag ?? Array.from({ length: found.length }, (_, at) => "\\u" + found.charCodeAt(at).toString(16).padStart(4, "0")).join(""));
 }
 
-// A value of whatever type as text to show, or null where there is nothing.
-function text(value, limit = LONGEST) {
+// Returns a value of any type as text to show, or null if there is nothing to show.
+function text(value, limit = MAX_CHARACTERS) {
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   if (typeof value !== "string" || !value.trim()) return null;
-  return visible(value.length > limit ? value.slice(0, limit) + "…" : value);
+  return escapeInvisible(value.length > limit ? value.slice(0, limit) + "…" : value);
 }
 
 const texts = (value) => (Array.isArray(value) ? value.map((member) => text(member)).filter((member) => member !== null) : []);
 const bdi = (value, kind) => el("bdi", { class: kind }, value);
-const none = (words) => el("span", { class: "none" }, words);
-const unseen = (words) => el("span", { class: "unseen" }, words);
+const muted = (words) => el("span", { class: "muted" }, words);
+const hiddenText = (words) => el("span", { class: "visually-hidden" }, words);
 
 function ago(days) {
   if (!Number.isInteger(days) || days < 0) return null;
   return days === 0 ? "less than a day ago" : days === 1 ? "1 day ago" : `${days} days ago`;
 }
 
-function written(at, options) {
-  for (const timeZone of [place.timeZone, undefined])
+function formatDate(at, options) {
+  for (const timeZone of [dateFormat.timeZone, undefined])
     try {
-      return new Intl.DateTimeFormat(place.locale, { ...options, timeZone }).format(at);
+      return new Intl.DateTimeFormat(dateFormat.locale, { ...options, timeZone }).format(at);
     } catch {} // a zone that this browser does not know
   return at.toISOString();
 }
 
-function moment(value) {
+function parseDate(value) {
   const at = typeof value === "string" && value ? new Date(value) : null;
   return at && !Number.isNaN(at.getTime()) ? at : null;
 }
@@ -99,7 +99,7 @@ const DAY = { day: "numeric", month: "short", year: "numeric" };
 const TIME = { hour: "2-digit", minute: "2-digit" };
 
 function timeNode(at, options = { ...DAY, ...TIME }) {
-  return el("time", { datetime: at.toISOString() }, written(at, options));
+  return el("time", { datetime: at.toISOString() }, formatDate(at, options));
 }
 
 function button(label, path, act, kind) {
@@ -108,11 +108,11 @@ function button(label, path, act, kind) {
   return node;
 }
 
-async function copied(value) {
+async function copyText(value) {
   try {
     await navigator.clipboard.writeText(value);
     return true;
-  } catch {} // not allowed in this frame: the old way is
+  } catch {} // not allowed in this frame; execCommand may be
   const focused = document.activeElement;
   const area = el("textarea", { class: "copying", readonly: "", "aria-hidden": "true", tabindex: "-1" });
   area.value = value;
@@ -128,11 +128,11 @@ async function copied(value) {
   }
 }
 
-// A button that copies; `say` speaks in the card's live region.
-function copyButton(label, what, value, say) {
+// A button that copies; `announce` puts text into the card's live region for screen readers.
+function copyButton(label, what, value, announce) {
   const node = button(label, ICON.copy, async () => {
-    const done = await copied(value());
-    say(done ? `Copied ${what}` : `Could not copy ${what}`);
+    const done = await copyText(value());
+    announce(done ? `Copied ${what}` : `Could not copy ${what}`);
     node.replaceChildren(icon(done ? ICON.done : ICON.failed), el("span", null, done ? "Copied" : "Not copied"));
     clearTimeout(node.later);
     node.later = setTimeout(() => node.replaceChildren(icon(ICON.copy), el("span", null, label)), 2000);
@@ -142,18 +142,18 @@ function copyButton(label, what, value, say) {
 
 function pill(status) {
   const [word, tone, path] = STATUS.get(status) ?? ["Status unknown", "neutral", ICON.unknown];
-  return el("p", { class: `pill ${tone}` }, icon(path), unseen("Status: "), el("span", null, word));
+  return el("p", { class: `pill ${tone}` }, icon(path), hiddenText("Status: "), el("span", null, word));
 }
 
-function timeline(summary, raw, nowIs) {
-  const given = (value) => (typeof value === "string" ? value.trim() !== "" : Boolean(value));
-  const point = (kind, name, value, source, none, days) => {
-    const at = moment(value);
-    const known = at ? [timeNode(at, DAY), el("span", { class: "value" }, ago(days) ?? (kind === "now" ? written(at, TIME) : null))] : null;
-    return { kind, name, at, days, shows: known ?? [el("span", { class: "value" }, given(source) ? "can’t be read" : none)] };
+function timeline(summary, raw, nowLabel) {
+  const isGiven = (value) => (typeof value === "string" ? value.trim() !== "" : Boolean(value));
+  const point = (kind, name, value, source, missing, days) => {
+    const at = parseDate(value);
+    const known = at ? [timeNode(at, DAY), el("span", { class: "value" }, ago(days) ?? (kind === "now" ? formatDate(at, TIME) : null))] : null;
+    return { kind, name, at, days, content: known ?? [el("span", { class: "value" }, isGiven(source) ? "can’t be read" : missing)] };
   };
   const first = point("first", "First interaction", summary.first_interaction_at, raw.firstInteractionAt, "none yet", summary.days_since_first_interaction);
-  const now = point("now", nowIs, summary.as_of, null, "unknown");
+  const now = point("now", nowLabel, summary.as_of, null, "unknown");
   const end = point("completed", "Completed", summary.completed_at, raw.completedAt, raw.active === true ? "not yet" : "no time given", summary.days_since_completion);
   const points = [first, now, end].filter((one) => one.at).sort((one, other) => one.at - other.at);
   if (!first.at) points.unshift(first);
@@ -161,13 +161,13 @@ function timeline(summary, raw, nowIs) {
   if (!end.at) points.push(end);
   return el("ol", { class: "track" }, points.map((one, index) => {
     const next = points[index + 1];
-    // Up to now, the summary's own count: the time of the look-up is cut to seconds.
+    // Up to now, use the summary's count: the time of the look-up is truncated to seconds.
     const days = !one.at || !next?.at ? null : next === now && Number.isInteger(one.days) ? one.days : Math.floor((next.at - one.at) / 864e5);
     const between = days === null ? null : days === 0 ? "under a day" : days === 1 ? "1 day" : `${days} days`;
     return el("li", { class: `${one.kind}${next && !(one.at && next.at) ? " open" : ""}` },
       el("span", { class: "dot" }, icon(one.at ? ICON[one.kind] : ICON.none, 12)),
-      el("strong", null, one.name), one.shows,
-      between && el("span", { class: "span" }, el("span", null, between, unseen(" until the next point"))));
+      el("strong", null, one.name), one.content,
+      between && el("span", { class: "span" }, el("span", null, between, hiddenText(" until the next point"))));
   }));
 }
 
@@ -181,13 +181,13 @@ function week(schedule) {
     const calling = days.includes(day), name = day[0].toUpperCase() + day.slice(1);
     return el("li", { class: `day${calling ? " calling" : ""}${index === today ? " today" : ""}` },
       el("span", { "aria-hidden": "true" }, name.slice(0, 3)), icon(calling ? ICON.done : ICON.off, 12),
-      unseen(`${name}${index === today ? ", today" : ""}: ${calling ? "calling day" : "no calling day"}`));
+      hiddenText(`${name}${index === today ? ", today" : ""}: ${calling ? "calling day" : "not a calling day"}`));
   });
   const zone = text(schedule.timezone, 60);
   const isToday = { true: "today is a calling day", false: "today is not a calling day" }[schedule.is_calling_day];
   return [
     el("ol", { class: "week" }, cells),
-    others.length > 0 && el("p", { class: "more" }, unseen("Also: "), limited(others, "chip calling", ICON.done)),
+    others.length > 0 && el("p", { class: "more" }, hiddenText("Also: "), shortList(others, "chip calling", ICON.done)),
     el("p", { class: "below" },
       date && ["Local time ", el("b", null, date[1])],
       zone ? [date ? " in " : "Time zone ", bdi(zone), date ? "" : " (no local time)"] : date ? null : "No time zone given",
@@ -195,55 +195,55 @@ function week(schedule) {
   ];
 }
 
-function limited(values, kind, path) {
-  const shown = values.slice(0, LISTED).map((value) => el("bdi", { class: kind }, path && icon(path, 12), value));
-  const more = values.length - LISTED;
-  return more > 0 ? [...shown, none(`and ${more} more`)] : shown;
+function shortList(values, kind, path) {
+  const shown = values.slice(0, MAX_VALUES).map((value) => el("bdi", { class: kind }, path && icon(path, 12), value));
+  const more = values.length - MAX_VALUES;
+  return more > 0 ? [...shown, muted(`and ${more} more`)] : shown;
 }
 
-// Values one after the other, with commas between.
-const lined = (values) => limited(values).flatMap((node, index) => (index ? [", ", node] : [node]));
+// Values separated by commas.
+const commaSeparated = (values) => shortList(values).flatMap((node, index) => (index ? [", ", node] : [node]));
 
-// A code with its English name, where the browser knows one.
-function named(code, type) {
+// A code with its English name, if the browser has one.
+function codeName(code, type) {
   try {
     const name = new Intl.DisplayNames(["en"], { type, fallback: "none" }).of(code);
     return name ? `${name} (${code})` : code;
   } catch {
-    return code; // no code at all
+    return code; // not a valid code
   }
 }
 
-const some = (values) => (values.length ? lined(values) : null);
+const listOrNull = (values) => (values.length ? commaSeparated(values) : null);
 
-// Rows of name and value, of which some take the whole width.
-function terms(rows) {
+// Rows of name and value; `wide` rows take the whole width.
+function factList(rows) {
   return el("dl", { class: "facts" }, rows.filter(Boolean).map(([name, value, wide]) =>
-    el("div", wide && { class: "wide" }, el("dt", null, name), el("dd", null, value ?? none("not given")))));
+    el("div", wide && { class: "wide" }, el("dt", null, name), el("dd", null, value ?? muted("not given")))));
 }
 
 function details(summary, raw) {
   const group = object(summary.group), groupName = text(group.name), groupId = text(group.id);
   const direction = text(summary.direction), inbound = text(summary.inbound_phone_number), isInbound = summary.direction === "inbound";
   const from = texts(summary.outbound_phone_numbers), variables = texts(raw.variables), count = text(summary.variable_count);
-  return terms([
+  return factList([
     ["Direction", direction && bdi(direction[0].toUpperCase() + direction.slice(1))],
-    ["Language", some(texts([summary.language]).map((code) => named(code, "language")))],
-    (!isInbound || from.length > 0) && ["Calls from", some(from)],
+    ["Language", listOrNull(texts([summary.language]).map((code) => codeName(code, "language")))],
+    (!isInbound || from.length > 0) && ["Calls from", listOrNull(from)],
     (isInbound || inbound) && ["Incoming number", inbound && bdi(inbound)],
-    ["Approved countries", some(texts(summary.approved_countries).map((code) => named(code, "region")))],
+    ["Approved countries", listOrNull(texts(summary.approved_countries).map((code) => codeName(code, "region")))],
     ["Slack notifications", { true: "On", false: "Off" }[summary.slack_notifications]],
-    ["Webhooks go to", some(texts(summary.webhook_hosts)) ?? none("nowhere"), true],
-    ["Group", groupName || groupId ? [groupName && bdi(groupName), groupName && groupId && " ", groupId && bdi(groupId, "code")] : none("none"), true],
+    ["Webhooks go to", listOrNull(texts(summary.webhook_hosts)) ?? muted("nowhere"), true],
+    ["Group", groupName || groupId ? [groupName && bdi(groupName), groupName && groupId && " ", groupId && bdi(groupId, "code")] : muted("none"), true],
     [count === null ? "Variables" : `Variables (${count})`,
-      variables.length ? el("div", { class: "more" }, limited(variables, "chip")) : count && none("none"), true],
+      variables.length ? el("div", { class: "more" }, shortList(variables, "chip")) : count && muted("none"), true],
   ]);
 }
 
-function ids(summary, say) {
-  const id = (value, what) => value && el("div", { class: "withcopy" }, bdi(value, "code"), copyButton("Copy", what, () => value, say));
+function ids(summary, announce) {
+  const id = (value, what) => value && el("div", { class: "withcopy" }, bdi(value, "code"), copyButton("Copy", what, () => value, announce));
   const inside = summary.sub_organization_id;
-  return terms([
+  return factList([
     ["Campaign", id(text(summary.id), "the campaign’s id"), true],
     ["Organization", id(text(summary.organization_id), "the organization’s id"), true],
     ["Looked up in", inside === null ? "The main organization" : text(inside) && ["Sub-organization ", bdi(text(inside), "code")], true],
@@ -258,46 +258,46 @@ function list(kind, path, title, sentences, heading) {
 
 let cards = 0;
 
-// One card. `level` is its heading's; `nowIs` names the moment of the look-up.
-function makeCard(level = 1, nowIs = "Now") {
+// One card. `level` is the level of its heading; `nowLabel` names the time of the look-up.
+function makeCard(level = 1, nowLabel = "Now") {
   const heading = `h${level}`, below = `h${level + 1}`, nameId = `name-${++cards}`;
   const status = el("div"), actions = el("div"), content = el("div");
   const notice = el("div", { class: "notice danger said", "aria-live": "polite" });
-  const live = el("p", { class: "unseen", role: "status" });
-  const say = (words) => { live.textContent = live.textContent === words ? words + "\u00a0" : words; };
-  const raw = makeRaw(say);
+  const live = el("p", { class: "visually-hidden", role: "status" });
+  const announce = (words) => { live.textContent = live.textContent === words ? words + "\u00a0" : words; };
+  const raw = makeRaw(announce);
   const node = el("article", { class: "card", "aria-labelledby": nameId, id: `card-${cards}` },
     el("div", { class: "top" }, status, actions), notice, content, raw.node, live);
   let refreshButton = null;
 
   function nameNode(name) {
     const title = el(heading, { class: "name clamped", id: nameId }, bdi(name));
-    const whole = button("Show the whole name", null, () => {
+    const toggle = button("Show the whole name", null, () => {
       const clamped = title.classList.toggle("clamped");
-      whole.setAttribute("aria-expanded", String(!clamped));
-      whole.firstChild.textContent = clamped ? "Show the whole name" : "Shorten the name";
+      toggle.setAttribute("aria-expanded", String(!clamped));
+      toggle.firstChild.textContent = clamped ? "Show the whole name" : "Shorten the name";
     }, "plain");
-    whole.setAttribute("aria-expanded", "false");
-    whole.hidden = true;
+    toggle.setAttribute("aria-expanded", "false");
+    toggle.hidden = true;
     new ResizeObserver(() => {
       const shown = title.firstChild;
-      if (title.classList.contains("clamped")) whole.hidden = shown.scrollHeight <= shown.clientHeight + 2;
+      if (title.classList.contains("clamped")) toggle.hidden = shown.scrollHeight <= shown.clientHeight + 2;
     }).observe(title);
-    return [title, whole];
+    return [title, toggle];
   }
 
-  // What can't be drawn as a card: a title, and text as it came.
-  function plain(pillNode, title, said, kind) {
+  // Shows a title and paragraphs of text, if there is no campaign to draw.
+  function showText(pillNode, title, paragraphs, kind) {
     status.replaceChildren(...(pillNode ? [pillNode] : []));
     content.replaceChildren(el(heading, { class: "name", id: nameId }, bdi(title)),
-      ...said.map((words) => el("p", { class: `said ${kind}` }, bdi(words))));
+      ...paragraphs.map((words) => el("p", { class: `said ${kind}` }, bdi(words))));
   }
 
   return {
     node,
-    say,
+    announce,
     show(answer) {
-      const summary = object(answer.summary), source = object(answer.raw), asOf = moment(summary.as_of);
+      const summary = object(answer.summary), source = object(answer.raw), asOf = parseDate(summary.as_of);
       const headline = text(summary.headline);
       status.replaceChildren(pill(summary.status));
       content.replaceChildren(
@@ -308,33 +308,33 @@ function makeCard(level = 1, nowIs = "Now") {
           list("neutral", ICON.look, "Worth checking", texts(summary.worth_checking), below)].filter(Boolean),
         el("div", { class: "columns" },
           el("div", { class: "side" },
-            el("section", null, el(below, null, "Timeline"), timeline(summary, source, nowIs)),
+            el("section", null, el(below, null, "Timeline"), timeline(summary, source, nowLabel)),
             el("section", null, el(below, null, "Calling days"), week(object(summary.schedule)))),
           el("section", { class: "details" }, el(below, null, "Details"), details(summary, source)),
-          el("section", { class: "ids" }, el(below, null, "Ids"), ids(summary, say))));
+          el("section", { class: "ids" }, el(below, null, "Ids"), ids(summary, announce))));
       raw.set(answer.rawText);
     },
     fallback(blocks, rawText) {
       const [summary = "", ...more] = blocks, name = /^Name: "(.*)"$/m.exec(summary), state = /^Status: (.*)$/m.exec(summary);
       const [headline, ...rest] = summary.split("\n");
-      plain(state && pill(state[1].replaceAll(" ", "_")), name ? name[1] : "Campaign", [headline, rest.join("\n"), ...more].filter(Boolean).map((words) => text(words, 20000)), "headline");
-      if (!summary && !more.length) content.append(el("p", { class: "said headline" }, "The answer says nothing that can be drawn; its raw content is below."));
+      showText(state && pill(state[1].replaceAll(" ", "_")), name ? name[1] : "Campaign", [headline, rest.join("\n"), ...more].filter(Boolean).map((words) => text(words, 20000)), "headline");
+      if (!summary && !more.length) content.append(el("p", { class: "said headline" }, "The answer has no text to show; its raw content is below."));
       raw.set(rawText);
     },
     fail(title, words) {
-      plain(el("p", { class: "pill danger" }, icon(ICON.failed), el("span", null, "Failed")), title, words, "headline");
+      showText(el("p", { class: "pill danger" }, icon(ICON.failed), el("span", null, "Failed")), title, words, "headline");
       raw.set(null);
     },
     wait(words) {
-      plain(null, words, [], "");
+      showText(null, words, [], "");
       raw.set(null);
     },
     notice(words) {
       notice.textContent = words ?? "";
     },
-    // A refresh button, or none where there is no host that could look again.
+    // Shows the refresh button, or removes it if `act` is null: no host can repeat the look-up.
     offerRefresh(act) {
-      if (Boolean(refreshButton) === Boolean(act)) return; // the button that has the focus stays
+      if (Boolean(refreshButton) === Boolean(act)) return; // keep a button that may have the focus
       refreshButton = act && button("Refresh", ICON.again, () => {
         if (refreshButton.getAttribute("aria-disabled") !== "true") act();
       });

@@ -1,15 +1,15 @@
-// The card inside an MCP host: the View's side of MCP Apps (2026-01-26), JSON-RPC over postMessage.
+// The card inside an MCP host: the view's side of MCP Apps (2026-01-26), JSON-RPC over postMessage.
 
 const PROTOCOL = "2026-01-26";
 const TOOL = "get_campaign";
-const PATIENCE = 120_000; // milliseconds for a refresh; the server gives up long before
+const REFRESH_TIMEOUT_MS = 120_000; // the server's own deadline is much shorter
 
 const card = makeCard();
-const requests = new Map(); // by id: what awaits the answer
+const requests = new Map(); // by id: the functions that settle the promise
 let lastId = 0;
 let input = null; // the arguments of the call that is shown
 let shown = null; // the result that is shown
-let turn = 0; // counts what the host shows us, so that an older refresh does not replace it
+let updates = 0; // counts the host's notifications, so that an older refresh does not replace a newer result
 let canCall = false;
 
 const post = (message) => window.parent.postMessage({ jsonrpc: "2.0", ...message }, "*");
@@ -21,47 +21,47 @@ function request(method, params) {
   return new Promise((resolve, reject) => requests.set(id, { resolve, reject }));
 }
 
-const blocks = (result) => (Array.isArray(result.content) ? result.content : [])
+const textBlocks = (result) => (Array.isArray(result.content) ? result.content : [])
   .filter((block) => object(block).type === "text" && typeof block.text === "string").map((block) => block.text);
 
-// The answer that a result holds: its structured content, or null where the host passed on the text alone.
+// Returns a result's structured content, or null if the host passed on only the text.
 function answerOf(result) {
   const { summary, raw } = object(result.structuredContent);
   if (!Object.keys(object(summary)).length && !Object.keys(object(raw)).length) return null;
-  return { summary, raw, rawText: () => exactRaw(result) ?? pretty(raw) };
+  return { summary, raw, rawText: () => exactRaw(result) ?? formatJson(raw) };
 }
 
-// The second text block is the raw JSON with all its digits; a host may have cut it.
+// The second text block is the raw JSON with all digits of its numbers; a host may have truncated it.
 function exactRaw(result) {
-  const block = blocks(result).find((words) => words.startsWith("{"));
+  const block = textBlocks(result).find((words) => words.startsWith("{"));
   try {
-    return block ? pretty(exact(block)) : null;
+    return block ? formatJson(parseExact(block)) : null;
   } catch {
     return null;
   }
 }
 
-function identity(result) {
+function idOf(result) {
   const { summary, raw } = object(result.structuredContent);
-  const id = object(summary).id ?? object(raw).id ?? /^Id: (\S+)$/m.exec(blocks(result)[0] ?? "")?.[1];
+  const id = object(summary).id ?? object(raw).id ?? /^Id: (\S+)$/m.exec(textBlocks(result)[0] ?? "")?.[1];
   return typeof id === "string" ? id.toLowerCase() : null;
 }
 
 function draw(result) {
-  const said = blocks(result);
+  const blocks = textBlocks(result);
   const answer = answerOf(result);
-  if (result.isError === true) card.fail("The campaign could not be looked up", (said.length ? said : ["The host did not say why."]).map((words) => text(words)).filter(Boolean));
+  if (result.isError === true) card.fail("The campaign could not be looked up", (blocks.length ? blocks : ["The host gave no reason."]).map((words) => text(words)).filter(Boolean));
   else if (answer) card.show(answer);
   else {
     const raw = exactRaw(result);
-    card.fallback(said.filter((words) => raw === null || !words.startsWith("{")), () => raw ?? pretty(result));
+    card.fallback(blocks.filter((words) => raw === null || !words.startsWith("{")), () => raw ?? formatJson(result));
   }
   shown = result;
-  card.offerRefresh(canCall && argumentsOf(result) ? refresh : null);
+  card.offerRefresh(canCall && callArguments(result) ? refresh : null);
 }
 
-// The arguments of the call that is shown, else what the answer says of itself.
-function argumentsOf(result) {
+// Returns the arguments of the call that is shown, or else those that its answer implies.
+function callArguments(result) {
   if (typeof input?.campaign_id === "string") return input;
   const summary = object(object(result?.structuredContent).summary);
   if (typeof summary.id !== "string") return null;
@@ -69,41 +69,41 @@ function argumentsOf(result) {
 }
 
 async function refresh() {
-  const mine = turn;
+  const before = updates;
   let timer;
   card.busy(true);
   card.notice(null);
-  card.say("Refreshing");
+  card.announce("Refreshing");
   try {
-    const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error("the host does not answer")), PATIENCE)));
-    const result = object(await Promise.race([request("tools/call", { name: TOOL, arguments: argumentsOf(shown) }), late]));
-    if (mine !== turn) return; // the host has shown something else meanwhile
-    const before = identity(shown), now = identity(result);
-    if (result.isError === true) problem(blocks(result).join("\n") || "it does not say why");
-    else if (before && now && before !== now) problem("the answer is for another campaign");
-    else if (!answerOf(result) && !blocks(result).length) problem("the answer is empty");
+    const timeout = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error("the host does not answer")), REFRESH_TIMEOUT_MS)));
+    const result = object(await Promise.race([request("tools/call", { name: TOOL, arguments: callArguments(shown) }), timeout]));
+    if (before !== updates) return; // the host has shown another result meanwhile
+    const oldId = idOf(shown), newId = idOf(result);
+    if (result.isError === true) showProblem(textBlocks(result).join("\n") || "no reason given");
+    else if (oldId && newId && oldId !== newId) showProblem("the answer is for another campaign");
+    else if (!answerOf(result) && !textBlocks(result).length) showProblem("the answer is empty");
     else {
       draw(result);
-      card.say("Refreshed");
+      card.announce("Refreshed");
     }
   } catch (error) {
-    if (mine === turn) problem(text(error?.message) ?? "it does not say why");
+    if (before === updates) showProblem(text(error?.message) ?? "no reason given");
   } finally {
     clearTimeout(timer);
     card.busy(false);
   }
 }
 
-function problem(words) {
+function showProblem(words) {
   card.notice(`Not refreshed: ${text(words)}`);
-  card.say("");
+  card.announce("");
 }
 
-const isColor = (theme) => theme === "light" || theme === "dark";
+const isTheme = (theme) => theme === "light" || theme === "dark";
 
 function applyContext(context) {
   const root = document.documentElement, { theme, locale, timeZone, styles, safeAreaInsets, displayMode } = object(context);
-  if (isColor(theme)) root.dataset.theme = theme;
+  if (isTheme(theme)) root.dataset.theme = theme;
   if (typeof displayMode === "string") root.dataset.displayMode = displayMode;
   for (const [name, value] of Object.entries(object(object(styles).variables)))
     if (/^--[a-z0-9-]+$/.test(name) && typeof value === "string") root.style.setProperty(name, value);
@@ -111,18 +111,18 @@ function applyContext(context) {
     const inset = object(safeAreaInsets)[side];
     if (Number.isFinite(inset)) document.body.style.setProperty(`padding-${side}`, `${inset}px`);
   }
-  const before = JSON.stringify(place);
-  // The card's words are English, so dates in another language would be read out wrong.
+  const before = JSON.stringify(dateFormat);
+  // The card's text is English, so a screen reader would mispronounce dates in another language.
   if (typeof locale === "string" && /^en\b/i.test(locale)) {
     try {
-      [place.locale] = Intl.getCanonicalLocales(locale);
+      [dateFormat.locale] = Intl.getCanonicalLocales(locale);
     } catch {}
   }
-  if (typeof timeZone === "string") place.timeZone = timeZone;
-  if (shown && JSON.stringify(place) !== before) draw(shown);
+  if (typeof timeZone === "string") dateFormat.timeZone = timeZone;
+  if (shown && JSON.stringify(dateFormat) !== before) draw(shown);
 }
 
-const notifications = new Map(Object.entries({
+const notificationHandlers = new Map(Object.entries({
   "ui/notifications/tool-input": (params) => {
     input = object(params.arguments);
     if (!shown) card.wait(`Looking up campaign ${text(input.campaign_id, 60) ?? ""}…`);
@@ -131,27 +131,27 @@ const notifications = new Map(Object.entries({
     if (!shown) card.wait("Looking up a campaign…");
   },
   "ui/notifications/tool-result": (params) => {
-    turn += 1;
+    updates += 1;
     card.notice(null);
     draw(params);
   },
   "ui/notifications/tool-cancelled": (params) => {
-    turn += 1;
+    updates += 1;
     const why = text(params.reason);
     if (shown) card.notice(`The look-up was cancelled${why ? `: ${why}` : "."}`);
     else card.fail("The look-up was cancelled", why ? [why] : []);
   },
   "ui/notifications/host-context-changed": applyContext,
 }));
-const answers = new Map([["ping", () => ({})], ["ui/resource-teardown", () => ({})]]);
+const requestHandlers = new Map([["ping", () => ({})], ["ui/resource-teardown", () => ({})]]);
 
-function received(event) {
+function onMessage(event) {
   const message = object(event.data);
   if (event.source !== window.parent || message.jsonrpc !== "2.0") return;
   const { id, method } = message;
-  if (typeof method === "string" && id === undefined) notifications.get(method)?.(object(message.params));
+  if (typeof method === "string" && id === undefined) notificationHandlers.get(method)?.(object(message.params));
   else if (typeof method === "string") {
-    const answer = answers.get(method);
+    const answer = requestHandlers.get(method);
     post(answer ? { id, result: answer() } : { id, error: { code: -32601, message: "Method not found" } });
   } else {
     const waiting = requests.get(id);
@@ -161,18 +161,18 @@ function received(event) {
   }
 }
 
-// The host gives the frame the height that the card needs.
+// Reports the size of the card, so that the host can set the height of the frame.
 function reportSize() {
-  let last = "", asked = false;
+  let last = "", scheduled = false;
   const report = () => {
-    asked = false;
+    scheduled = false;
     const size = { width: Math.ceil(window.innerWidth), height: Math.ceil(document.documentElement.getBoundingClientRect().height) };
     if (JSON.stringify(size) !== last) notify("ui/notifications/size-changed", size);
     last = JSON.stringify(size);
   };
   const observer = new ResizeObserver(() => {
-    if (!asked) requestAnimationFrame(report);
-    asked = true;
+    if (!scheduled) requestAnimationFrame(report);
+    scheduled = true;
   });
   observer.observe(document.documentElement);
   observer.observe(document.body);
@@ -180,9 +180,9 @@ function reportSize() {
 
 async function start() {
   document.getElementById("main").replaceChildren(card.node);
-  if (window.parent === window) return card.fail("No host here", ["An MCP host draws this card. To look at one by itself: callers-mcp get ID --html FILE"]);
+  if (window.parent === window) return card.fail("No MCP host", ["An MCP host shows this card. To open a card without a host, run: callers-mcp get ID --html FILE"]);
   card.wait("Waiting for the campaign…");
-  window.addEventListener("message", received);
+  window.addEventListener("message", onMessage);
   try {
     const { hostCapabilities, hostContext } = object(await request("ui/initialize", {
       protocolVersion: PROTOCOL,
@@ -192,7 +192,7 @@ async function start() {
     canCall = object(hostCapabilities).serverTools !== undefined;
     applyContext(hostContext);
   } catch (error) {
-    card.notice(`The host refused to start the card: ${text(error?.message) ?? "it does not say why"}`);
+    card.notice(`The host refused to start the card: ${text(error?.message) ?? "no reason given"}`);
   }
   notify("ui/notifications/initialized", {});
   reportSize();

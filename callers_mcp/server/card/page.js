@@ -1,15 +1,15 @@
-// The card as a page that opens by itself: the answers stand in the document, and there is no host.
+// The card as a page without a host: the answers are embedded in the document.
 
 function startPage() {
   const main = document.getElementById("main");
   const json = document.getElementById("answers").textContent;
   const answers = JSON.parse(json);
   const several = answers.length > 1;
-  place.locale = /^en\b/.test(navigator.language) ? navigator.language : place.locale;
+  dateFormat.locale = /^en\b/.test(navigator.language) ? navigator.language : dateFormat.locale;
   main.className = "page";
   const cards = answers.map((answer, index) => {
     const card = makeCard(several ? 2 : 1, "As of");
-    card.show({ ...object(answer), rawText: () => pretty(object(exact(json)[index]).raw) });
+    card.show({ ...object(answer), rawText: () => formatJson(object(parseExact(json)[index]).raw) });
     return card.node;
   });
   const links = answers.map(({ summary }, index) => {

@@ -1,32 +1,32 @@
-// The raw JSON: folded, drawn when it is opened, in pieces that the browser lays out when they come into view, so that
-// a megabyte is nothing; searched up to a bound.
+// The raw JSON: collapsed, and drawn when it is opened. It is drawn in pieces that the browser lays out when they come
+// into view, so that a megabyte is fast. A search stops at MAX_MATCHES.
 
-const PIECE = 4000; // characters, about
-const MATCHES = 500;
+const PIECE_CHARACTERS = 4000; // about
+const MAX_MATCHES = 500;
 
-// Parses so that numbers keep their digits (9007199254740993), where the browser can.
-function exact(json) {
+// Parses JSON so that numbers keep all digits (9007199254740993), if the browser supports it.
+function parseExact(json) {
   if (typeof JSON.rawJSON !== "function") return JSON.parse(json);
   return JSON.parse(json, (_, value, context) =>
     typeof value === "number" && context?.source ? JSON.rawJSON(context.source) : value);
 }
 
-function pretty(value) {
+function formatJson(value) {
   try {
-    return visible(JSON.stringify(value, null, 2) ?? "");
+    return escapeInvisible(JSON.stringify(value, null, 2) ?? "");
   } catch {
-    return "It can’t be shown."; // nested too deep for this browser
+    return "It can’t be shown."; // nested too deeply for this browser
   }
 }
 
-function cut(json) {
+function splitPieces(json) {
   const pieces = [];
   for (let at = 0; at < json.length; ) {
-    let end = Math.min(at + PIECE, json.length);
+    let end = Math.min(at + PIECE_CHARACTERS, json.length);
     const newline = json.lastIndexOf("\n", end - 1);
     if (end < json.length) {
       if (newline >= at) end = newline + 1;
-      else if (/[\ud800-\udbff]/.test(json[end - 1])) end -= 1; // not through a character
+      else if (/[\ud800-\udbff]/.test(json[end - 1])) end -= 1; // do not split a surrogate pair
     }
     pieces.push({ at, end, node: null, marked: false });
     at = end;
@@ -34,21 +34,21 @@ function cut(json) {
   return pieces;
 }
 
-function find(json, query) {
+function findMatches(json, query) {
   const found = [];
   const pattern = new RegExp(query.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"), "gi");
-  for (let match; found.length < MATCHES && (match = pattern.exec(json)); ) found.push([match.index, match.index + match[0].length]);
+  for (let match; found.length < MAX_MATCHES && (match = pattern.exec(json)); ) found.push([match.index, match.index + match[0].length]);
   return found;
 }
 
-// `set` takes a function that returns the JSON text, called when it is needed; `null` hides it all.
-function makeRaw(say) {
+// `set` takes a function that returns the JSON text, and calls it when the text is needed; `null` hides the section.
+function makeRaw(announce) {
   const box = el("div", { class: "rawbox", tabindex: "0", role: "region", "aria-label": "Raw JSON" });
   const input = el("input", { type: "search", "aria-label": "Search the raw JSON", placeholder: "Search", autocomplete: "off", spellcheck: "false" });
   const count = el("span", { class: "count", role: "status" });
   const previous = button("Previous", ICON.up, () => step(-1), "plain");
   const next = button("Next", ICON.down, () => step(1), "plain");
-  const copy = copyButton("Copy JSON", "the raw JSON", () => text(), say);
+  const copy = copyButton("Copy JSON", "the raw JSON", () => text(), announce);
   const node = el("details", { hidden: "" }, el("summary", null, "Raw JSON"),
     el("div", { class: "tools" }, input, count, previous, next, copy), box);
   let source = null, json = null, pieces = [], found = [], current = 0, later = 0;
@@ -59,7 +59,7 @@ function makeRaw(say) {
 
   function draw() {
     if (!node.open || pieces.length) return;
-    pieces = cut(text());
+    pieces = splitPieces(text());
     for (const piece of pieces) {
       const shown = json.slice(piece.at, piece.end);
       piece.node = el("span", null, shown);
@@ -71,7 +71,7 @@ function makeRaw(say) {
 
   function search(moves = true) {
     const query = input.value;
-    found = query ? find(text(), query) : [];
+    found = query ? findMatches(text(), query) : [];
     current = 0;
     mark();
     if (moves) scroll();
@@ -84,7 +84,7 @@ function makeRaw(say) {
     scroll();
   }
 
-  // Only the pieces that have or had a match are made anew.
+  // Only the pieces that have or had a match are drawn again.
   function mark() {
     let first = 0;
     for (const piece of pieces) {
@@ -99,12 +99,12 @@ function makeRaw(say) {
       if (parts.length || piece.marked) piece.node.replaceChildren(...parts, json.slice(at, piece.end));
       piece.marked = parts.length > 0;
     }
-    const all = found.length === MATCHES ? `${MATCHES}+` : found.length;
+    const all = found.length === MAX_MATCHES ? `${MAX_MATCHES}+` : found.length;
     count.textContent = found.length ? `${current + 1} of ${all}` : input.value ? "No match" : "";
     for (const one of [previous, next]) one.setAttribute("aria-disabled", String(!found.length));
   }
 
-  // In the box alone: the host's page stays where it is. Twice, as pieces that come into view find their height.
+  // Scrolls only the box, not the host's page. Twice, because pieces get their height when they come into view.
   function scroll() {
     const move = () => {
       const mark = box.querySelector("mark.current");

@@ -1,4 +1,4 @@
-"""The tools: one file each, and the list of them."""
+"""The tools, one file each, and the function that loads them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ def load_tools(*, with_lists: bool) -> tuple[Tool[Any, Any], ...]:
     """Return the tools in the order in which the server lists them.
 
     Args:
-        with_lists: Whether lists of campaigns can be had; a tool that needs them is not even loaded otherwise.
+        with_lists: Whether the API can list campaigns. If not, a tool that needs lists is not imported.
     """
     if not with_lists:
         return (GET_CAMPAIGN,)

@@ -1,4 +1,4 @@
-"""Arguments that several tools take."""
+"""Arguments that several tools share."""
 
 from typing import Annotated, Any
 
@@ -12,17 +12,17 @@ SUB_ORGANIZATION_HELP = (
 
 
 def blank_to_none(value: Any) -> Any:
-    """Read a blank text as "not given", as hosts send it for what was left empty."""
+    """Return ``None`` for a blank text: hosts send one for a field that the user left empty."""
     if isinstance(value, str):
         return value.strip() or None
     return value
 
 
 def parse_sub_organization(value: Any) -> Any:
-    """Read "not given" (null, blank) as ``None``, and the word ``main`` in any case as that word.
+    """Return ``None`` for null or a blank text, ``main`` for that word in any case, and otherwise the id.
 
     Raises:
-        ValueError: It is no id.
+        ValueError: It is not a valid id.
     """
     value = blank_to_none(value)
     if isinstance(value, str):

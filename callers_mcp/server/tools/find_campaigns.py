@@ -1,4 +1,4 @@
-"""The tool ``find_campaigns``: which campaigns there are, by name and by what they are."""
+"""The tool ``find_campaigns``: search campaigns by name, status, direction, group or need of attention."""
 
 import hashlib
 import json
@@ -17,19 +17,19 @@ from callers_mcp.server.tools.arguments import SUB_ORGANIZATION_HELP, SubOrganiz
 from callers_mcp.server.tools.tool import Tool
 
 MAX_QUERY_CHARACTERS = 200
-"""Characters."""
+"""Characters of ``query`` and of ``group``."""
 
 
 def _normalize_enum(value: Any) -> Any:
-    """Read a word of a fixed set as people write it: ``New chats paused``."""
+    """Accept a value of a fixed set as people write it: ``New chats paused``."""
     value = blank_to_none(value)
     return value.lower().replace(" ", "_").replace("-", "_") if isinstance(value, str) else value
 
 
 def _reject_bool(value: Any) -> Any:
-    """Refuse ``true`` for a number, which it is to Python."""
+    """Reject ``true`` for a number: in Python it is one."""
     if isinstance(value, bool):
-        raise ValueError("is no number")
+        raise ValueError("not a number")
     return blank_to_none(value)
 
 
@@ -39,7 +39,7 @@ OptionalText = Annotated[
 
 
 class FindCampaignsInput(BaseModel):
-    """What a call of ``find_campaigns`` may say; what is left out does not matter."""
+    """The arguments of ``find_campaigns``. A filter that is left out matches every campaign."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -60,7 +60,7 @@ class FindCampaignsInput(BaseModel):
 
 
 async def run(arguments: FindCampaignsInput, client: CallersClient, on_retry: OnRetry | None) -> CampaignList:
-    """List an organization's campaigns, and return a page of those that match.
+    """List an organization's campaigns and return a page of the matches.
 
     Raises:
         CallersError: See ``callers_mcp.api.errors``.

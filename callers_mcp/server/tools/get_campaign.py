@@ -1,4 +1,4 @@
-"""The tool ``get_campaign``: one campaign, as a summary and raw."""
+"""The tool ``get_campaign``: one campaign as a summary and as raw JSON."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from callers_mcp.server.tools.tool import Tool
 
 
 class GetCampaignInput(BaseModel):
-    """What a call of ``get_campaign`` may say."""
+    """The arguments of ``get_campaign``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,7 +40,7 @@ class GetCampaignOutput(BaseModel):
 
 
 async def run(arguments: GetCampaignInput, client: CallersClient, on_retry: OnRetry | None) -> GetCampaignOutput:
-    """Look the campaign up, and summarize it.
+    """Look up the campaign and summarize it.
 
     Raises:
         CallersError: See ``callers_mcp.api.errors``.
@@ -63,7 +63,7 @@ async def run(arguments: GetCampaignInput, client: CallersClient, on_retry: OnRe
 
 
 def texts(output: GetCampaignOutput) -> Sequence[str]:
-    """Return the summary for reading, then the raw JSON, each of which stands alone."""
+    """Return the summary and the raw JSON as two texts; each is complete without the other."""
     return summary_text(output.summary), raw_text(output.raw)
 
 
@@ -85,6 +85,6 @@ GET_CAMPAIGN = Tool(
     output_model=GetCampaignOutput,
     run=run,
     texts=texts,
-    # The first says to Claude Code that a big raw answer is meant; it would cut it, or move it into a file.
+    # The first key allows large raw results in Claude Code, which otherwise truncates them or moves them to a file.
     meta={"anthropic/maxResultSizeChars": 500_000, "ui": {"resourceUri": CARD_URI}},
 )

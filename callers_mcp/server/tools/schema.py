@@ -1,4 +1,4 @@
-"""JSON schemas as they go over the wire: what a model pays tokens for, and no host trips over."""
+"""JSON schemas for the wire: few tokens for models, and only features that all hosts support."""
 
 from typing import Any, Literal
 
@@ -6,11 +6,11 @@ from pydantic import BaseModel
 
 
 def lean_schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
-    """Return the model's JSON schema without ``title`` and ``default``, references resolved, null written plainly.
+    """Return the model's JSON schema without ``title`` and ``default``, references resolved, null as a plain type.
 
-    A model's docstring is for its reader here; only what a field says of itself goes out.
+    The docstrings of models are for readers of the code and are left out; the descriptions of fields are kept.
 
-    In an input schema an optional field has its one type, without null: a union of types makes Cursor refuse the call
+    In an input schema an optional field has one type, without null: Cursor rejects a call if a type is a union
     (https://forum.cursor.com/t/3778). In an output schema it is ``"type": ["string", "null"]``.
     """
     schema = model.model_json_schema(mode=mode)

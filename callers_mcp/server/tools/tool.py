@@ -1,4 +1,4 @@
-"""What a tool is: data, and a function from its input model to its output model."""
+"""A tool: its definition, and a function from its input model to its output model."""
 
 import logging
 import secrets
@@ -23,15 +23,15 @@ logger = logging.getLogger(__name__)
 InputT = TypeVar("InputT", bound=BaseModel)
 OutputT = TypeVar("OutputT", bound=BaseModel)
 
-# n8n adds these to every call; they are no one's. https://github.com/n8n-io/n8n/issues/21500, 21716, 37308
+# n8n adds these to every call; no tool has such an argument. https://github.com/n8n-io/n8n/issues/21500, 21716, 37308
 IGNORED_ARGUMENTS = frozenset({"toolCallId", "sessionId", "action", "chatInput", "tool"})
 
-_MAX_NAMED_ERRORS = 3  # wrong arguments that are named one by one
+_MAX_NAMED_ERRORS = 3  # invalid arguments that are explained one by one
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a call gives: the structured content, and the same as text blocks."""
+    """The result of a call: the structured content, and the same as text blocks."""
 
     structured: dict[str, Any]
     texts: tuple[str, ...]
@@ -42,15 +42,15 @@ class Tool(Generic[InputT, OutputT]):
     """A tool as the server lists and calls it.
 
     Attributes:
-        name: What a call names.
-        title: What people see.
+        name: The name in a call.
+        title: The name that people see.
         description: What the model reads before it decides to call.
-        input_model: Checks the arguments; its fields' descriptions are what the model is told.
-        argument_help: For each argument, what is told to a model that got it wrong.
+        input_model: Validates the arguments; the model reads the descriptions of its fields.
+        argument_help: For each argument, what it takes; part of the message if it is missing or invalid.
         output_model: The shape of ``structuredContent``.
         run: Does the work; raises ``CallersError``.
         texts: Renders the output as text blocks.
-        meta: What hosts are told beside; no model sees it.
+        meta: The ``_meta`` of the definition, for hosts; models do not see it.
     """
 
     name: str
@@ -64,8 +64,8 @@ class Tool(Generic[InputT, OutputT]):
     meta: Mapping[str, Any] | None = None
 
     def definition(self) -> "WireTool":
-        """Return the tool as ``tools/list`` has it."""
-        from mcp_types import Tool as WireTool  # which the command line does without
+        """Return the tool's definition for ``tools/list``."""
+        from mcp_types import Tool as WireTool  # not needed at the command line
         from mcp_types import ToolAnnotations
 
         return WireTool(
@@ -83,10 +83,10 @@ class Tool(Generic[InputT, OutputT]):
     async def call(
         self, arguments: Mapping[str, Any] | None, client: CallersClient, on_retry: OnRetry | None = None
     ) -> ToolResult:
-        """Check the arguments, do the work, and render what came out.
+        """Validate the arguments, run the tool, and render its output.
 
         Raises:
-            CallersError: See ``callers_mcp.api.errors``; a bug of ours is ``InternalError``, and in the log.
+            CallersError: See ``callers_mcp.api.errors``. An unexpected exception is logged, then ``InternalError``.
         """
         try:
             output = await self.run(self.parse(arguments, client.mask), client, on_retry)
@@ -97,10 +97,10 @@ class Tool(Generic[InputT, OutputT]):
             raise internal_error(self.name) from None
 
     def parse(self, arguments: Mapping[str, Any] | None, mask: Callable[[str], str]) -> InputT:
-        """Check a call's arguments; what is quoted of them goes through ``mask``.
+        """Validate a call's arguments; ``mask`` is applied to what an error message quotes.
 
         Raises:
-            InvalidArguments: What is wrong, and what is expected.
+            InvalidArguments: An argument is invalid; the message says what is expected.
         """
         given = {name: value for name, value in (arguments or {}).items() if name not in IGNORED_ARGUMENTS}
         try:
@@ -138,11 +138,11 @@ class Tool(Generic[InputT, OutputT]):
         return f"{problem}: it takes {text}."
 
 
-def internal_error(where: str) -> InternalError:
-    """Log the exception that is being handled, and return what a caller is told of it."""
+def internal_error(operation: str) -> InternalError:
+    """Log the exception that is being handled, and return an error that reports it without details."""
     reference = secrets.token_hex(4)
-    logger.exception("internal error %s in %s", reference, where)
+    logger.exception("internal error %s in %s", reference, operation)
     return InternalError(
         "This is a bug in callers-mcp, not in the call; trying again will hardly help. Report it with "
-        f"reference {reference}, which stands in the server's log."
+        f"reference {reference}, which is in the server's log."
     )
