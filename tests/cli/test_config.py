@@ -64,7 +64,7 @@ def test_a_url_is_written_in_the_form_of_each_host(tmp_path: Path, host: str, ex
 @pytest.mark.parametrize("host", [name for name, host in HOSTS.items() if host.remote is not None])
 def test_the_line_for_a_token_is_printed_on_stderr(tmp_path: Path, host: str) -> None:
     _, out, errors = Home(tmp_path, host).run("config", "--url", URL)
-    assert "If the server asks for a token, add: " in errors
+    assert "If the server requires a token, add: " in errors
     assert "oken" not in out
 
 
