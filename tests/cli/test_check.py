@@ -1,4 +1,4 @@
-"""``callers-mcp check`` reports what is configured and whether the API answers."""
+"""``callers-mcp check`` reports the configuration, and whether the API answers."""
 
 import re
 
@@ -15,7 +15,7 @@ KNOWN = fault.answer(campaign())
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environment", "code", "says"),
+    ("arguments", "environment", "code", "line"),
     [
         ([], {}, 0, "the key is not tested"),
         (["--campaign-id", SAMPLE_ID], {}, 0, "Running outbound campaign"),
@@ -42,17 +42,17 @@ KNOWN = fault.answer(campaign())
     ],
 )
 def test_check_reports_each_problem_on_a_line(
-    sandbox_environment: dict[str, str], arguments: list[str], environment: dict[str, str], code: int, says: str
+    sandbox_environment: dict[str, str], arguments: list[str], environment: dict[str, str], code: int, line: str
 ) -> None:
     got, out, _ = run("check", *arguments, environment=sandbox_environment | environment)
     assert got == code
-    assert says in out
-    assert all(line.startswith(("ok       ", "PROBLEM  ")) for line in out.splitlines())
+    assert line in out
+    assert all(each.startswith(("ok       ", "PROBLEM  ")) for each in out.splitlines())
     assert ("PROBLEM" in out) == (code == 1)
 
 
 @pytest.mark.parametrize(
-    ("second", "code", "says"),
+    ("second", "code", "line"),
     [
         (fault.error(403), 0, "ok       Isolation: the API refuses"),
         (KNOWN, 1, "PROBLEM  Isolation: the API answers for a made-up sub-organization too"),
@@ -60,7 +60,7 @@ def test_check_reports_each_problem_on_a_line(
     ],
 )
 def test_check_warns_if_the_api_answers_for_a_sub_organization_that_does_not_exist(
-    second: Behaviour, code: int, says: str
+    second: Behaviour, code: int, line: str
 ) -> None:
     with FaultServer(KNOWN, second) as server:
         environment = {
@@ -70,7 +70,7 @@ def test_check_warns_if_the_api_answers_for_a_sub_organization_that_does_not_exi
         }
         got, out, _ = run("check", "--campaign-id", ID, environment=environment)
     assert got == code
-    assert says in out
+    assert line in out
     first, made_up = (request.values("x-sub-organization-id") for request in server.requests)
     assert first == ["a"]
     assert re.fullmatch("[0-9a-f]{24}", made_up[0])
