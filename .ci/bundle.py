@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Make the bundle for Claude Desktop, and write its version, address and hash into server.json.
+"""Build the bundle for Claude Desktop, and write its version, URL and hash into server.json.
 
-The bundle's bytes depend on the project's files alone: neither on the time, the place, the umask, nor on git. The
-manifest follows https://github.com/modelcontextprotocol/mcpb/blob/main/MANIFEST.md, version 0.4.
+The bytes of the bundle depend only on the project's files: not on the time, the path, the umask or git. The manifest
+follows https://github.com/modelcontextprotocol/mcpb/blob/main/MANIFEST.md, version 0.4.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # this checkout's code, wherever another one may be installed
+sys.path.insert(0, str(ROOT))  # import this checkout, even if another version is installed
 
 import callers_mcp  # noqa: E402
 from callers_mcp.server.prompts import PROMPTS  # noqa: E402
@@ -29,9 +29,9 @@ HOME = "https://github.com/callers-mcp/callers-mcp"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 ENTRY_POINT = "server.py"
-"""Beside the package, not in it: Python puts the folder of what it runs before all others."""
+"""It is beside the package, because Python searches the folder of the script first for imports."""
 
-START = '''"""Where the host starts the server."""
+START = '''"""The script with which the host starts the server."""
 
 from callers_mcp.cli import main
 
@@ -48,11 +48,11 @@ USER_CONFIG = {
     "sub_organization_id": ("Sub-organization", None),
     "base_url": ("Address of the API", None),
 }
-"""The settings that the host asks for: their titles, and what to say of them where it isn't what ``Settings`` says."""
+"""The settings that the host asks the user for: title and description; None uses the description in ``Settings``."""
 
 
 def manifest() -> dict[str, Any]:
-    """Return what the host reads of the bundle."""
+    """Return the content of ``manifest.json``, which the host reads."""
     return {
         "manifest_version": "0.4",
         "name": PROJECT["name"],
@@ -87,11 +87,11 @@ def manifest() -> dict[str, Any]:
                 "name": prompt.name,
                 "description": prompt.description,
                 "arguments": [argument.name for argument in prompt.arguments or []],
-                # The server writes the whole text, with the campaign's data; this is what it is asked for.
+                # The server returns the real text, with the campaign's data. This one describes the request.
                 "text": "\n".join(
                     [
                         str(prompt.description),
-                        *(f"{of.title}: ${{arguments.{of.name}}}" for of in prompt.arguments or []),
+                        *(f"{argument.title}: ${{arguments.{argument.name}}}" for argument in prompt.arguments or []),
                     ]
                 ),
             }
@@ -105,25 +105,27 @@ def manifest() -> dict[str, Any]:
             "runtimes": {"python": PROJECT["requires-python"]},
         },
         "user_config": {
-            field: _asked(field, title, description) for field, (title, description) in USER_CONFIG.items()
+            field: _user_setting(field, title, description) for field, (title, description) in USER_CONFIG.items()
         },
     }
 
 
-def _asked(field: str, title: str, description: str | None) -> dict[str, Any]:
+def _user_setting(field: str, title: str, description: str | None) -> dict[str, Any]:
     info = Settings.model_fields[field]
-    said = str(info.description)
-    asked = {"type": "string", "title": title, "description": description or f"{said[0].upper()}{said[1:]}."}
+    if description is None:
+        usual = str(info.description)
+        description = f"{usual[0].upper()}{usual[1:]}."
+    setting = {"type": "string", "title": title, "description": description}
     if field == "api_key":
-        return asked | {"sensitive": True, "required": True}
-    # With a default, even a blank one, the host leaves no placeholder where nothing was filled in.
-    return asked | {"required": False, "default": info.default or ""}
+        return setting | {"sensitive": True, "required": True}
+    # A default, even a blank one, makes the host replace the placeholder of a setting that was not filled in.
+    return setting | {"required": False, "default": info.default or ""}
 
 
 def requirements() -> str:
-    """Return the bundle's ``pyproject.toml``: the project's requirements, at the versions of its lock file.
+    """Return the bundle's ``pyproject.toml``: the project's requirements, with the versions in its lock file.
 
-    The lock holds what the tests need too; a constraint on a package that nothing requires does nothing.
+    The lock file also has the packages for tests. A constraint on a package that nothing requires has no effect.
     """
     locked = re.findall(r"^[\w.-]+==[^\\\n]*[^\\\s]", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE)
     return f"""\
@@ -135,7 +137,7 @@ dependencies = {json.dumps(PROJECT["dependencies"], indent=4)}
 
 [tool.uv]
 package = false  # there is nothing to build
-# The versions that the tests ran with, of whatever is installed.
+# The versions with which the tests ran.
 constraint-dependencies = {json.dumps(locked, indent=4)}
 """
 
@@ -143,23 +145,23 @@ constraint-dependencies = {json.dumps(locked, indent=4)}
 def contents() -> dict[str, bytes]:
     """Return the bundle's files by name."""
     files = {name: (ROOT / name).read_bytes() for name in ("LICENSE", *_sources())}
-    made = {
+    generated = {
         "manifest.json": json.dumps(manifest(), ensure_ascii=False, indent=2) + "\n",
         "pyproject.toml": requirements(),
         ENTRY_POINT: START,
     }
     icon = {"icon.png": (ROOT / "docs/icon.png").read_bytes()}
-    return files | icon | {name: text.encode() for name, text in made.items()}
+    return files | icon | {name: text.encode() for name, text in generated.items()}
 
 
 def _sources() -> list[str]:
-    """Return the package's files: those that git tracks, so that no one's leftovers are published."""
+    """Return the package's files: only those that git tracks, so that no local file is published."""
     package = callers_mcp.__name__
     if (ROOT / ".git").exists():
         command = ["git", "ls-files", "-z", package]
         listed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)  # noqa: S603
         return [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
-    return [  # an unpacked release has nothing else
+    return [  # an unpacked release has no other files
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / package).rglob("*")
         if path.is_file() and path.suffix != ".pyc"
@@ -167,19 +169,19 @@ def _sources() -> list[str]:
 
 
 def bundle() -> bytes:
-    """Return the bundle: a zip of its files, the same bytes wherever it is made."""
+    """Return the bundle: a zip of its files, with the same bytes on every machine."""
     archive = io.BytesIO()
-    # Stored, not compressed: what deflate gives depends on the version of zlib.
+    # Stored, not compressed: the output of deflate depends on the version of zlib.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as zipped:
         for name, data in sorted(contents().items()):
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            entry.create_system, entry.external_attr = 3, 0o100644 << 16  # a file of Unix, rw-r--r--
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16  # a Unix file with mode 644
             zipped.writestr(entry, data)
     return archive.getvalue()
 
 
 def registry_entry(sha256: str) -> str:
-    """Return ``server.json`` as it must be: with this version, and the address and hash of its bundle.
+    """Return the text of ``server.json``, with this version and the URL and hash of its bundle.
 
     Args:
         sha256: The bundle's hash, in hexadecimal.
@@ -195,7 +197,7 @@ def registry_entry(sha256: str) -> str:
 
 
 def main(folder: Path = ROOT / "dist") -> None:
-    """Write the bundle into ``folder``, and ``server.json``."""
+    """Write the bundle to ``folder``, and update ``server.json``."""
     data = bundle()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / NAME).write_bytes(data)

@@ -1,4 +1,4 @@
-"""The command line: one file a command, each importing what it needs when it runs."""
+"""The command line: one file per command. Each command imports what it needs when it runs."""
 
 import gc
 import io
@@ -9,27 +9,28 @@ import sys
 
 def main() -> None:
     """Run ``callers-mcp``."""
-    # Ctrl-C ends any command quietly, even while a thread waits for stdin.
+    # Ctrl-C stops any command without a traceback, even while a thread waits for stdin.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name in any script can be printed, wherever to
+        if isinstance(stream, io.TextIOWrapper):  # so that a name in any script can be printed to any output
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    # Start-up is mostly the import of modules, whose many objects all stay: collecting among them costs 8 % of it.
+    # Most of the start-up imports modules, whose objects all stay. Garbage collection would find nothing to free and
+    # take 8 % of the start-up.
     gc.disable()
     from callers_mcp.cli.commands import callers_mcp
 
     try:
         callers_mcp(prog_name="callers-mcp")
-    except* OSError as errors:  # what can't be printed, such as to a full disk
-        if sys.stderr is not None and (problem := _first(errors)) is not None:
+    except* OSError as errors:  # output that can't be written, for example to a full disk
+        if sys.stderr is not None and (problem := _first_output_error(errors)) is not None:
             sys.stderr.write(f"callers-mcp: {problem.strerror or problem}\n")
         os._exit(1)
 
 
-def _first(errors: BaseExceptionGroup[OSError]) -> OSError | None:
-    """Return the first error that is no pipe whose reader left, which is its right."""
+def _first_output_error(errors: BaseExceptionGroup[OSError]) -> OSError | None:
+    """Return the first error that is not a broken pipe: the reader of a pipe may close it at any time."""
     for error in errors.exceptions:
-        found = _first(error) if isinstance(error, BaseExceptionGroup) else error
+        found = _first_output_error(error) if isinstance(error, BaseExceptionGroup) else error
         if found is not None and not isinstance(found, BrokenPipeError):
             return found
     return None

@@ -1,4 +1,4 @@
-"""``callers-mcp check``: what is configured, and whether the API answers."""
+"""``callers-mcp check``: show the configuration, and whether the API answers."""
 
 import time
 from collections.abc import Callable
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: callers-mcp check --campaign-id 665f1c2ab1e4a9d0c7f3b812")
-@click.option("--campaign-id", metavar="ID", help="Look this campaign up, which tests the key too.")
+@click.option("--campaign-id", metavar="ID", help="Look up this campaign. This also tests the key.")
 def check(campaign_id: str | None) -> None:
-    """Say what is configured, and whether the API answers.
+    """Show the configuration, and whether the API answers.
 
-    Exit code: 0 all is well; 1 something was found; 2 wrong settings or a malformed id.
+    Exit code: 0 all is well; 1 a problem was found; 2 wrong settings or a malformed id.
     """
     from callers_mcp import logs
     from callers_mcp.api.client import CallersClient
@@ -34,12 +34,12 @@ def check(campaign_id: str | None) -> None:
         except InvalidArguments as error:
             raise click.UsageError(error.message_for_person) from None
     print_line = partial(_print_line, client.mask)
-    findings = _print_configuration(settings, print_line)
+    problems = _print_configuration(settings, print_line)
 
     async def look_up(client: CallersClient) -> str:
         if campaign_id is None:
             status = await client.probe()
-            return f"answers (status {status} without a key); the key is not tested: give --campaign-id"
+            return f"answers (status {status} without a key); the key is not tested: add --campaign-id ID to test it"
         result = await GET_CAMPAIGN.call({"campaign_id": campaign_id}, client)
         organizations.append(str(result.structured["raw"].get("organizationId")))
         return f"campaign {campaign_id} found. {result.structured['summary']['headline']}"
@@ -56,13 +56,13 @@ def check(campaign_id: str | None) -> None:
                 return 1
             isolated = campaign_id is None or await _check_isolation(client, campaign_id, print_line)
             matches = all(_check_organization(client, each, print_line) for each in organizations)
-        return 1 if findings or not isolated or not matches else 0
+        return 1 if problems or not isolated or not matches else 0
 
     run_and_exit(report)
 
 
 def _print_configuration(settings: "Settings", print_line: Callable[..., None]) -> int:
-    """Print what is configured; return how many findings there are."""
+    """Print the configuration; return the number of problems in it."""
     from callers_mcp.access import OPERATOR, resolve_organization
     from callers_mcp.api.errors import Forbidden, NotConfigured
     from callers_mcp.api.key import KeySource, require_no_placeholder
@@ -70,7 +70,7 @@ def _print_configuration(settings: "Settings", print_line: Callable[..., None]) 
     from callers_mcp.api.transport import proxy_setting
     from callers_mcp.settings import MAIN, Settings, variable
 
-    findings = 0
+    problems = 0
     keys = KeySource(settings)
     key = ""
     try:
@@ -78,31 +78,34 @@ def _print_configuration(settings: "Settings", print_line: Callable[..., None]) 
         print_line("API key", f"set, from {keys.variable}")
     except NotConfigured as error:
         print_line("API key", f"not set. {error.message_for_person}", good=False)
-        findings += 1
+        problems += 1
     print_line("Base URL", settings.base_url)
     print_line("Proxy", proxy_setting(settings) or "none")
     try:
         require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
-        print_line("May look into", ", ".join(settings.sub_organizations or ["anywhere that the key may"]))
-        print_line("Looks into", resolve_organization(None, OPERATOR, settings))
+        print_line("Allowed organizations", ", ".join(settings.sub_organizations or ["all that the key can access"]))
+        print_line("Default organization", resolve_organization(None, OPERATOR, settings))
     except NotConfigured as error:
-        print_line("Looks into", error.message_for_person, good=False)
-        findings += 1
+        print_line("Default organization", error.message_for_person, good=False)
+        problems += 1
     except Forbidden:
         print_line(
-            "Looks into",
-            f"a call that names no sub-organization is refused: {MAIN} is not allowed, and "
-            f"{variable('sub_organization_id')} names no other",
+            "Default organization",
+            f"a call that names no sub-organization is refused, because {MAIN} is not allowed; "
+            f"set {variable('sub_organization_id')} to an allowed one",
             good=False,
         )
-        findings += 1
+        problems += 1
     if key and key.lower() in (settings.organization_id or "").lower():
-        print_line("By name", f"{variable('organization_id')} holds the API key, not an id", good=False)
-        findings += 1
+        print_line("Search by name", f"{variable('organization_id')} holds the API key, not an id", good=False)
+        problems += 1
     else:
-        lists = can_list(OPERATOR, settings)
+        can_search = can_list(OPERATOR, settings)
         print_line(
-            "By name", "find_campaigns is offered" if lists else f"not before {variable('organization_id')} is set"
+            "Search by name",
+            "find_campaigns is enabled"
+            if can_search
+            else f"set {variable('organization_id')} to enable find_campaigns",
         )
     for field in (
         "organization_id",
@@ -119,11 +122,11 @@ def _print_configuration(settings: "Settings", print_line: Callable[..., None]) 
             print_line(variable(field), str(value))
     for notice in settings.notices:
         print_line("Setting", notice, good=False)
-    return findings + len(settings.notices)
+    return problems + len(settings.notices)
 
 
 def _check_organization(client: "CallersClient", organization_id: str, print_line: Callable[..., None]) -> bool:
-    """Say what a campaign of the main organization tells of CALLERS_ORGANIZATION_ID."""
+    """Report whether CALLERS_ORGANIZATION_ID is the organization of a campaign from the main organization."""
     from callers_mcp.api.client import OBJECT_ID
     from callers_mcp.settings import variable
 
@@ -133,13 +136,13 @@ def _check_organization(client: "CallersClient", organization_id: str, print_lin
     if configured is None:
         print_line("Organization", f"set {name}={organization_id} to find campaigns by name")
     elif configured.lower() != organization_id.lower():
-        print_line("Organization", f"the campaign belongs to {organization_id}, not to what {name} says", good=False)
+        print_line("Organization", f"{name} is wrong: the campaign belongs to {organization_id}", good=False)
         return False
     return True
 
 
 async def _check_isolation(client: "CallersClient", campaign_id: str, print_line: Callable[..., None]) -> bool:
-    """Say whether the API keeps sub-organizations apart, which a hosted server's scopes rest on."""
+    """Report whether the API separates sub-organizations: a hosted server relies on it to separate its callers."""
     from callers_mcp.api.errors import CallersError
 
     try:
@@ -148,16 +151,17 @@ async def _check_isolation(client: "CallersClient", campaign_id: str, print_line
         print_line("Isolation", f"could not be tested. {error.message_for_person}", good=False)
         return False
     if enforced:
-        print_line("Isolation", "the API refuses the same campaign under a made-up sub-organization")
+        print_line("Isolation", "the API refuses the same campaign for a made-up sub-organization")
     else:
         print_line(
             "Isolation",
-            "the API answers under a made-up sub-organization too: it does not honour x-sub-organization-id, so a "
-            "hosted server could not keep its callers apart. Give nobody access to single sub-organizations.",
+            "the API answers for a made-up sub-organization too: it ignores x-sub-organization-id, so a hosted server "
+            "can't separate its callers. Don't give any caller access to single sub-organizations.",
             good=False,
         )
     return enforced
 
 
 def _print_line(mask: Callable[[str], str], title: str, text: str, *, good: bool = True) -> None:
-    click.echo(f"{click.style('ok   ' if good else 'FOUND', fg='green' if good else 'red')}  {title}: {mask(text)}")
+    label = click.style("ok     " if good else "PROBLEM", fg="green" if good else "red")
+    click.echo(f"{label}  {title}: {mask(text)}")

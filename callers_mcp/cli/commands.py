@@ -1,4 +1,4 @@
-"""The group of commands; without one it is the stdio server."""
+"""The program ``callers-mcp``: a group of commands. Without a command it runs the stdio server."""
 
 import gc
 import os
@@ -25,8 +25,8 @@ _EPILOG = "Examples: callers-mcp demo; callers-mcp install cursor"
 def callers_mcp(context: click.Context, use_sandbox: bool) -> None:
     """MCP server that looks up calling campaigns at Callers.
 
-    Without a command it serves one MCP host over stdin and stdout. It is configured by environment variables, above all
-    CALLERS_API_KEY.
+    Without a command it serves one MCP host over stdin and stdout. Environment variables configure it; the most
+    important one is CALLERS_API_KEY.
     """
     if os.environ.get("NO_COLOR"):  # https://no-color.org
         context.color = False
@@ -35,7 +35,7 @@ def callers_mcp(context: click.Context, use_sandbox: bool) -> None:
 
         serve(use_sandbox)
     elif use_sandbox:
-        raise click.UsageError("--sandbox goes with the server alone, not with a command.")
+        raise click.UsageError("--sandbox before a command is not possible; without a command it starts the server.")
     else:
         gc.enable()
 

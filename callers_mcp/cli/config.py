@@ -1,4 +1,4 @@
-"""``callers-mcp config``: what belongs into a host's configuration, for people who put it there by hand."""
+"""``callers-mcp config``: print the text for a host's configuration, for people who edit it by hand."""
 
 import os
 from contextlib import suppress
@@ -9,22 +9,22 @@ import click
 from callers_mcp.cli.host_argument import HostType
 
 _CONNECTOR = """\
-{title} takes a hosted server as a connector, not in its configuration:
-Settings > Connectors > Add custom connector, with the URL
+{title} reaches a hosted server through a connector, not through its configuration file.
+Add one in Settings > Connectors > Add custom connector, with this URL:
 {url}
-The URL must be reachable from the internet, and the server must have people sign in (CALLERS_HTTP_AUTH=oauth).
+The URL must be reachable from the internet, and the server must use CALLERS_HTTP_AUTH=oauth so that people sign in.
 """
 
 
 @click.command(epilog="Example: callers-mcp config vscode --url https://callers.example.com/mcp")
 @click.argument("host", type=HostType())
-@click.option("--url", metavar="URL", help="For a hosted server at this URL.")
+@click.option("--url", metavar="URL", help="Configure a hosted server at this URL.")
 @click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
 def config(host: str, url: str | None, use_sandbox: bool) -> None:
-    """Print what goes into a host's configuration.
+    """Print the text to put into a host's configuration.
 
-    HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. Nothing is written; the key is
-    left open, for you to fill in.
+    HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. No file is changed. Replace the
+    placeholder with your API key.
     """
     from callers_mcp.install import entry, plan
     from callers_mcp.install.registry import HOSTS, Platform
@@ -32,18 +32,18 @@ def config(host: str, url: str | None, use_sandbox: bool) -> None:
     row = HOSTS[host]
     if url is not None:
         if use_sandbox:
-            raise click.UsageError("--sandbox is for a server that the host starts, not for one at a URL.")
-        if not _is_usable(url):
-            raise click.BadParameter("give an https URL, or http on loopback.", param_hint="--url")
+            raise click.UsageError("--sandbox is for a server that the host starts; it can't be used with --url.")
+        if not _is_valid_url(url):
+            raise click.BadParameter("use an https URL, or http on loopback.", param_hint="--url")
         if row.remote is None:
             click.echo(_CONNECTOR.format(title=row.title, url=url), nl=False)
             return
         content = {**row.remote, row.url: url}
-        click.echo(f"If the server asks for a token, add: {row.authorization}", err=True)
+        click.echo(f"If the server requires a token, add: {row.authorization}", err=True)
     else:
         content = entry.stdio_entry(row, {} if use_sandbox else _settings(), sandbox=use_sandbox)
     if not row.command:
-        click.echo(f"For {row.config(Platform())}:", err=True)
+        click.echo(f"Put this into {row.config(Platform())}:", err=True)
     click.echo(plan.snippet(row, content), nl=False)
 
 
@@ -53,13 +53,13 @@ def _settings() -> dict[str, str]:
 
     file = load_settings().api_key_file
     if file:
-        with suppress(RuntimeError):  # of a user who is not here: the server will say so
+        with suppress(RuntimeError):  # the home folder of an unknown user; the server reports it
             file = file.expanduser()
     key = {entry.API_KEY_FILE: str(file.absolute())} if file else {entry.API_KEY: entry.KEY_PLACEHOLDER}
     return key | entry.settings_to_copy(os.environ)
 
 
-def _is_usable(url: str) -> bool:
+def _is_valid_url(url: str) -> bool:
     from callers_mcp.settings import is_loopback
 
     try:

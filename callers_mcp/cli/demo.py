@@ -1,4 +1,4 @@
-"""``callers-mcp demo``: the whole way, from a client over the real server to a simulated API, without an account."""
+"""``callers-mcp demo``: a real client, the real server and a simulated API, without an account."""
 
 import json
 import sys
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: callers-mcp demo --html samples.html")
-@click.option("--html", "page", metavar="FILE", type=click.Path(path_type=Path), help="Write their cards as a page.")
+@click.option(
+    "--html", "page", metavar="FILE", type=click.Path(path_type=Path), help="Write the campaigns' cards as a page."
+)
 def demo(page: Path | None) -> None:
     """Show the server at work on sample campaigns; needs no account.
 
-    Starts a simulated Callers API, spawns this server over stdio, and looks campaigns up with the MCP SDK's own client.
+    Starts a simulated Callers API, spawns this server over stdio, and looks up campaigns with the MCP SDK's own client.
     """
     import anyio
 
@@ -28,7 +30,7 @@ def demo(page: Path | None) -> None:
 
 
 async def _demo() -> list[dict[str, Any]]:
-    """Run the demo, and return the structured content of the answers."""
+    """Run the demo, and return the structured content of the results."""
     from mcp import Client, StdioServerParameters, stdio_client
 
     from callers_mcp.install.entry import server_command
@@ -56,13 +58,13 @@ async def _demo() -> list[dict[str, Any]]:
                 for campaign_id, (sub_organization_id, _) in SAMPLES.items()
             ]
             await _call_and_print(client, "get_campaign", campaign_id=MISSING_ID)
-    _next_step()
+    _print_next_steps()
     return [result for result in results if result]
 
 
-async def _call_and_print(client: "Client", tool: str, **given: str | None) -> dict[str, Any] | None:
+async def _call_and_print(client: "Client", tool: str, **optional: str | None) -> dict[str, Any] | None:
     """Call a tool, print what the model would receive, and return the structured content."""
-    arguments = {name: value for name, value in given.items() if value}
+    arguments = {name: value for name, value in optional.items() if value}
     click.echo()
     click.secho(f"{tool} {json.dumps(arguments)}", bold=True)
     result = await client.call_tool(tool, arguments)
@@ -75,16 +77,16 @@ async def _call_and_print(client: "Client", tool: str, **given: str | None) -> d
     return structured
 
 
-def _next_step() -> None:
+def _print_next_steps() -> None:
     from callers_mcp.install.entry import is_ephemeral, server_command
     from callers_mcp.install.plan import quote_command
     from callers_mcp.install.registry import HOSTS
 
     command = "callers-mcp" if is_ephemeral() else quote_command(server_command())
     click.echo()
-    click.secho("Next: put it into a host", bold=True)
+    click.secho("Next: add the server to a host", bold=True)
     if is_ephemeral():
-        click.echo("First install it to stay, such as by: uv tool install callers-mcp")
+        click.echo("First install it permanently, for example with: uv tool install callers-mcp")
     click.echo(f"With the sample campaigns:  {command} install claude-desktop --sandbox")
     click.echo(f"With your API key:          {command} install claude-desktop")
-    click.echo(f"Hosts: {', '.join(HOSTS)}. For any other, see: {command} config --help")
+    click.echo(f"Hosts: {', '.join(HOSTS)}. For any other host, see: {command} config --help")

@@ -1,4 +1,4 @@
-"""``callers-mcp get``: one look-up, for scripts."""
+"""``callers-mcp get``: look up one campaign, for scripts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,20 +9,20 @@ import click
 
 @click.command(epilog="Example: callers-mcp get 665f1c2ab1e4a9d0c7f3b812 --json")
 @click.argument("campaign_id", metavar="ID")
-@click.option("--sub-organization", metavar="ID", help='Where to look: its id, or "main".')
+@click.option("--sub-organization", metavar="ID", help='Where to look: an id, or "main".')
 @click.option("--json", "form", flag_value="json", help="Print summary and raw as one JSON object.")
-@click.option("--raw", "form", flag_value="raw", help="Print the raw campaign JSON alone.")
+@click.option("--raw", "form", flag_value="raw", help="Print only the raw campaign JSON.")
 @click.option(
     "--html", "page", metavar="FILE", type=click.Path(path_type=Path), help="Write the campaign card as a page."
 )
 def get(campaign_id: str, sub_organization: str | None, form: str | None, page: Path | None) -> None:
-    """Look one campaign up and print the summary that a model gets.
+    """Look up one campaign, and print its summary.
 
     Exit code: 0 found; 1 the look-up failed, or FILE can't be written; 2 a malformed id, wrong usage, wrong
     settings or no key.
     """
     if form and page:
-        raise click.UsageError(f"--html writes a page and prints nothing: leave --{form} out.")
+        raise click.UsageError(f"--html writes a page and prints nothing; leave out --{form}.")
     from callers_mcp import logs
     from callers_mcp.api.client import CallersClient
     from callers_mcp.api.errors import CallersError, InvalidArguments, NotConfigured
@@ -54,7 +54,7 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
 
 
 def write_cards(page: Path, results: Sequence[Mapping[str, Any]]) -> int:
-    """Write the answers' cards as a page, say on stderr where, and return the exit code."""
+    """Write the cards of the results as a page, print its path on stderr, and return the exit code."""
     from callers_mcp.sanitize import sanitize
     from callers_mcp.server.card import card_page, write_page
 
@@ -63,5 +63,5 @@ def write_cards(page: Path, results: Sequence[Mapping[str, Any]]) -> int:
     except OSError as error:
         click.echo(f"callers-mcp: {sanitize(str(page))} can't be written: {error.strerror}", err=True)
         return 1
-    click.echo(f"callers-mcp: wrote {sanitize(str(page))}, readable for you alone; open it in a browser", err=True)
+    click.echo(f"callers-mcp: wrote {sanitize(str(page))}, which only you can read; open it in a browser", err=True)
     return 0

@@ -1,4 +1,4 @@
-"""``callers-mcp http``: one server for a team, over Streamable HTTP."""
+"""``callers-mcp http``: serve a team over Streamable HTTP."""
 
 import json
 import logging
@@ -19,16 +19,16 @@ _file = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(epilog="Example: CALLERS_HTTP_AUTH=tokens callers-mcp http")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that serve.")
-@click.option("--certfile", type=_file, help="Certificate chain (PEM), to speak TLS.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 chooses a free port.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Number of processes.")
+@click.option("--certfile", type=_file, help="Certificate chain (PEM), for TLS.")
 @click.option("--keyfile", type=_file, help="Its private key (PEM).")
 @click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
 def http(host: str, port: int, workers: int, certfile: Path | None, keyfile: Path | None, use_sandbox: bool) -> None:
     """Serve many hosts over Streamable HTTP, at /mcp.
 
-    Who may call, and all else, is set by CALLERS_HTTP_* variables. SIGTERM ends it without a failed call.
+    CALLERS_HTTP_* variables set who may call, and everything else. SIGTERM stops it without a failed call.
 
     Exit code: 0 after SIGTERM; 2 wrong settings, or an address that can't be used; 130 after Ctrl-C.
     """
@@ -40,7 +40,7 @@ def http(host: str, port: int, workers: int, certfile: Path | None, keyfile: Pat
         exit_with_usage_error("--certfile and --keyfile go together.")
     sandbox, instructions = start_sandbox() if use_sandbox else (None, None)
     settings = load_settings(sandbox)
-    if settings.notices:  # over stdio they are warnings
+    if settings.notices:  # over stdio they are only warnings
         exit_with_usage_error(" ".join(settings.notices))
     logs.configure(settings)
     from callers_mcp.api.errors import NotConfigured
@@ -62,7 +62,7 @@ def http(host: str, port: int, workers: int, certfile: Path | None, keyfile: Pat
         exit_with_usage_error(str(error))
     if hosting.auth == ("none",):
         logging.getLogger(__name__).warning(
-            "CALLERS_HTTP_AUTH is none: whoever reaches this server may look up what the key may see."
+            "CALLERS_HTTP_AUTH is none: anyone who can reach this server can look up whatever the key can access."
         )
     _print_address(hosting)
     sys.exit(serve(listener))
@@ -73,17 +73,17 @@ def _path_text(path: Path | None) -> str | None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Open the socket before anything is said of it; the workers share it."""
+    """Open the socket that the workers share. An address is printed only after this succeeded."""
     from callers_mcp.settings import SettingsError
 
-    if not host.strip():  # which the system takes for every address
-        raise SettingsError("--host is blank; give an address, or leave it out for 127.0.0.1.")
+    if not host.strip():  # the system would listen on every address
+        raise SettingsError("--host is blank; set an address, or leave out --host for 127.0.0.1.")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, UnicodeError, TypeError) as error:  # the last two for what is no name at all
+    except (OSError, UnicodeError, TypeError) as error:  # the last two if it is not a valid name
         why = (getattr(error, "strerror", None) or "not an address").partition(" (while")[0]
-        raise SettingsError(f"{host} port {port} can't be used ({why}); give another --host or --port.") from None
+        raise SettingsError(f"{host} port {port} can't be used ({why}); use another --host or --port.") from None
 
 
 def _hosting(host: str, listener: socket.socket, certfile: Path | None, workers: int) -> "HostingSettings":
@@ -94,7 +94,7 @@ def _hosting(host: str, listener: socket.socket, certfile: Path | None, workers:
     hosting = HostingSettings.from_environment(host=host, port=listener.getsockname()[1], tls=certfile is not None)
     if workers > 1 and hosting.rate_limit and is_in_memory(hosting.rate_limit_storage.get_secret_value()):
         raise SettingsError(
-            f"{variable('rate_limit_storage')} must be a redis://... URL with several workers: each has its own memory."
+            f"with several workers, {variable('rate_limit_storage')} must be a redis://... URL, which they share."
         )
     return hosting
 
@@ -116,7 +116,7 @@ def _check_certificate(serve_config: "ServeConfig") -> None:
 
 
 def _prepare(serve_config: "ServeConfig", workers: int) -> Callable[[socket.socket], int]:
-    """Make sure that the server can start, and return what serves on a socket until it ends."""
+    """Check that the server can start, and return the function that serves on a socket until the server stops."""
     from callers_mcp.http.app import HostedServer
     from callers_mcp.http.runtime.process import serve
 
@@ -130,27 +130,27 @@ def _prepare(serve_config: "ServeConfig", workers: int) -> Callable[[socket.sock
     from callers_mcp.http.runtime.workers import supervise
 
     on_worker_exit = serve_multiprocess_metrics(*metrics) if metrics else lambda pid: None
-    # Shows that a worker can start; each makes its own.
+    # Only a check that a worker can start; each worker creates its own server.
     HostedServer(serve_config.settings, serve_config.hosting, instructions=serve_config.instructions).close()
     return partial(supervise, serve_config, workers, on_worker_exit)
 
 
 def _print_address(hosting: "HostingSettings") -> None:
-    """Say where it serves, for whom, and what a host is given to reach it."""
-    who = {
+    """Print the server's URL, who may call it, and the configuration for a host."""
+    callers = {
         frozenset({"tokens"}): "holders of a token (callers-mcp token add NAME ...)",
-        frozenset({"oauth"}): f"who signs in at {hosting.oauth_issuer}",
-        frozenset({"tokens", "oauth"}): f"holders of a token, and who signs in at {hosting.oauth_issuer}",
-        frozenset(): "anybody on this machine"
+        frozenset({"oauth"}): f"users who sign in at {hosting.oauth_issuer}",
+        frozenset({"tokens", "oauth"}): f"holders of a token, and users who sign in at {hosting.oauth_issuer}",
+        frozenset(): "any process on this machine"
         if hosting.auth is None
-        else "whoever reaches it (CALLERS_HTTP_AUTH=none)",
+        else "anyone who can reach it (CALLERS_HTTP_AUTH=none)",
     }[hosting.methods]
     server: dict[str, Any] = {"type": "http", "url": hosting.url}
     if "tokens" in hosting.methods:
         server["headers"] = {"Authorization": "Bearer <token>"}
     host = f"[{hosting.host}]" if ":" in hosting.host else hosting.host
-    listens = f" (listening on {host}:{hosting.port})" if hosting.public_url else ""
-    click.echo(f"callers-mcp serves on {hosting.url}{listens}")
-    click.echo(f"Who may call: {who}")
+    address = f" (listening on {host}:{hosting.port})" if hosting.public_url else ""
+    click.echo(f"callers-mcp serves on {hosting.url}{address}")
+    click.echo(f"Who may call: {callers}")
     click.echo(f"Host config: {json.dumps({'mcpServers': {'callers': server}})}")
     sys.stdout.flush()

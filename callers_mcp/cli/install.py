@@ -1,4 +1,4 @@
-"""``callers-mcp install`` and ``uninstall``: this server in the configuration of an MCP host."""
+"""``callers-mcp install`` and ``uninstall``: add this server to a host's configuration, or remove it."""
 
 import os
 import sys
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: callers-mcp install cursor")
 @click.argument("host", type=HostType())
 @click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
-@click.option("--dry-run", is_flag=True, help="Print the change, and make none.")
+@click.option("--dry-run", is_flag=True, help="Preview the change.")
 def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
-    """Put this server into a host, by one entry in its configuration.
+    """Add this server to a host's configuration.
 
-    HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. The key is CALLERS_API_KEY, or asked for;
-    it goes into a file for you alone. Other CALLERS_ settings of the environment go into the entry.
+    HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. The key is read from CALLERS_API_KEY, or
+    prompted for. It is stored in a file that only you can read. Other CALLERS_ variables are copied into the entry.
 
-    Exit code: 0 done; 1 it can't be done; 2 wrong usage or settings.
+    Exit code: 0 done; 1 failed; 2 wrong usage or settings.
     """
     from callers_mcp.install import entry, key_file, plan
     from callers_mcp.install.registry import HOSTS, Platform
@@ -35,24 +35,24 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
     key, settings = None, dict[str, str]()
     with _exit_on_error():
         if not use_sandbox:
-            key, settings = _key_and_settings(key_file.path(host), ask=not dry_run)
+            key, settings = _key_and_settings(key_file.path(host), prompt=not dry_run)
         change = plan.plan_install(row, entry.stdio_entry(row, settings, sandbox=use_sandbox), Platform())
         if dry_run:
             _print_change(change)
             if key and key != key_file.read(key_file.path(host)):
-                click.echo(f"The key goes into {key_file.path(host)}.")
+                click.echo(f"The key would be stored in {key_file.path(host)}.")
             return
         if entry.is_ephemeral():
             raise plan.InstallationError(
-                "this installation may be cleaned away, and the host with it left without a server. Install one to "
-                "stay first, by uv tool install with what uvx was given"
+                "this installation is temporary, and the host needs one that stays. Install the package permanently "
+                "first, with uv tool install."
             )
         with _install_key(host, key) as is_new_key:
             backup = plan.apply(change)
     if change.is_noop and not is_new_key:
-        click.echo(f"{row.title} has this server already, in {change.config}; nothing was changed.")
+        click.echo(f"{row.title} already has this server ({change.config}); nothing was changed.")
         return
-    click.echo(f"{row.title} has this server now, in {change.config}{_backup_note(backup)}.")
+    click.echo(f"Installed this server in {row.title} ({change.config}){_backup_note(backup)}.")
     if key_path := settings.get(entry.API_KEY_FILE):
         click.echo(f"The key is in {key_path}.")
     click.echo(f"Next: {row.next_step}")
@@ -60,13 +60,14 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
 
 @click.command(epilog="Example: callers-mcp uninstall cursor")
 @click.argument("host", type=HostType())
-@click.option("--dry-run", is_flag=True, help="Print the change, and make none.")
+@click.option("--dry-run", is_flag=True, help="Preview the change.")
 def uninstall(host: str, dry_run: bool) -> None:
-    """Take this server, and its key file, out of a host.
+    """Remove this server, and its key file, from a host.
 
-    HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. All else in the configuration stays.
+    HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. The rest of the configuration is not
+    changed.
 
-    Exit code: 0 done; 1 it can't be done; 2 wrong usage.
+    Exit code: 0 done; 1 failed; 2 wrong usage.
     """
     from callers_mcp.install import key_file, plan
     from callers_mcp.install.registry import HOSTS, Platform
@@ -74,25 +75,28 @@ def uninstall(host: str, dry_run: bool) -> None:
     row = HOSTS[host]
     with _exit_on_error():
         change = plan.plan_uninstall(row, Platform())
-        key_path = key_file.of_entry(change.current, host) or key_file.path(host)
+        key_path = key_file.path_in_entry(change.current, host) or key_file.path(host)
         had_key = key_path.exists()
         if dry_run:
             _print_change(change)
             if had_key:
-                click.echo(f"The key file {key_path} goes, too.")
+                click.echo(f"The key file {key_path} would be removed.")
             return
         backup = plan.apply(change)
         key_file.write(key_path, None)
     if change.is_noop:
-        click.echo(f"{row.title} has no entry of this server in {change.config}; nothing was changed.")
+        click.echo(f"{row.title} does not have this server ({change.config}); nothing was changed.")
     else:
-        click.echo(f"{row.title} has this server no more, in {change.config}{_backup_note(backup)}.")
+        click.echo(f"Removed this server from {row.title} ({change.config}){_backup_note(backup)}.")
     if had_key:
-        click.echo(f"The key file {key_path} is removed.")
+        click.echo(f"Removed the key file {key_path}.")
 
 
-def _key_and_settings(file: Path, *, ask: bool) -> tuple[str | None, dict[str, str]]:
-    """Return the key to put into ``file``, if it isn't there, and the entry's environment; or end with exit code 2."""
+def _key_and_settings(file: Path, *, prompt: bool) -> tuple[str | None, dict[str, str]]:
+    """Return the key to store in ``file`` (None if no key must be stored) and the environment of the entry.
+
+    Exit with code 2 if the settings are wrong or there is no key.
+    """
     from callers_mcp.cli.runtime import exit_with_usage_error, load_settings
     from callers_mcp.install import entry, key_file
 
@@ -106,13 +110,13 @@ def _key_and_settings(file: Path, *, ask: bool) -> tuple[str | None, dict[str, s
         file = _checked_key_file(settings)
     elif settings.api_key:
         key = settings.api_key.get_secret_value()
-    elif ask and key_file.read(file) is None:
+    elif prompt and key_file.read(file) is None:
         key = _prompt_for_key()
     return key, {entry.API_KEY_FILE: str(file), **entry.settings_to_copy(os.environ)}
 
 
 def _checked_key_file(settings: "Settings") -> Path:
-    """Return the absolute path of the user's own key file, or end with exit code 2."""
+    """Return the absolute path of the user's own key file; exit with code 2 if it has no key."""
     from callers_mcp.api.errors import NotConfigured
     from callers_mcp.api.key import KeySource
     from callers_mcp.cli.runtime import exit_with_usage_error
@@ -129,18 +133,16 @@ def _prompt_for_key() -> str:
     from callers_mcp.settings import is_key, is_placeholder, variable
 
     if sys.stdin is None or not sys.stdin.isatty():
-        exit_with_usage_error(
-            f"there is no key: set {variable('api_key')}, or run this on a terminal, where it is asked for."
-        )
+        exit_with_usage_error(f"there is no API key: set {variable('api_key')}, or run this command on a terminal.")
     key = str(click.prompt("API key of the organization (not shown)", hide_input=True, err=True)).strip()
     if not is_key(key) or is_placeholder(key):
-        exit_with_usage_error("this is no API key: it takes one line of visible ASCII.")
+        exit_with_usage_error("this is not a valid API key: it must be one line of visible ASCII.")
     return key
 
 
 @contextmanager
 def _install_key(host: str, key: str | None) -> Iterator[bool]:
-    """Have the key in its file, and tell whether it came there now; as it was again where the rest is refused."""
+    """Store the key in its file, and yield whether that changed the file; restore the file if the block fails."""
     from callers_mcp.install import key_file, plan
     from callers_mcp.install.registry import HOSTS, Platform
 
@@ -153,26 +155,26 @@ def _install_key(host: str, key: str | None) -> Iterator[bool]:
     try:
         yield True
     except plan.CommandNotFound:
-        raise  # the line that is printed needs it
+        raise  # the printed line needs the key file
     except BaseException:
         with suppress(plan.InstallationError):
             current = plan.plan_uninstall(HOSTS[host], Platform()).current
-            if key_file.of_entry(current, host) != file:  # else another installation, at the same time, needs it
+            if key_file.path_in_entry(current, host) != file:  # if it is, a simultaneous installation needs the file
                 key_file.write(file, earlier)
         raise
 
 
 def _print_change(change: "Change") -> None:
-    click.echo(change.as_text() or "Nothing is to change.\n", nl=False)
+    click.echo(change.as_text() or "Nothing would change.\n", nl=False)
 
 
 def _backup_note(backup: Path | None) -> str:
-    return f"; what was there is kept in {backup.name}" if backup else ""
+    return f"; the earlier file is kept as {backup.name}" if backup else ""
 
 
 @contextmanager
 def _exit_on_error() -> Iterator[None]:
-    """End with exit code 1, and what to do next, where the change can't be made."""
+    """Exit with code 1 and a message that says what to do next, if the change can't be made."""
     from callers_mcp.install.plan import CommandNotFound, InstallationError
 
     try:
@@ -182,6 +184,6 @@ def _exit_on_error() -> Iterator[None]:
         click.echo(f"callers-mcp: {error}", err=True)
         for line in error.lines if isinstance(error, CommandNotFound) else ():
             click.echo(line)
-    except OSError as error:  # of the key's file
+    except OSError as error:  # from the key file
         click.echo(f"callers-mcp: {error.filename or 'the key file'}: {error.strerror or error}", err=True)
     sys.exit(1)

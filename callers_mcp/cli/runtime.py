@@ -1,4 +1,4 @@
-"""How a command begins and ends: its settings, its event loop, its exit code."""
+"""What the commands share: reading the settings, running an event loop, exiting with a code."""
 
 import os
 import sys
@@ -16,9 +16,9 @@ _HTTP_EXTRA = ("cryptography", "filelock", "httptools", "limits", "prometheus_cl
 
 
 def load_settings(sandbox: "Sandbox | None" = None) -> "Settings":
-    """Return the environment's settings, or end with exit code 2 and one line that names the variable.
+    """Return the settings from the environment; exit with code 2 and a line that names the variable if one is wrong.
 
-    With ``sandbox``, its URL and key stand in for the real ones, and no organization of a real account applies.
+    With ``sandbox``, its URL and key replace the real ones, and organizations of a real account are ignored.
     """
     from callers_mcp.settings import Settings, SettingsError
 
@@ -35,7 +35,7 @@ def load_settings(sandbox: "Sandbox | None" = None) -> "Settings":
 
 
 def start_sandbox() -> "tuple[Sandbox, str]":
-    """Start the simulated API, to run until the process ends, and return it with what a model is told of it."""
+    """Start the simulated API, which runs until the process exits; return it and the instructions for a model."""
     from callers_mcp.sandbox import Sandbox, sample_ids
 
     return Sandbox().__enter__(), (
@@ -45,29 +45,29 @@ def start_sandbox() -> "tuple[Sandbox, str]":
 
 
 def require_http_extra() -> None:
-    """End with exit code 2 and one line where what only hosting needs is not installed."""
+    """Exit with code 2 and one line if the packages for a hosted server are not installed."""
     if not all(map(find_spec, _HTTP_EXTRA)):
-        exit_with_usage_error("this needs the extra http: install callers-mcp[http] in place of callers-mcp.")
+        exit_with_usage_error("this needs the extra http: install callers-mcp[http] instead of callers-mcp.")
 
 
 def exit_with_usage_error(problem: str) -> NoReturn:
-    """End with exit code 2 and one line."""
+    """Print the problem on stderr, and exit with code 2."""
     click.echo(f"callers-mcp: {problem}", err=True)
     sys.exit(2)
 
 
 def run_and_exit(command: Callable[[], Awaitable[int]]) -> None:
-    """Run ``command``, and end the process with the exit code that it returns."""
+    """Run ``command`` in an event loop, and exit with the code that it returns."""
     import anyio
 
-    async def run_and_end() -> None:
+    async def run_then_exit() -> None:
         code = await command()
         for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # as it is where a shell closed it
+            if stream is not None:  # None if the shell closed it
                 stream.flush()
         _exit_process(code)
 
-    anyio.run(run_and_end)
+    anyio.run(run_then_exit)
 
 
 def _exit_process(code: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""``callers-mcp sandbox``: the simulated API alone."""
+"""``callers-mcp sandbox``: run only the simulated API."""
 
 import threading
 
@@ -6,9 +6,7 @@ import click
 
 
 @click.command(epilog="Example: callers-mcp sandbox --port 8080")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="Where to listen on 127.0.0.1; by default a free port."
-)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; by default a free one.")
 def sandbox(port: int) -> None:
     """Run the simulated Callers API until Ctrl-C."""
     from callers_mcp.sandbox import API_KEY, Sandbox, sample_ids
@@ -18,7 +16,7 @@ def sandbox(port: int) -> None:
     except OSError as error:
         raise click.ClickException(f"Port {port} can't be used: {error.strerror}.") from None
     with server:
-        click.echo("A simulated Callers API is running; Ctrl-C ends it. To use it, set:")
+        click.echo("A simulated Callers API is running; Ctrl-C stops it. To use it, set:")
         click.echo(f"  CALLERS_BASE_URL={server.base_url}")
         click.echo(f"  CALLERS_API_KEY={API_KEY}")
         click.echo(f"Sample campaigns: {sample_ids()}")

@@ -1,4 +1,4 @@
-"""``callers-mcp``: the stdio server."""
+"""``callers-mcp`` without a command: run the stdio server."""
 
 import gc
 import sys
@@ -7,11 +7,11 @@ import click
 
 
 def serve(use_sandbox: bool) -> None:
-    """Serve one MCP host over stdin and stdout until it is gone; with sample campaigns if asked for."""
-    if sys.stdin is not None and sys.stdin.isatty():  # a person, who would see nothing happen
+    """Serve one MCP host over stdin and stdout until it disconnects; ``use_sandbox`` serves sample campaigns."""
+    if sys.stdin is not None and sys.stdin.isatty():  # a person, who would otherwise see nothing happen
         click.echo(
-            "callers-mcp: an MCP server, waiting for a host to speak to it on stdin; Ctrl-C ends it.\n"
-            "To see it work: callers-mcp demo. To put it into a host: callers-mcp install HOST.",
+            "callers-mcp: an MCP server, waiting for a host to connect on stdin; Ctrl-C stops it.\n"
+            "To see it work: callers-mcp demo. To add it to a host: callers-mcp install HOST.",
             err=True,
         )
     from callers_mcp import logs, stdio
@@ -22,6 +22,6 @@ def serve(use_sandbox: bool) -> None:
     settings = load_settings(sandbox)
     logs.configure(settings)
     server = create_server(settings, instructions=instructions)
-    gc.freeze()  # what is loaded stays: no collection need look at it again
+    gc.freeze()  # the loaded modules stay, so no collection needs to look at them again
     gc.enable()
     stdio.serve(server)

@@ -1,4 +1,4 @@
-"""``callers-mcp token``: who is let in to a hosted server by a token, and what they may see."""
+"""``callers-mcp token``: add, list and revoke the tokens of a hosted server."""
 
 import os
 import sys
@@ -22,12 +22,12 @@ Examples:
 
 @click.group(epilog=_EPILOG)
 def token() -> None:
-    """Say who may call a hosted server by a token, and what they may see.
+    """Manage the tokens of a hosted server, and what each may see.
 
-    The file is the one that CALLERS_HTTP_TOKEN_FILE names, or one in your config folder. A server that reads it takes
-    changes up within seconds.
+    The token file is the one that CALLERS_HTTP_TOKEN_FILE names, or else one in your config folder. A running server
+    applies changes within seconds.
 
-    Exit code: 0 done; 1 it can't be done; 2 wrong usage or settings.
+    Exit code: 0 done; 1 failed; 2 wrong usage or settings.
     """
 
 
@@ -37,9 +37,9 @@ def _validate_ids(context: click.Context, parameter: click.Parameter, values: tu
 
     for value in values:
         if value == WILDCARD:
-            raise click.BadParameter("for every organization give --all.")
+            raise click.BadParameter("for every organization use --all.")
         if "," in value or is_placeholder(value) or not SUB_ORGANIZATION_ID.fullmatch(value):
-            raise click.BadParameter("give one id each time: visible ASCII without spaces or commas.")
+            raise click.BadParameter("it takes one id each time: visible ASCII without spaces or commas.")
     return values
 
 
@@ -52,38 +52,38 @@ def _validate_ids(context: click.Context, parameter: click.Parameter, values: tu
     metavar="ID",
     multiple=True,
     callback=_validate_ids,
-    help="May see this one; repeatable.",
+    help="May see this sub-organization; repeatable.",
 )
-@click.option("--all", "everything", is_flag=True, help="May see every organization, main too.")
-def add(name: str, main: bool, ids: tuple[str, ...], everything: bool) -> None:
-    """Make a token and print it: once, as only its digest is stored.
+@click.option("--all", "unrestricted", is_flag=True, help="May see every organization, including main.")
+def add(name: str, main: bool, ids: tuple[str, ...], unrestricted: bool) -> None:
+    """Create a token and print it. It is printed only once, because only its digest is stored.
 
-    NAME takes up to 64 of A-Z a-z 0-9 . _ - and stands in the audit.
+    NAME may have up to 64 of the characters A-Z a-z 0-9 . _ - and appears in the audit log.
     """
     from callers_mcp.access import UNRESTRICTED, AllowedOrganizations
     from callers_mcp.http.auth import token_store
     from callers_mcp.settings import MAIN
 
-    if not (main or ids or everything):
-        raise click.UsageError("Say what the token may see: --main, --sub-organization ID (repeatable) or --all.")
-    organizations = UNRESTRICTED if everything else AllowedOrganizations.parse([MAIN, *ids] if main else ids)
+    if not (main or ids or unrestricted):
+        raise click.UsageError("Set what the token may see: --main, --sub-organization ID (repeatable) or --all.")
+    organizations = UNRESTRICTED if unrestricted else AllowedOrganizations.parse([MAIN, *ids] if main else ids)
     path = _token_file_path()
     with _exit_on_error():
-        text = token_store.add(path, name, organizations)
+        bearer_token = token_store.add(path, name, organizations)
     try:
-        click.echo(f"Added {name} to {path}. This is its token, shown this once:", err=True)
+        click.echo(f"Added {name} to {path}. This is its token, which is shown only once:", err=True)
         if sys.stdout is None:
             raise OSError("There is no stdout to print the token to.")
-        click.echo(text)
+        click.echo(bearer_token)
     except OSError:
         with suppress(token_store.TokenFileError):
-            token_store.revoke(path, name)  # nobody has it
+            token_store.revoke(path, name)  # the token was not printed, so it is of no use
         raise
 
 
 @token.command("list", epilog="Example: callers-mcp token list")
 def list_tokens() -> None:
-    """List the tokens: name, what each may see, and when it was made."""
+    """List the tokens: name, what each may see, and when it was created."""
     from callers_mcp.http.auth import token_store
 
     path = _token_file_path()
@@ -104,7 +104,7 @@ def list_tokens() -> None:
 @token.command(epilog="Example: callers-mcp token revoke ci")
 @click.argument("name")
 def revoke(name: str) -> None:
-    """Revoke a token: it is refused within seconds, without a restart."""
+    """Revoke a token. Running servers refuse it within seconds, without a restart."""
     from callers_mcp.http.auth import token_store
 
     path = _token_file_path()
@@ -114,7 +114,7 @@ def revoke(name: str) -> None:
 
 
 def _token_file_path() -> Path:
-    """Return the token file's path, or end with exit code 2 and one line."""
+    """Return the token file's path; exit with code 2 and one line if the setting is wrong."""
     from callers_mcp.cli.runtime import exit_with_usage_error, require_http_extra
 
     require_http_extra()
@@ -128,14 +128,14 @@ def _token_file_path() -> Path:
     if is_placeholder(text):
         exit_with_usage_error(f"{variable} holds a placeholder that was not filled in; set it to a path.")
     path = Path(text)
-    with suppress(RuntimeError):  # of a user who is not here: there will be no such file
+    with suppress(RuntimeError):  # the home folder of an unknown user; the file is then reported as missing
         path = path.expanduser()
     return path
 
 
 @contextmanager
 def _exit_on_error() -> Iterator[None]:
-    """End with exit code 1 and one line where the file can't be read or changed."""
+    """Exit with code 1 and one line if the file can't be read or changed."""
     from callers_mcp.http.auth.token_store import TokenFileError
 
     try:

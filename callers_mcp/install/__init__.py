@@ -1,1 +1,1 @@
-"""Entries for this server in the configuration of other programs."""
+"""Adds this server to the configuration of MCP hosts, and removes it."""

@@ -1,8 +1,8 @@
-"""Edits of a host's configuration, text to text: one entry comes, changes or goes, all else keeps its bytes.
+"""Edits the text of a host's configuration: adds, replaces or removes one entry; all other bytes stay.
 
-An edit is a splice of the text where the format's reader found the entry; nothing is written anew but the entry itself.
-Adding follows the document (its indentation, its line endings, its trailing commas), and removing takes away exactly
-what adding wrote, so that one undoes the other. What can't be told apart afterwards is in ``remove_entry``.
+An edit replaces only the part of the text where the format's reader found the entry. Adding follows the style of the
+document (indentation, line endings, trailing commas). Removing takes away exactly what adding wrote, so that one
+undoes the other; ``remove_entry`` describes the one exception.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,47 +14,47 @@ BOM = "\ufeff"
 
 
 class _Document(Protocol):
-    """A text as read in its format; making one raises UnreadableConfig where the text is not readable."""
+    """A parsed text. The constructor raises UnreadableConfig if the text can't be parsed."""
 
     def get(self, path: Sequence[str]) -> Any: ...
     def add(self, path: Sequence[str], value: Mapping[str, Any]) -> str: ...
     def replace(self, path: Sequence[str], value: Mapping[str, Any]) -> str: ...
     def remove(self, path: Sequence[str]) -> str: ...
     def other_content(self, path: Sequence[str]) -> Any:
-        """What the document means without the entry and the objects that hold nothing else: no edit changes it."""
+        """Return the content without the entry and without the objects that only contain it: no edit changes it."""
 
 
 def get_entry(text: str, format: Format, path: Sequence[str]) -> dict[str, Any] | None:  # noqa: A002
-    """Read the entry.
+    """Return the entry.
 
     Args:
         text: The document; an empty one has no entry.
-        format: How it is written.
-        path: The keys that lead to the entry, its own name last.
+        format: The document's format.
+        path: The keys that lead to the entry, with its own name last.
 
     Returns:
-        The object at the path, None where there is none.
+        The object at the path, or None if there is none.
 
     Raises:
-        UnreadableConfig: The document is not readable, or something on the path is no object or is there twice.
+        UnreadableConfig: The document can't be parsed, or a value on the path is not an object or appears twice.
     """
     return _entry(_document(text, format), path)
 
 
 def set_entry(text: str, format: Format, path: Sequence[str], value: Mapping[str, Any]) -> str:  # noqa: A002
-    """Add the entry at the end of its container, which is made where it is missing, or replace it where it stands.
+    """Replace the entry in its position, or add it at the end of its container, which is created if it is missing.
 
     Args:
-        text: The document; an empty one becomes a document with this entry alone.
-        format: How it is written.
-        path: The keys that lead to the entry, its own name last.
-        value: What the entry is to be.
+        text: The document; an empty one becomes a document with only this entry.
+        format: The document's format.
+        path: The keys that lead to the entry, with its own name last.
+        value: The new entry.
 
     Returns:
-        The new text; the same text where the entry is this already.
+        The new text; the same text if the entry already has this value.
 
     Raises:
-        UnreadableConfig: As in ``entry``, or the edit would have changed something else.
+        UnreadableConfig: As in ``get_entry``, or the edit would have changed something else.
     """
     document = _document(text, format)
     current = _entry(document, path)
@@ -67,19 +67,21 @@ def set_entry(text: str, format: Format, path: Sequence[str], value: Mapping[str
 def remove_entry(text: str, format: Format, path: Sequence[str]) -> str:  # noqa: A002
     r"""Remove the entry: the exact inverse of adding it.
 
-    A JSON container that holds nothing any more goes with the entry if there is white space between its braces, as
-    where ``set_entry`` made it, and stays if it is ``{}``, which ``set_entry`` fills as ``{…}`` without a line break
-    before the closing brace. So ``{}`` comes back as it was, a missing container is missing again, and an empty one
-    written ``{\n}`` is the one that can't be told from a missing one. Where the whole document goes this way, what is
-    left is blank: a host may refuse an empty file, so delete it.
+    If a JSON container becomes empty, the white space between its braces decides. ``set_entry`` writes white space
+    there in a container that it creates, so such a container is removed with the entry. ``set_entry`` fills an existing
+    ``{}`` as ``{…}`` without white space, so such a container becomes ``{}`` again. The one exception: a container
+    that was empty and written as ``{\n}`` is removed, because it looks like a created one.
+
+    If nothing of the document remains, the result is blank. Delete the file then, because a host may refuse an empty
+    one.
 
     Args:
         text: The document.
-        format: How it is written.
-        path: The keys that lead to the entry, its own name last.
+        format: The document's format.
+        path: The keys that lead to the entry, with its own name last.
 
     Returns:
-        The new text; the same text where there is no entry.
+        The new text; the same text if there is no entry.
 
     Raises:
         UnreadableConfig: As in ``set_entry``.
@@ -91,7 +93,7 @@ def remove_entry(text: str, format: Format, path: Sequence[str]) -> str:  # noqa
 
 
 def _document(text: str, format: Format) -> _Document:  # noqa: A002
-    # Each format's libraries are loaded only where one of its documents is read.
+    # The libraries of a format are imported only if a document has this format.
     text = text.removeprefix(BOM)
     try:
         if format is Format.TOML:
@@ -112,7 +114,7 @@ def _bom(text: str) -> str:
 def _entry(document: _Document, path: Sequence[str]) -> dict[str, Any] | None:
     value = document.get(path)
     if value is not None and not isinstance(value, dict):
-        raise UnreadableConfig(f"{'.'.join(path)} is no object")
+        raise UnreadableConfig(f"{'.'.join(path)} is not an object")
     return value
 
 
@@ -123,12 +125,12 @@ def _verify(
     path: Sequence[str],
     value: dict[str, Any] | None,
 ) -> str:
-    """Read the edited text again: it must hold what was meant, and all else as before."""
+    """Parse the edited text, and check that the entry has the new value and that all else is unchanged."""
     try:
         result = _document(edited, format)
         is_verified = _entry(result, path) == value and result.other_content(path) == document.other_content(path)
     except UnreadableConfig:
         is_verified = False
     if not is_verified:
-        raise UnreadableConfig(f"{'.'.join(path)} stands in the file in a way that can't be edited safely")
+        raise UnreadableConfig(f"{'.'.join(path)} can't be edited safely in this file")
     return edited

@@ -1,4 +1,4 @@
-"""The entry that a host's configuration gets: how it starts this installation's server, and with which settings."""
+"""The entry for a host's configuration: the command that starts this server, and its settings."""
 
 import sys
 from collections.abc import Mapping
@@ -9,28 +9,28 @@ from callers_mcp.install.registry import Host
 from callers_mcp.settings import Settings, is_placeholder, variable
 
 NAME = "callers"
-"""What the server is called in a host."""
+"""The name of the server in a host."""
 
 API_KEY, API_KEY_FILE = variable("api_key"), variable("api_key_file")
 
 KEY_PLACEHOLDER = "<your Callers API key>"
-"""What a snippet has where the key belongs; the server takes it for a placeholder, never for a key."""
+"""The text in a snippet that the user replaces with the key. The server never uses it as a key."""
 
 
 def server_command() -> list[str]:
-    """Return what starts this installation's server, by absolute path: hosts have no shell's PATH."""
+    """Return the command that starts this server, with an absolute path: hosts don't have the shell's PATH."""
     script = Path(sys.executable).with_name("callers-mcp.exe" if sys.platform == "win32" else "callers-mcp")
     return [str(script)] if script.exists() else [sys.executable, "-m", "callers_mcp"]
 
 
 def is_ephemeral() -> bool:
-    """Tell whether this installation is one that uvx or pipx run keeps for a while only."""
+    """Return whether this is a temporary installation by ``uvx`` or ``pipx run``."""
     folders = Path(sys.executable).parts
     return "archive-v0" in folders or {"pipx", ".cache"} <= {*folders}
 
 
 def settings_to_copy(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of ``environment`` that an installation takes along: all but the key."""
+    """Return the settings in ``environment`` that are copied into an entry: all except the key."""
     fields = [variable(field) for field in Settings.model_fields]
     values = {name.upper(): value.strip() for name, value in environment.items()}
     return {
@@ -41,7 +41,7 @@ def settings_to_copy(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def stdio_entry(host: Host, settings: Mapping[str, str], *, sandbox: bool = False) -> dict[str, Any]:
-    """Return an entry for the server over stdio, with ``settings`` as its environment; none for the sandbox."""
+    """Return an entry for the server over stdio, with ``settings`` as its environment; the sandbox has none."""
     command, *arguments = server_command()
     if sandbox:
         return {**host.stdio, "command": command, "args": [*arguments, "--sandbox"]}
@@ -49,36 +49,36 @@ def stdio_entry(host: Host, settings: Mapping[str, str], *, sandbox: bool = Fals
 
 
 def merge(current: Mapping[str, Any] | None, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``entry`` with what somebody added to the one that is ``current``: further keys and variables.
+    """Return ``entry`` with the keys and variables that the user added to the ``current`` one.
 
-    Of the settings it keeps those that ``entry`` doesn't give, but never a key, which belongs into its file.
+    Settings that ``entry`` doesn't set are kept, except an API key, which must be in its file.
     """
     if current is None:
         return dict(entry)
     environment = current.get("env")
     current_env = environment if isinstance(environment, dict) else {}
     variables = {key: value for key, value in current_env.items() if key not in (API_KEY, API_KEY_FILE)}
-    # An empty one stays too: a host may write it of itself.
+    # An empty env stays too: some hosts write one.
     merged_env = {"env": {**variables, **entry.get("env", {})}} if "env" in current or "env" in entry else {}
     return {**current, **entry, **merged_env}
 
 
 def redact(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``entry`` for people to look at: what is none of our settings, or the key, may be a secret."""
+    """Return ``entry`` for display: the key, and every value that is not one of our settings, may be a secret."""
     redacted = dict(entry)
     for name, value in entry.items():
         if name == "env" and isinstance(value, dict):
             known = {variable(field) for field in Settings.model_fields} - {API_KEY}
-            redacted[name] = {each: text if each in known else "..." for each, text in value.items()}
+            redacted[name] = {variable_: text if variable_ in known else "..." for variable_, text in value.items()}
         elif name not in ("command", "args", "type"):
             redacted[name] = "..."
     return redacted
 
 
 def is_ours(entry: Mapping[str, Any]) -> bool:
-    """Tell whether an entry starts this server, of whichever installation."""
+    """Return whether an entry starts this server, from any installation."""
     arguments = entry.get("args")
     words = [entry.get("command"), *(arguments if isinstance(arguments, list) else [])]
-    # By both separators, whatever system reads it.
+    # Accepts both path separators on every system.
     stems = {str(word).replace("\\", "/").rpartition("/")[2].removesuffix(".exe") for word in words}
     return bool(stems & {"callers-mcp", "callers_mcp"})

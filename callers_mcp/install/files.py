@@ -1,4 +1,4 @@
-"""A host's configuration file: read, compared and replaced in one step, with what was there kept beside it."""
+"""Reads a host's configuration file, and replaces it atomically with a backup."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ BACKUP_SUFFIX = ".callers-mcp-backup"
 
 
 class ConfigChanged(OSError):
-    """The file is no longer what was read: somebody else wrote it."""
+    """Another program changed the file since it was read."""
 
 
 def read(path: Path) -> bytes | None:
@@ -23,45 +23,46 @@ def read(path: Path) -> bytes | None:
         path: The file, or a link to it.
 
     Returns:
-        Its bytes, None where there is no file.
+        Its bytes, or None if there is no file.
 
     Raises:
-        OSError: It can't be read, is no regular file or is larger than any configuration.
+        OSError: It can't be read, is not a regular file, or is larger than ``MAX_BYTES``.
     """
     try:
-        # Looked at before it is opened: opening a pipe would wait for who writes to it.
+        # Check before opening: opening a named pipe would wait for a writer.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise OSError(f"{path} is no regular file")
+            raise OSError(f"{path} is not a regular file")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None
     if len(content) > MAX_BYTES:
-        raise OSError(f"{path} is larger than {MAX_BYTES} bytes, which is no configuration")
+        raise OSError(f"{path} is larger than {MAX_BYTES} bytes, too large for a configuration")
     return content
 
 
 def replace(
     path: Path, before: bytes | None, after: bytes | None, *, mode: int = 0o600, keep_backup: bool = False
 ) -> Path | None:
-    """Replace the file's content at once, so that nobody ever reads a part of it.
+    """Replace the file's content atomically: a reader sees the old or the new content, never a part.
 
-    A link stays and the file it points at is replaced, made where it is missing. The file keeps its mode, and its owner
-    where the system lets it. What was there is kept beside the file for its owner alone, in place of an earlier backup.
+    A symbolic link stays, and its target is replaced, or created if it is missing. The file keeps its mode, and its
+    owner if the system permits it. The old content is kept in a backup beside the file, which replaces an earlier
+    backup and is readable only for its owner.
 
     Args:
         path: The file, or a link to it.
-        before: What was read from it, None where there was no file.
-        after: What it is to be, None to delete it.
-        mode: The mode of a file that was not there.
-        keep_backup: Leave the earlier backup as it is, and make none.
+        before: The content that was read, or None if there was no file.
+        after: The new content, or None to delete the file.
+        mode: The mode of a new file.
+        keep_backup: Keep the earlier backup, and create none.
 
     Returns:
-        Where the backup is that was made.
+        The path of the backup, or None if none was created.
 
     Raises:
-        ConfigChanged: The file is not ``before`` any more; it is left as it is.
-        OSError: The file can't be written; it is left as it is.
+        ConfigChanged: The content is not ``before`` any more; the file is not changed.
+        OSError: The file can't be written; it is not changed.
     """
     _require_unchanged(path, before)
     if before == after:
@@ -86,10 +87,10 @@ def replace(
 
 
 def write_privately(path: Path, content: bytes) -> None:
-    """Write a file, and its folder where that is missing, for their owner alone; no backup is kept.
+    """Write a file that only its owner can read, and its folder if it is missing; no backup is kept.
 
     Raises:
-        OSError: It can't be written; what was there is left as it is.
+        OSError: It can't be written; the earlier content stays.
     """
     _make_folders(path.parent)
     path.parent.chmod(0o700)
@@ -99,33 +100,33 @@ def write_privately(path: Path, content: bytes) -> None:
 
 
 def backup_path(path: Path) -> Path:
-    """Return where ``replace`` keeps what was in the file."""
+    """Return the path of the backup that ``replace`` writes."""
     target = path.resolve()
     return target.with_name(target.name + BACKUP_SUFFIX)
 
 
 def _require_unchanged(path: Path, before: bytes | None) -> None:
     if read(path) != before:
-        raise ConfigChanged(f"{path} was changed meanwhile; nothing was written")
+        raise ConfigChanged(f"{path} was changed in the meantime; nothing was written")
 
 
 def _make_folders(folder: Path) -> None:
-    """Make the folders that are missing, each for its owner alone, which ``Path.mkdir`` does for the last one only."""
-    missing = list(takewhile(lambda each: not each.exists(), [folder, *folder.parents]))
-    for each in reversed(missing):
-        each.mkdir(mode=0o700, exist_ok=True)
+    """Create the missing folders, all of them private: ``Path.mkdir`` applies the mode only to the last one."""
+    missing = list(takewhile(lambda parent: not parent.exists(), [folder, *folder.parents]))
+    for parent in reversed(missing):
+        parent.mkdir(mode=0o700, exist_ok=True)
 
 
 @contextmanager
 def _new_file(target: Path, content: bytes, mode: int, owner: os.stat_result | None = None) -> Iterator[Path]:
-    """Write a file beside the target, to take its place; open to its owner alone until then, gone if it does not."""
+    """Write a file beside the target, to replace it. Only its owner can read it; it is deleted if it is not used."""
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".new", dir=target.parent)
     new = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            # The owner first: a change of owner takes bits from the mode. Windows has neither.
+            # Set the owner first: a change of owner clears bits of the mode. Windows has neither.
             if owner is not None and hasattr(os, "fchown"):
                 with suppress(PermissionError):
                     os.fchown(descriptor, owner.st_uid, owner.st_gid)
@@ -138,7 +139,7 @@ def _new_file(target: Path, content: bytes, mode: int, owner: os.stat_result | N
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the folder's new entries survive a power failure, where the system can write a folder out."""
+    """Write the folder's entries to disk, so that they survive a power failure, if the system can."""
     if hasattr(os, "O_DIRECTORY"):
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,7 +1,7 @@
-r"""JSON with comments, and JSON5, read with the position of every value in the text.
+r"""Edits JSON, JSON with comments and JSON5, by the position of every value in the text.
 
-json-five's tokens say where things are. Its parser is not used: it refuses ``"C:\\xampp"`` and takes seconds for a file
-of 200 KB.
+The positions are from json-five's tokens. Its parser is not used: it refuses ``"C:\\xampp"`` and takes seconds for a
+file of 200 KB.
 """
 
 import json
@@ -18,7 +18,7 @@ _INDENT = re.compile(r"[ \t]*")
 
 
 class JsonDocument:
-    """One text; the edits return new ones."""
+    """A parsed text. Edits return a new text."""
 
     def __init__(self, text: str) -> None:
         reader = JsonReader(text)
@@ -26,13 +26,13 @@ class JsonDocument:
         self._comments = reader.comments
         self._root = reader.document()
         if self._root is not None and self._root.members is None:
-            raise UnreadableConfig("the file holds something else than an object")
+            raise UnreadableConfig("the file is not a JSON object")
         first_line = text.partition("\n")[0]
         self._eol = "\r\n" if first_line.endswith("\r") else "\n"
         self._unit = self._root_indent()
 
     def get(self, path: Sequence[str]) -> Any:
-        """The value at the path as Python has it, None where it is absent."""
+        """Return the value at the path as a Python object, or None if it is absent."""
         path_members = self._members_on_path(path)
         if len(path_members) < len(path):
             return None
@@ -42,7 +42,7 @@ class JsonDocument:
         return value
 
     def add(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
-        """The text with the entry, which is absent, at the end of its container."""
+        """Return the text with a new entry at the end of its container."""
         text = self._text
         if self._root is None:
             start = text if not text or text.endswith("\n") else text + self._eol
@@ -64,7 +64,7 @@ class JsonDocument:
         return text[: last.value.end] + "," + text[last.value.end : position] + member + text[position:]
 
     def replace(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
-        """The text with another value for the entry, which is there."""
+        """Return the text with another value for the existing entry."""
         old = self._members_on_path(path)[-1].value
         start = self._text.rfind("\n", 0, old.start) + 1
         breaks = "\n" in self._text[old.start : old.end]
@@ -72,7 +72,7 @@ class JsonDocument:
         return self._text[: old.start] + self._serialize(value, indent) + self._text[old.end :]
 
     def remove(self, path: Sequence[str]) -> str:
-        """The text without the entry, which is there, and without the containers that were made for it."""
+        """Return the text without the existing entry, and without the containers that were created for it."""
         path_members = self._members_on_path(path)
         containers = [self._root, *(member.value for member in path_members)]
         depth = len(path) - 1
@@ -86,7 +86,7 @@ class JsonDocument:
         return self._without_member(containers[depth], path_members[depth])
 
     def other_content(self, path: Sequence[str]) -> Any:
-        """All values but the entry and the objects that hold nothing else, in their order, as they are written."""
+        """Return the source text of all values, in order, except the entry and the objects that only contain it."""
         return self._other_content(self._root, path) if self._root is not None else {}
 
     def _other_content(self, value: JsonValueNode, path: Sequence[str]) -> Any:
@@ -112,16 +112,16 @@ class JsonDocument:
         return decode_scalar(self._text[value.start : value.end])
 
     def _members_on_path(self, path: Sequence[str]) -> list[JsonMember]:
-        """The members that the path leads through, as far as they are there."""
+        """Return the members on the path, up to the first that is absent."""
         value, path_members = self._root, list[JsonMember]()
         for depth, key in enumerate(path):
             if value is None:
                 break
             if value.members is None:
-                raise UnreadableConfig(f"{'.'.join(path[:depth])} is no object")
+                raise UnreadableConfig(f"{'.'.join(path[:depth])} is not an object")
             matching = [member for member in value.members if member.key == key]
             if len(matching) > 1:
-                raise UnreadableConfig(f"{'.'.join(path[: depth + 1])} is there twice")
+                raise UnreadableConfig(f"{'.'.join(path[: depth + 1])} appears twice")
             if not matching:
                 break
             path_members.append(matching[0])
@@ -129,7 +129,7 @@ class JsonDocument:
         return path_members
 
     def _after_comments(self, start: int, end: int) -> tuple[int, bool]:
-        """Where the last comment between the positions ends, and if it needs a line break behind it."""
+        """Return where the last comment between the positions ends, and whether a line break must follow it."""
         index = bisect_left(self._comments, end, key=lambda comment: comment.start)
         if not index or self._comments[index - 1].start < start:
             return start, False
@@ -137,7 +137,7 @@ class JsonDocument:
         return comment.end, comment.to_line_end
 
     def _is_multiline(self, container: JsonValueNode) -> bool:
-        """If the container's members stand on lines of their own; the last one says it."""
+        """Return whether each member of the container is on its own line; only the last one is checked."""
         members = container.members
         if not members:
             return True
@@ -145,7 +145,7 @@ class JsonDocument:
         return "\n" in self._text[before : members[-1].start]
 
     def _line_indent(self, position: int) -> tuple[str, bool]:
-        """The white space that begins the position's line, and if there is nothing else before the position."""
+        """Return the white space at the start of the position's line, and whether only this precedes the position."""
         start = self._text.rfind("\n", 0, position) + 1
         indent = _INDENT.match(self._text, start, position)[0]  # type: ignore[index]
         return indent, start + len(indent) == position
@@ -164,14 +164,14 @@ class JsonDocument:
         return indent if first else "  "
 
     def _member(self, keys: Sequence[str], value: Mapping[str, Any], indent: str | None) -> str:
-        """The member for the first key, with the containers for the others, on one line where there is no indent."""
+        """Return the text of a member: the first key, containers for the others, the value; one line without indent."""
         if indent is not None:
             for key in reversed(keys[1:]):
                 value = {key: value}
             return f"{_quoted(keys[0])}: {self._serialize(value, indent)}"
         written = self._serialize(value, None)
         for key in reversed(keys[1:]):
-            # The spaces tell a container that was made from a ``{}`` that was filled.
+            # The spaces distinguish a created container from a ``{}`` that was filled.
             written = f"{{ {_quoted(key)}: {written} }}"
         return f"{_quoted(keys[0])}: {written}"
 
@@ -181,7 +181,7 @@ class JsonDocument:
         return json.dumps(value, ensure_ascii=False, indent=self._unit).replace("\n", self._eol + indent)
 
     def _holds_only(self, container: JsonValueNode | None, member: JsonMember) -> bool:
-        """If the container holds the member alone, no comment, and would be left with white space."""
+        """Return whether the container has only this member, no comment, and white space: ``set_entry`` created it."""
         if container is None or container.members != [member]:
             return False
         around = self._text[container.start + 1 : member.start], self._text[member.value.end : container.end - 1]

@@ -1,4 +1,4 @@
-"""The reader of JSON5: values, members and comments with their positions in the text."""
+"""Parses JSON5 into values, members and comments with their positions in the text."""
 
 import json
 import re
@@ -21,7 +21,7 @@ _BROKEN_STRING = re.compile(r"(?:[^\\\r\n]|\\\r\n|\\.)*[\r\n]", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class JsonValueNode:
-    """A value: an object has ``members``, an array ``items``, any other neither."""
+    """A value. An object has ``members``, an array has ``items``, other values have neither."""
 
     start: int
     end: int
@@ -37,12 +37,12 @@ class JsonMember:
     start: int
     value: JsonValueNode
     comma: int | None = None
-    """Where the comma behind it is, None where there is none."""
+    """The position of the comma after it, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class JsonComment:
-    """A comment; one to the end of its line needs a line break behind it."""
+    """A comment. If ``to_line_end`` is true, a line break must follow it."""
 
     start: int
     end: int
@@ -50,7 +50,7 @@ class JsonComment:
 
 
 class JsonReader:
-    """Values from the tokens, by the grammar of JSON with trailing commas."""
+    """Parses the tokens by the grammar of JSON with trailing commas."""
 
     def __init__(self, text: str) -> None:
         self.comments: list[JsonComment] = []
@@ -59,7 +59,7 @@ class JsonReader:
         self._tokens = self._tokenize()
 
     def document(self) -> JsonValueNode | None:
-        """The one value of the text, None where there is none."""
+        """Return the text's value, or None if the text is blank."""
         if not self._tokens:
             return None
         value = self._value(0)
@@ -81,7 +81,7 @@ class JsonReader:
                     continue
                 to_line_end = token.type == "LINE_COMMENT"
                 if to_line_end:
-                    # The tokens end a comment at a line feed alone: hosts, at what else breaks a line as well.
+                    # The tokenizer ends a comment only at a line feed; hosts also end it at other line breaks.
                     end -= token.value.endswith("\r")
                     if len(self._text[token.index : end].splitlines()) > 1:
                         raise _unreadable(self._text, token.index)
@@ -95,7 +95,7 @@ class JsonReader:
     def _syntax_error(self) -> UnreadableConfig:
         if self._next < len(self._tokens):
             return _unreadable(self._text, self._tokens[self._next].index)
-        return UnreadableConfig("the file is no JSON: it ends too early")
+        return UnreadableConfig("the file is not valid JSON: it ends too early")
 
     def _kind(self) -> str | None:
         return self._tokens[self._next].type if self._next < len(self._tokens) else None
@@ -174,11 +174,11 @@ def _key(raw: str) -> str:
 
 def _unreadable(text: str, position: int) -> UnreadableConfig:
     line = text.count("\n", 0, position) + 1
-    return UnreadableConfig(f"the file is no JSON, at line {line}")
+    return UnreadableConfig(f"the file is not valid JSON at line {line}")
 
 
 def decode_scalar(raw: str) -> Any:
-    """Return what a value that is not an object or an array stands for in Python."""
+    """Return the Python value of a string, number, boolean or null."""
     try:
         return json.loads(raw, strict=False)
     except ValueError:
@@ -187,4 +187,4 @@ def decode_scalar(raw: str) -> Any:
         try:
             return json5.loads(raw)
         except ValueError:
-            raise UnreadableConfig("the file holds a value that is no JSON") from None
+            raise UnreadableConfig("the file contains a value that is not valid JSON") from None

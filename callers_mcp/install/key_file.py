@@ -1,4 +1,4 @@
-"""The API key for one host: a file of its own, for its owner alone, that the host's entry points at."""
+"""The file with the API key for one host. Only its owner can read it; the host's entry names it."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,21 +11,21 @@ from callers_mcp.settings import is_key
 
 
 def path(host: str) -> Path:
-    """Return where the key for ``host`` is kept."""
+    """Return the path of the key file for ``host``."""
     import platformdirs
 
     return platformdirs.user_config_path("callers-mcp", appauthor=False) / "keys" / f"{host}.key"
 
 
-def of_entry(entry: Mapping[str, Any] | None, host: str) -> Path | None:
-    """Return the key file of ours that an entry points at, wherever it was when that was made."""
+def path_in_entry(entry: Mapping[str, Any] | None, host: str) -> Path | None:
+    """Return the key file that an entry names, if ``install`` created it, also in another configuration folder."""
     environment = (entry or {}).get("env")
-    named = Path(str(environment.get(API_KEY_FILE) or "")) if isinstance(environment, dict) else Path()
-    return named if named.is_absolute() and named.parts[-3:] == ("callers-mcp", "keys", f"{host}.key") else None
+    file = Path(str(environment.get(API_KEY_FILE) or "")) if isinstance(environment, dict) else Path()
+    return file if file.is_absolute() and file.parts[-3:] == ("callers-mcp", "keys", f"{host}.key") else None
 
 
 def read(file: Path) -> str | None:
-    """Return the key that the file holds, None where there is none that could be one.
+    """Return the key in the file, or None if it has no valid key.
 
     Raises:
         OSError: The file can't be read.
@@ -35,14 +35,14 @@ def read(file: Path) -> str | None:
 
 
 def write(file: Path, key: str | None) -> None:
-    """Put the key into the file, mode 600 in a folder of mode 700; or remove the file.
+    """Write the key to the file, with mode 600 in a folder with mode 700; or remove the file if ``key`` is None.
 
     Raises:
         OSError: It can't be written.
     """
     if key is None:
         file.unlink(missing_ok=True)
-        with suppress(OSError):  # where other hosts' keys are, or a server's tokens
+        with suppress(OSError):  # the folder may have other hosts' keys, or a server's tokens
             file.parent.rmdir()
             file.parent.parent.rmdir()
         return

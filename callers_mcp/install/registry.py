@@ -1,4 +1,4 @@
-"""The hosts: where each keeps its configuration and how an entry for a server is written there; a new one is a row."""
+"""The registry of hosts: the path of each configuration, and how it describes a server. A new host is a new row."""
 
 import errno
 import os
@@ -12,20 +12,20 @@ from callers_mcp.install.formats import Format
 
 @dataclass(frozen=True)
 class Platform:
-    """What says where configurations are: the platform, the environment's variables and the user's home."""
+    """The system on which a host runs: its name, the environment variables and the user's home folder."""
 
     name: str = sys.platform
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     home: Path = field(default_factory=lambda: _home())
 
     def folder(self, variable: str, *default: str) -> Path:
-        """Return the folder that a variable names, if it does by an absolute path; else the default below the home."""
+        """Return the folder that a variable names by an absolute path; otherwise the default in the home folder."""
         folder = Path(self.environment.get(variable) or ".")
         return folder if folder.is_absolute() else self.home.joinpath(*default)
 
     @property
     def application_data(self) -> Path:
-        """Where a desktop application keeps a folder of its own."""
+        """The folder in which desktop applications store their configuration."""
         if self.name == "darwin":
             return self.home / "Library" / "Application Support"
         if self.name == "win32":
@@ -42,16 +42,24 @@ def _home() -> Path:
 
 @dataclass(frozen=True)
 class Host:
-    """One host.
+    """A host, as its documentation describes it.
 
-    ``container`` are the keys that lead to the servers' entries, ``stdio`` and ``remote`` what an entry holds beside
-    command and URL. ``remote`` is None where the configuration takes no URL. ``command`` is the host's
-    own, for a configuration that it alone may write.
+    Attributes:
+        title: The name that people use.
+        source: The URL of the documentation page that states everything in this row.
+        config: Returns the path of the configuration.
+        next_step: What the user does after the installation.
+        container: The keys that lead to the entries of servers.
+        format: The format of the configuration.
+        stdio: Fields of an entry over stdio, in addition to the command.
+        remote: Fields of an entry for a URL, in addition to the URL; None if the configuration takes no URL.
+        url: The key of the URL in an entry.
+        authorization: What the user adds to an entry for a server that requires a token.
+        command: The host's own program, if only that may write the configuration.
     """
 
     title: str
     source: str
-    """The host's documentation page that says all this."""
     config: Callable[[Platform], Path]
     next_step: str
     container: tuple[str, ...] = ("mcpServers",)
@@ -60,14 +68,13 @@ class Host:
     remote: Mapping[str, str] | None = field(default_factory=dict)
     url: str = "url"
     authorization: str = '"headers": {"Authorization": "Bearer <token>"}'
-    """What is added to a remote entry for a server that asks for a token."""
     command: str | None = None
 
 
 def _claude_desktop(platform: Platform) -> Path:
     name = "claude_desktop_config.json"
     if platform.name == "win32":
-        # As an MSIX package, which it is since 2026, it sees a folder of its own in place of the usual one:
+        # Since 2026 it is an MSIX package, which sees its own folder instead of the usual one:
         # https://github.com/anthropics/claude-code/issues/26073
         packages = platform.folder("LOCALAPPDATA", "AppData", "Local") / "Packages"
         for package in sorted(packages.glob("Claude_*/LocalCache/Roaming")):

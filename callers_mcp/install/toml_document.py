@@ -1,7 +1,7 @@
-"""TOML, read with the position of every statement in the text.
+"""Edits TOML, by the position of every statement in the text.
 
-The standard library's parser says what a text means; tomlkit writes the entry. What is between the statements is never
-parsed into a model: tomlkit's gives the comments behind a table to that table, and they would go with it.
+The standard library parses the text, and tomlkit writes the entry. tomlkit's own document is not used: it attaches the
+comments after a table to that table, so that removing the table would remove them.
 """
 
 import re
@@ -24,17 +24,17 @@ _LINE_ENDS_AT_END = re.compile(r"\r?\n\r?\n\Z")
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """A table's header, or a key and its value, on whole lines."""
+    """A table header, or a key and its value, in whole lines."""
 
     start: int
     end: int
     path: tuple[str, ...]
     equals: int | None
-    """Where the value begins, None for a header."""
+    """The position where the value begins, or None for a header."""
 
 
 class TomlDocument:
-    """One text; the edits return new ones."""
+    """A parsed text. Edits return a new text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -42,18 +42,18 @@ class TomlDocument:
         self._eol = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
 
     def get(self, path: Sequence[str]) -> Any:
-        """The value at the path, None where it is absent."""
+        """Return the value at the path, or None if it is absent."""
         value: Any = self._content
         for depth, key in enumerate(path):
             if not isinstance(value, dict):
-                raise UnreadableConfig(f"{'.'.join(path[:depth])} is no table")
+                raise UnreadableConfig(f"{'.'.join(path[:depth])} is not a table")
             if key not in value:
                 return None
             value = value[key]
         return value
 
     def add(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
-        """The text with the entry, which is absent: a table at the end, or the last one of an inline container."""
+        """Return the text with a new entry: a table at the end, or the last item of an inline container."""
         inline = self._inline(path)
         if inline is not None:
             return self._add_inline(inline, path, value)
@@ -65,7 +65,7 @@ class TomlDocument:
         return text + self._eol * 2 + table.removesuffix(self._eol)
 
     def replace(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
-        """The text with another value for the entry: in its place where it is a table, else at the end."""
+        """Return the text with another value for the entry: in its position if it is a table, otherwise at the end."""
         groups = self._groups(path)
         if len(groups) == 1 and groups[0][0].equals is None:
             start, end = groups[0][0].start, groups[0][-1].end
@@ -75,7 +75,7 @@ class TomlDocument:
         return TomlDocument(self.remove(path)).add(path, value)
 
     def remove(self, path: Sequence[str]) -> str:
-        """The text without the entry, which is there."""
+        """Return the text without the existing entry."""
         inline = self._inline(path)
         if inline is not None:
             return self._remove_inline(inline, path)
@@ -91,7 +91,7 @@ class TomlDocument:
         return text
 
     def other_content(self, path: Sequence[str]) -> Any:
-        """What the text means without the entry and the tables that hold nothing else."""
+        """Return the content without the entry and without the tables that only contain it."""
         return _without(_parse(self._text, parse_float=str), path)
 
     def _table(self, path: Sequence[str], value: Mapping[str, Any]) -> str:
@@ -116,7 +116,7 @@ class TomlDocument:
                 yield _Statement(start, end, table + _path(f"{text[start:equals]}=0"), equals + 1)
 
     def _lines(self) -> Iterator[tuple[int, int, int | None]]:
-        """Where each statement begins and ends, and where its equals sign is."""
+        """Return where each statement begins and ends, and the position of its equals sign."""
         text, start, depth, equals = self._text, 0, 0, None
         for token in _TOKEN.finditer(text + "\n"):
             depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
@@ -131,13 +131,13 @@ class TomlDocument:
                 start, equals = token.end(), None
 
     def _groups(self, path: Sequence[str]) -> list[list[_Statement]]:
-        """The entry's statements, those in a row together."""
+        """Return the entry's statements, grouped into runs of adjacent ones."""
         size, name = len(path), tuple(path)
-        rows = groupby(self._statements, key=lambda statement: statement.path[:size] == name)
-        return [list(row) for own, row in rows if own]
+        runs = groupby(self._statements, key=lambda statement: statement.path[:size] == name)
+        return [list(run) for is_in_entry, run in runs if is_in_entry]
 
     def _inline(self, path: Sequence[str]) -> _Statement | None:
-        """The statement that holds the entry's container, or a part of the way to it, as an inline table."""
+        """Return the statement whose value is an inline table on the path to the entry, or None."""
         for statement in self._statements:
             size = len(statement.path)
             if statement.equals is not None and size < len(path) and statement.path == tuple(path[:size]):
@@ -145,7 +145,7 @@ class TomlDocument:
         return None
 
     def _items(self, statement: _Statement) -> list[tuple[int, int]]:
-        """Where the inline table's items begin and end, white space included; the last one may be blank."""
+        """Return where the inline table's items begin and end, with white space; the last one may be blank."""
         items, depth, start = list[tuple[int, int]](), 0, 0
         for token in _TOKEN.finditer(self._text, statement.equals or 0, statement.end):
             if token[0] in "]}":
@@ -193,11 +193,12 @@ def _parse(text: str, **options: Any) -> dict[str, Any]:
         return tomllib.loads(text, **options)
     except tomllib.TOMLDecodeError as error:
         line = _LINE.search(str(error))
-        raise UnreadableConfig(f"the file is no TOML, {line[0] if line else 'it ends too early'}") from None
+        where = f" {line[0]}" if line else ": it ends too early"
+        raise UnreadableConfig(f"the file is not valid TOML{where}") from None
 
 
 def _path(statement: str) -> tuple[str, ...]:
-    """The keys that a header, or a key with any value, leads through."""
+    """Return the keys in a header, or in a key with any value."""
     keys, value = [], tomllib.loads(statement)
     while isinstance(value, dict) and value:
         key, value = next(iter(value.items()))

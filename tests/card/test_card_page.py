@@ -42,7 +42,7 @@ async def test_get_writes_a_page_that_opens_by_itself(
     file = tmp_path / "card.html"
     code, out, errors = run("get", WITH_PROBLEMS, "--html", str(file), environment=sandbox_environment)
     assert (code, out) == (0, "")
-    assert errors == f"callers-mcp: wrote {file}, readable for you alone; open it in a browser\n"
+    assert errors == f"callers-mcp: wrote {file}, which only you can read; open it in a browser\n"
     await watched.page.goto(file.as_uri())
     card = watched.page.get_by_role("article")
     await expect(card.get_by_role("heading", level=1)).to_contain_text("Sample: Win-back Ignore")
@@ -61,7 +61,7 @@ async def test_get_writes_a_page_that_opens_by_itself(
 async def test_the_demo_writes_a_page_with_every_sample(watched: Watched, tmp_path: Path) -> None:
     file = tmp_path / "samples.html"
     code, out, errors = run("demo", "--html", str(file))
-    assert (code, errors) == (0, f"callers-mcp: wrote {file}, readable for you alone; open it in a browser\n")
+    assert (code, errors) == (0, f"callers-mcp: wrote {file}, which only you can read; open it in a browser\n")
     assert "install claude-desktop" in out
     await watched.page.goto(file.as_uri())
     names = [re.sub(r"\u202e\n", " ", make()["name"]) for _, make in SAMPLES.values()]

@@ -44,7 +44,7 @@ def test_get_writes_a_page_that_only_its_user_can_read_even_over_a_file_that_oth
     with pipe:
         out, errors = pipe.process.communicate(timeout=PATIENCE)
     assert (pipe.process.returncode, out) == (0, b"")
-    assert errors.decode() == f"callers-mcp: wrote {file}, readable for you alone; open it in a browser\n"
+    assert errors.decode() == f"callers-mcp: wrote {file}, which only you can read; open it in a browser\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [file]
 
@@ -52,7 +52,7 @@ def test_get_writes_a_page_that_only_its_user_can_read_even_over_a_file_that_oth
 def test_the_demo_writes_a_page_with_every_sample_and_still_prints(tmp_path: Path) -> None:
     file = tmp_path / "samples.html"
     code, out, errors = run("demo", "--html", str(file))
-    assert (code, errors) == (0, f"callers-mcp: wrote {file}, readable for you alone; open it in a browser\n")
+    assert (code, errors) == (0, f"callers-mcp: wrote {file}, which only you can read; open it in a browser\n")
     assert "install claude-desktop" in out
     assert all(campaign_id in file.read_text() for campaign_id in SAMPLES)
 

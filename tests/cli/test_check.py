@@ -1,4 +1,4 @@
-"""``callers-mcp check`` reports what is configured and whether the API answers."""
+"""``callers-mcp check`` reports the configuration, and whether the API answers."""
 
 import re
 
@@ -15,7 +15,7 @@ KNOWN = fault.answer(campaign())
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environment", "code", "says"),
+    ("arguments", "environment", "code", "line"),
     [
         ([], {}, 0, "the key is not tested"),
         (["--campaign-id", SAMPLE_ID], {}, 0, "Running outbound campaign"),
@@ -26,40 +26,41 @@ KNOWN = fault.answer(campaign())
             0,
             f"set CALLERS_ORGANIZATION_ID={ORGANIZATION_ID} to find campaigns by name",
         ),
-        (["--campaign-id", SAMPLE_ID], {"CALLERS_ORGANIZATION_ID": ORGANIZATION_ID}, 0, "find_campaigns is offered"),
-        (["--campaign-id", SAMPLE_ID], {"CALLERS_ORGANIZATION_ID": "0" * 24}, 1, f"belongs to {ORGANIZATION_ID}"),
+        (["--campaign-id", SAMPLE_ID], {"CALLERS_ORGANIZATION_ID": ORGANIZATION_ID}, 0, "find_campaigns is enabled"),
+        ([], {}, 0, "set CALLERS_ORGANIZATION_ID to enable find_campaigns"),
+        (["--campaign-id", SAMPLE_ID], {"CALLERS_ORGANIZATION_ID": "0" * 24}, 1, f"belongs to {ORGANIZATION_ID}\n"),
         ([], {"CALLERS_API_KEY": ""}, 1, "API key: not set"),
         ([], {"CALLERS_API_KEY": "", "CALLERS_API_KEY_FILE": "/nonexistent"}, 1, "CALLERS_API_KEY_FILE"),
         ([], {"CALLERS_BASE_URL": "http://127.0.0.1:9"}, 1, "refused (3 attempts)"),
         ([], {"CALLERS_TIMEOTU": "3"}, 1, "did you mean CALLERS_TIMEOUT?"),
         ([], {"CALLERS_SUB_ORGANIZATIONS": "a,b"}, 1, "a call that names no sub-organization is refused"),
-        ([], {"CALLERS_SUB_ORGANIZATIONS": "a", "CALLERS_ORGANIZATION_ID": "b"}, 0, "Looks into: a\n"),
+        ([], {"CALLERS_SUB_ORGANIZATIONS": "a", "CALLERS_ORGANIZATION_ID": "b"}, 0, "Default organization: a\n"),
         ([], {"CALLERS_ORGANIZATION_ID": "65aa"}, 0, "CALLERS_ORGANIZATION_ID: 65aa\n"),
         ([], {"CALLERS_SUB_ORGANIZATION_ID": "${x}"}, 1, "CALLERS_SUB_ORGANIZATION_ID"),
         ([], {"CALLERS_ORGANIZATION_ID": f"x{API_KEY}"}, 1, "CALLERS_ORGANIZATION_ID holds the API key, not an id"),
         ([], {"CALLERS_MAX_ATTEMPTS": "2", "CALLERS_SUB_ORGANIZATIONS": "main,b"}, 0, "CALLERS_MAX_ATTEMPTS: 2"),
     ],
 )
-def test_check_reports_each_finding_on_a_line(
-    sandbox_environment: dict[str, str], arguments: list[str], environment: dict[str, str], code: int, says: str
+def test_check_reports_each_problem_on_a_line(
+    sandbox_environment: dict[str, str], arguments: list[str], environment: dict[str, str], code: int, line: str
 ) -> None:
     got, out, _ = run("check", *arguments, environment=sandbox_environment | environment)
     assert got == code
-    assert says in out
-    assert all(line.startswith(("ok     ", "FOUND  ")) for line in out.splitlines())
-    assert ("FOUND" in out) == (code == 1)
+    assert line in out
+    assert all(each.startswith(("ok       ", "PROBLEM  ")) for each in out.splitlines())
+    assert ("PROBLEM" in out) == (code == 1)
 
 
 @pytest.mark.parametrize(
-    ("second", "code", "says"),
+    ("second", "code", "line"),
     [
-        (fault.error(403), 0, "ok     Isolation: the API refuses"),
-        (KNOWN, 1, "FOUND  Isolation: the API answers under a made-up sub-organization too"),
-        (fault.error(500), 1, "FOUND  Isolation: could not be tested. The Callers API can't answer now"),
+        (fault.error(403), 0, "ok       Isolation: the API refuses"),
+        (KNOWN, 1, "PROBLEM  Isolation: the API answers for a made-up sub-organization too"),
+        (fault.error(500), 1, "PROBLEM  Isolation: could not be tested. The Callers API can't answer now"),
     ],
 )
 def test_check_warns_if_the_api_answers_for_a_sub_organization_that_does_not_exist(
-    second: Behaviour, code: int, says: str
+    second: Behaviour, code: int, line: str
 ) -> None:
     with FaultServer(KNOWN, second) as server:
         environment = {
@@ -69,7 +70,7 @@ def test_check_warns_if_the_api_answers_for_a_sub_organization_that_does_not_exi
         }
         got, out, _ = run("check", "--campaign-id", ID, environment=environment)
     assert got == code
-    assert says in out
+    assert line in out
     first, made_up = (request.values("x-sub-organization-id") for request in server.requests)
     assert first == ["a"]
     assert re.fullmatch("[0-9a-f]{24}", made_up[0])

@@ -25,7 +25,7 @@ def printed(tmp_path: Path, host: str, *options: str, **variables: str) -> str:
 
 
 def entry(host: str, text: str) -> dict[str, Any]:
-    """Parse printed text like the host parses its configuration; return the entry."""
+    """Parse printed text as the host parses its configuration; return the entry."""
     row = HOSTS[host]
     content: dict[str, Any] = tomllib.loads(text) if row.format is Format.TOML else json.loads(text)
     assert list(content) == list(row.container)
@@ -43,7 +43,7 @@ def test_the_entry_starts_this_server_and_has_a_placeholder_for_the_key(tmp_path
     assert "env" not in sandbox
 
 
-def test_a_key_file_of_the_user_is_named_by_absolute_path(tmp_path: Path) -> None:
+def test_a_key_file_of_the_user_is_named_by_its_absolute_path(tmp_path: Path) -> None:
     found = entry("cursor", printed(tmp_path, "cursor", CALLERS_API_KEY_FILE="~/key"))
     assert found["env"] == {"CALLERS_API_KEY_FILE": str(tmp_path / "key")}
 
@@ -64,7 +64,7 @@ def test_a_url_is_written_in_the_form_of_each_host(tmp_path: Path, host: str, ex
 @pytest.mark.parametrize("host", [name for name, host in HOSTS.items() if host.remote is not None])
 def test_the_line_for_a_token_is_printed_on_stderr(tmp_path: Path, host: str) -> None:
     _, out, errors = Home(tmp_path, host).run("config", "--url", URL)
-    assert "If the server asks for a token, add: " in errors
+    assert "If the server requires a token, add: " in errors
     assert "oken" not in out
 
 

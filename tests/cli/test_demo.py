@@ -39,7 +39,7 @@ def test_the_demo_shows_each_kind_of_campaign_and_suggests_commands_that_work(tm
 
 
 @pytest.mark.measured
-def test_the_demo_ends_quietly_if_its_output_is_cut_off() -> None:
+def test_the_demo_stops_without_an_error_if_its_output_is_closed() -> None:
     with Pipe("demo") as pipe:
         pipe.stdout.readline()
         pipe.stdout.close()
@@ -48,7 +48,7 @@ def test_the_demo_ends_quietly_if_its_output_is_cut_off() -> None:
 
 
 @pytest.mark.measured
-def test_the_sandbox_command_serves_the_campaigns_that_it_names_and_ends_quietly() -> None:
+def test_the_sandbox_command_serves_the_campaigns_that_it_names_and_stops_without_an_error() -> None:
     with Pipe("sandbox") as pipe:
         lines = [pipe.stdout.readline().decode().strip() for _ in range(4)]
         environment = dict(line.split("=") for line in lines[1:3])

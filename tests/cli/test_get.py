@@ -1,4 +1,4 @@
-"""``callers-mcp get`` looks one campaign up and prints what a model would get."""
+"""``callers-mcp get`` looks up one campaign and prints the text that a model would receive."""
 
 import json
 import re
@@ -17,7 +17,7 @@ WITH_PROBLEMS = "665f1c2ab1e4a9d0c7f3b805"
 """A campaign of the sandbox whose name has odd characters."""
 
 
-def test_get_prints_the_text_that_the_model_gets(
+def test_get_prints_the_text_that_the_model_receives(
     sandbox_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, out, errors = run("get", SAMPLE_ID, environment=sandbox_environment)
@@ -61,7 +61,7 @@ def test_get_finds_a_campaign_of_a_sub_organization(sandbox_environment: dict[st
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environment", "code", "says"),
+    ("arguments", "environment", "code", "reason"),
     [
         (["0" * 24], {}, 1, "No campaign 000000000000000000000000"),
         (["nonsense"], {}, 2, "24 hexadecimal digits"),
@@ -73,11 +73,11 @@ def test_get_finds_a_campaign_of_a_sub_organization(sandbox_environment: dict[st
     ],
 )
 def test_get_reports_on_stderr_what_failed(
-    sandbox_environment: dict[str, str], arguments: list[str], environment: dict[str, str], code: int, says: str
+    sandbox_environment: dict[str, str], arguments: list[str], environment: dict[str, str], code: int, reason: str
 ) -> None:
     got, out, errors = run("get", *arguments, environment=sandbox_environment | environment)
     assert (got, out) == (code, "")
-    assert says in errors
+    assert reason in errors
     assert "Traceback" not in errors
 
 

@@ -1,4 +1,4 @@
-"""What only a process can show: exit codes, streams that are closed, full or of another encoding, and threads."""
+"""Commands as processes: exit codes, streams that are closed, full or in another encoding, and threads."""
 
 import re
 import subprocess
@@ -49,7 +49,7 @@ def test_a_full_disk_is_reported_in_one_line(sandbox_environment: dict[str, str]
     assert (done.returncode, done.stderr) == (1, "callers-mcp: No space left on device\n")
 
 
-def test_get_prints_any_script_whatever_the_encoding_of_its_streams(sandbox_environment: dict[str, str]) -> None:
+def test_get_prints_any_script_with_any_encoding_of_its_streams(sandbox_environment: dict[str, str]) -> None:
     ascii_only = sandbox_environment | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     code, out, errors = run_process("get", SAMPLE_ID, "--sub-organization", "\u2603", environment=ascii_only)
     assert (code, out) == (2, "")
@@ -79,5 +79,5 @@ def test_a_wrong_setting_stops_the_server_with_one_line() -> None:
 
 
 def test_the_server_prints_nothing_for_a_host_that_closes_stdin() -> None:
-    """The hint for people is only for terminals."""
+    """The hint for people is printed only on a terminal."""
     assert run_process() == (0, "", "")

@@ -1,4 +1,4 @@
-"""On a terminal the server explains what it is, and output is coloured unless the user wants none."""
+"""On a terminal, the server explains what it waits for, and output is coloured unless ``NO_COLOR`` is set."""
 
 import signal
 import subprocess
@@ -41,8 +41,8 @@ def test_no_color_and_pipes_turn_colours_off(
     on_a_terminal: bool,
 ) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
-    wish = {} if no_color is None else {"NO_COLOR": no_color}
-    code, out, _ = run("check", environment=sandbox_environment | wish, terminal=on_a_terminal)
+    variables = {} if no_color is None else {"NO_COLOR": no_color}
+    code, out, _ = run("check", environment=sandbox_environment | variables, terminal=on_a_terminal)
     assert code == 0
     assert ("\x1b[" in out) == (coloured and on_a_terminal)
     assert "Base URL" in out

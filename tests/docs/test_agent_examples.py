@@ -27,14 +27,14 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hosted, s
         yield server, token
 
 
-def test_a_client_looks_a_campaign_up_on_a_hosted_server(hosted: tuple[Hosted, str]) -> None:
+def test_a_client_looks_up_a_campaign_on_a_hosted_server(hosted: tuple[Hosted, str]) -> None:
     server, token = hosted
     code, out, errors = run_process("hosted_look_up.py", server.url, SAMPLE_ID, environment={"TOKEN": token})
     assert (code, errors) == (0, "")
     assert out.startswith("Running outbound campaign")
 
 
-def test_an_agent_over_http_finds_a_campaign_and_looks_it_up(hosted: tuple[Hosted, str]) -> None:
+def test_an_agent_over_http_finds_and_looks_up_a_campaign(hosted: tuple[Hosted, str]) -> None:
     server, token = hosted
     code, out, errors = run_here("pydantic_ai_http.py", server.url, environment={"TOKEN": token})
     assert (code, errors) == (0, "")

@@ -40,15 +40,15 @@ ENVIRONMENT: dict[str, str] = {each["name"]: each["value"] for each in CONTAINER
 PROBES = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
 
 LONG = 20 * PATIENCE
-"""Seconds for what comes over the network, or copies much."""
+"""Seconds for downloads, and for copying much data."""
 
 Command = subprocess.CompletedProcess[str]
 
 
 def instruction(name: str) -> str:
-    """What an instruction of the image, the last stage of the Containerfile, says."""
-    (said,) = re.findall(rf"^{name} (.*)$", CONTAINERFILE.rpartition("\nFROM ")[2], re.MULTILINE)
-    return str(said)
+    """Return the arguments of an instruction in the last stage of the Containerfile, which is the image."""
+    (arguments,) = re.findall(rf"^{name} (.*)$", CONTAINERFILE.rpartition("\nFROM ")[2], re.MULTILINE)
+    return str(arguments)
 
 
 # The files
@@ -61,7 +61,7 @@ def test_the_objects_are_valid_for_kubernetes(version: str) -> None:
         kubernetes_validate.validate(each, version, strict=True)
 
 
-def test_the_objects_belong_together() -> None:
+def test_the_objects_refer_to_each_other_correctly() -> None:
     deployment, service, secret = (OBJECTS[kind] for kind in ("Deployment", "Service", "Secret"))
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert labels == deployment["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]
@@ -69,12 +69,12 @@ def test_the_objects_belong_together() -> None:
     assert port["targetPort"] == open_port["name"]
     (volume,) = POD["volumes"]
     assert (volume["name"], volume["secret"]["secretName"]) == (MOUNT["name"], secret["metadata"]["name"])
-    held = {f"{MOUNT['mountPath']}/{field}" for field in secret["stringData"]}
-    assert held == {ENVIRONMENT["CALLERS_API_KEY_FILE"], ENVIRONMENT["CALLERS_HTTP_TOKEN_FILE"]}
+    mounted = {f"{MOUNT['mountPath']}/{field}" for field in secret["stringData"]}
+    assert mounted == {ENVIRONMENT["CALLERS_API_KEY_FILE"], ENVIRONMENT["CALLERS_HTTP_TOKEN_FILE"]}
     assert deployment["spec"]["replicas"] == 2
 
 
-def test_the_deployment_fits_the_image() -> None:
+def test_the_deployment_matches_the_image() -> None:
     user, group = instruction("USER").split(":")
     context = POD["securityContext"]
     assert context["runAsUser"] == int(user) != 0
@@ -99,7 +99,7 @@ def test_a_pod_meets_the_restricted_standard() -> None:
     assert POD["automountServiceAccountToken"] is False
     assert {"cpu", "memory"} == set(CONTAINER["resources"]["limits"])
     (volume,) = POD["volumes"]
-    assert volume["secret"]["defaultMode"] == 0o440  # a token file that others may read lets no caller in
+    assert volume["secret"]["defaultMode"] == 0o440  # the server refuses a token file that others may read
 
 
 def test_a_pod_has_time_to_finish_its_calls() -> None:
@@ -107,7 +107,7 @@ def test_a_pod_has_time_to_finish_its_calls() -> None:
     assert POD["terminationGracePeriodSeconds"] >= drain + timeout + 10
     readiness = CONTAINER["readinessProbe"]
     assert drain >= readiness["failureThreshold"] * readiness["periodSeconds"] + readiness["timeoutSeconds"]
-    # A replica goes only when another one is ready.
+    # A replica is stopped only when another one is ready.
     assert OBJECTS["Deployment"]["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
 
 
@@ -116,7 +116,7 @@ def test_the_environment_configures_a_server(tmp_path: Path, monkeypatch: pytest
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value.replace(MOUNT["mountPath"], str(tmp_path)))
     settings = Settings.from_environment()
-    hosting = HostingSettings.from_environment(host="0.0.0.0", port=8000)  # as the image's command says
+    hosting = HostingSettings.from_environment(host="0.0.0.0", port=8000)  # as in the image's command
     assert settings.notices == ()
     assert KeySource(settings).current() == API_KEY
     assert hosting.token_file
@@ -135,7 +135,7 @@ def test_a_secret_that_was_not_filled_in_lets_no_caller_in(tmp_path: Path) -> No
 
 
 def filled_in(folder: Path) -> str:
-    """Put into a folder what the secret holds once it is filled in, and return the token."""
+    """Write the files of a filled-in secret to a folder, and return the token."""
     (folder / "api-key").write_text(API_KEY)
     return token_store.add(folder / "tokens.json", "support", UNRESTRICTED)
 
@@ -163,7 +163,7 @@ until = time.monotonic() + float(sys.argv[2])
 while True:
     try:
         connection = http.client.HTTPConnection("127.0.0.1", 8000)
-        # By the pod's address, as a kubelet does.
+        # With the pod's address as Host, like a kubelet.
         connection.request("GET", sys.argv[1], headers={"Host": "10.244.0.7:8000"})
         status = connection.getresponse().status
     except OSError:
@@ -175,13 +175,13 @@ while True:
 
 
 class Podman:
-    """podman with a place of its own for images and containers."""
+    """podman with its own folder for images and containers."""
 
     def __init__(self, folder: Path) -> None:
-        where = ["--root", str(folder / "root"), "--runroot", str(folder / "run"), "--cgroup-manager", "cgroupfs"]
-        # Its default, crun, may not know the cgroups of this machine.
+        storage = ["--root", str(folder / "root"), "--runroot", str(folder / "run"), "--cgroup-manager", "cgroupfs"]
+        # The default runtime, crun, may not support the cgroups of this machine.
         runtime = shutil.which("runc")
-        self._command = ["podman", *where, *(["--runtime", runtime] if runtime else [])]
+        self._command = ["podman", *storage, *(["--runtime", runtime] if runtime else [])]
 
     def __call__(self, *arguments: str) -> Command:
         return subprocess.run([*self._command, *arguments], capture_output=True, text=True, timeout=LONG, cwd=ROOT)
@@ -192,19 +192,19 @@ class Podman:
         return done.stdout
 
     def run(self, *arguments: str) -> Command:
-        """Run the image as the pod is run, but for its network: without capabilities, on a read-only root."""
-        limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]  # no more than this process may
+        """Run the image like the pod, but without network: no capabilities, a read-only root file system."""
+        limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]  # within the limits of this process
         hardened = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--network", "none"]
         return self("run", *limits, *hardened, *arguments)
 
 
 @pytest.fixture(scope="module")
 def podman(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Podman]:
-    """The image, built once for all processes that run tests; the last one removes it."""
+    """The image, built once for all test processes; the last process removes it."""
     if missing := [name for name in ("podman", "mmdebstrap") if shutil.which(name) is None]:
         pytest.skip(f"{' and '.join(missing)} not installed")
     if os.geteuid() != 0:
-        pytest.skip("needs root, to make Debian's file system")
+        pytest.skip("needs root, to create Debian's file system")
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "containers"
     users = folder / "users"
@@ -225,7 +225,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator
 
 
 def build(podman: Podman, folder: Path) -> None:
-    """Build the image as the Containerfile says, on a Debian 12 in place of the base image from a registry."""
+    """Build the image from the Containerfile, on a local Debian 12 instead of the base image from a registry."""
     debian = folder / "debian.tar"
     lean = [f"--dpkgopt=path-exclude=/usr/share/{of}/*" for of in ("doc", "locale", "man")]
     packages = "--include=python3,python3-venv"
@@ -235,20 +235,21 @@ def build(podman: Podman, folder: Path) -> None:
         timeout=LONG,
     )
     podman.must("import", "--quiet", str(debian), "localhost/python")
-    # How pip reaches its packages here, but for its own folders.
+    # The settings with which pip reaches its packages here, except local folders.
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True).stdout
-    options = re.findall(r"^(?:global|:env:)\.(index-url|extra-index-url|cert|proxy)='(.*)'$", listed, re.MULTILINE)
-    pip = dict(reversed([(name, value) for name, value in options if "file:" not in value]))
+    found = re.findall(r"^(?:global|:env:)\.(index-url|extra-index-url|cert|proxy)='(.*)'$", listed, re.MULTILINE)
+    pip = dict(reversed([(name, value) for name, value in found if "file:" not in value]))
     (folder / "pip.conf").write_text("\n".join(["[global]", *(f"{name} = {value}" for name, value in pip.items())]))
-    offered = ["--secret", f"id=pip.conf,src={folder / 'pip.conf'}"]
-    offered += ["--volume", f"{pip['cert']}:{pip['cert']}:ro"] if "cert" in pip else []
-    how = ["--format", "docker", "--isolation", "chroot", "--network", "host", "--build-arg", "PYTHON=localhost/python"]
-    podman.must("build", "-f", str(FILES / "Containerfile"), "-t", "callers-mcp", *how, *offered, ".")
+    files = ["--secret", f"id=pip.conf,src={folder / 'pip.conf'}"]
+    files += ["--volume", f"{pip['cert']}:{pip['cert']}:ro"] if "cert" in pip else []
+    options_ = ["--format", "docker", "--isolation", "chroot", "--network", "host"]
+    options_ += ["--build-arg", "PYTHON=localhost/python"]
+    podman.must("build", "-f", str(FILES / "Containerfile"), "-t", "callers-mcp", *options_, *files, ".")
 
 
 @pytest.fixture
 def pod(podman: Podman, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """A running container, configured by the Kubernetes file and started by the image's own command; and its token."""
+    """The name of a container that runs the image's command with the settings of the Kubernetes file, and a token."""
     secrets = tmp_path / "secrets"
     secrets.mkdir(0o755)
     token = filled_in(secrets)
@@ -281,7 +282,7 @@ def test_the_image_does_not_serve_without_a_setting_for_authentication(podman: P
 
 
 @pytest.mark.parts
-def test_a_pod_becomes_ready_looks_a_campaign_up_and_stops_cleanly(podman: Podman, pod: tuple[str, str]) -> None:
+def test_a_pod_becomes_ready_looks_up_a_campaign_and_stops_cleanly(podman: Podman, pod: tuple[str, str]) -> None:
     name, token = pod
     python = "/opt/callers-mcp/bin/python3"
     for path in sorted(set(PROBES.values())):
@@ -296,15 +297,15 @@ def test_a_pod_becomes_ready_looks_a_campaign_up_and_stops_cleanly(podman: Podma
 
 
 @pytest.mark.parts
-def test_the_image_holds_no_test_packages_and_no_files_of_the_build(podman: Podman, tmp_path: Path) -> None:
+def test_the_image_contains_no_test_packages_and_no_files_of_the_build(podman: Podman, tmp_path: Path) -> None:
     podman.must("save", "--format", "docker-archive", "--output", str(tmp_path / "image.tar"), "callers-mcp")
     with tarfile.open(tmp_path / "image.tar") as archive:
         (manifest,) = json.load(archive.extractfile("manifest.json") or BytesIO())
-        held = set[str]()
+        names = set[str]()
         for layer in manifest["Layers"][1:]:  # the first one is the base
             with tarfile.open(fileobj=archive.extractfile(layer)) as files:
-                held |= set(files.getnames())
-    site = {name.split("/")[5] for name in held if name.startswith("opt/callers-mcp/lib/python3.11/site-packages/")}
+                names |= set(files.getnames())
+    site = {name.split("/")[5] for name in names if name.startswith("opt/callers-mcp/lib/python3.11/site-packages/")}
     assert {"callers_mcp", "mcp", "uvicorn"} <= site
     assert not {"pip", "pytest", "_pytest", "mypy"} & site
-    assert not [name for name in held if "pip.conf" in name or name.startswith(("build", "run/"))]
+    assert not [name for name in names if "pip.conf" in name or name.startswith(("build", "run/"))]

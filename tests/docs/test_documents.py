@@ -1,4 +1,4 @@
-"""The documents are correct: their commands run, their tables match the code, their links lead somewhere."""
+"""The documents are correct: their commands run, their tables match the code, and the files that they name exist."""
 
 import json
 import re
@@ -28,6 +28,7 @@ DOCUMENTS = {
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
         ROOT / "SECURITY.md",
+        ROOT / "tests/README.md",
         *sorted((ROOT / "docs").glob("*.md")),
     ]
 }
@@ -35,39 +36,47 @@ README = DOCUMENTS["README.md"]
 REFERENCE = DOCUMENTS["docs/reference.md"]
 COMMANDS = sorted(set(re.findall(r"^\| `(callers-mcp.*?)` \|", REFERENCE, re.MULTILINE)))
 SERVING = {"callers-mcp", "callers-mcp --sandbox", "callers-mcp sandbox --port 8080", "callers-mcp http"}
-ELSEWHERE = {  # in other tests
-    "callers-mcp demo": "test_cli.py",
-    "callers-mcp token ": "test_token_command.py",
-    "callers-mcp install HOST": "test_install.py",
-    "callers-mcp uninstall HOST": "test_install.py",
-    "callers-mcp config HOST": "test_config_command.py",
+TESTED_IN = {
+    "callers-mcp demo": "tests/cli/test_demo.py",
+    "callers-mcp token ": "tests/http/test_token_changes.py",
+    "callers-mcp install HOST": "tests/install/test_install.py",
+    "callers-mcp uninstall HOST": "tests/install/test_install.py",
+    "callers-mcp config HOST": "tests/cli/test_config.py",
 }
-RUN_ELSEWHERE = {
-    "python3 -m venv": ".ci/run, in an empty environment: it installs packages",
-    "uvx ": "the same installation by another tool",
-    "uv run ": "the same tests by another tool",
-    "uv tool install": "the same installation by another tool",
-    "uv pip compile": "it needs a package index; test_package.py checks the file that it writes",
+"""The commands of the table that other tests run."""
+
+REASONS = {
+    "python3 -m venv": "it installs packages; .ci/run runs it in an empty environment",
+    "uvx ": "the same installation with another tool",
+    "uv tool install": "the same installation with another tool",
+    "uv pip compile": "it needs a package index; tests/release/test_package.py checks the file that it writes",
     "pip install": "it installs packages",
-    "npm install": ".ci/run, for the tests that need these packages",
-    "python tests/benchmarks/bench.py": "minutes of measuring; test_bench.py runs one short round",
-    "python tests/benchmarks/list_bench.py": "the same for lists; test_list_reading.py holds that others have turns",
-    "python tests/benchmarks/http_bench.py": "the same for HTTP",
-    "python examples/agent_workflow.py": "test_examples.py",
-    "python -m tests.load.rolling_restart": "test_nginx_example.py runs one round of it",
-    "python -m tests.evals": "test_evals.py",
+    "npm install": "it installs packages; .ci/run installs them for the tests that need them",
+    "python tests/benchmarks/bench.py": "it takes minutes; tests/benchmarks/test_bench.py runs one short round",
+    "python tests/benchmarks/list_bench.py": "it takes minutes; tests/api/test_list_reading.py tests others' turns",
+    "python tests/benchmarks/http_bench.py": "it takes minutes, and its figures depend on the machine",
+    "python -m tests.load.rolling_restart": "tests/docs/test_nginx_example.py runs one round of it",
+    "python -m tests.evals": "tests/evals/test_evals.py runs it",
     "python -m tests.card.demo_picture": "it takes a picture, which a person looks at",
-    "python tests/load/run.py": "the same for load; test_load.py runs a short form",
-    "export ": ".ci/run runs these lines, as they are, in an empty environment",
-    ".venv/bin/": "the same",
-    "CALLERS_HTTP_PUBLIC_URL=": "test_http_start.py, with its own certificate and port",
-    'eval "$(_CALLERS_MCP_COMPLETE=': "test_terminal.py",
-    "_CALLERS_MCP_COMPLETE=fish_source": "test_terminal.py",
+    "python tests/load/run.py": "it takes minutes; tests/load/test_load.py runs a short form",
+    "export ": ".ci/run runs these lines unchanged, in an empty environment",
+    ".venv/bin/": ".ci/run runs these lines unchanged, in an empty environment",
+    "CALLERS_HTTP_PUBLIC_URL=": "tests/http/test_startup.py runs it with its own certificate and port",
+    'eval "$(_CALLERS_MCP_COMPLETE=': "tests/cli/test_help.py runs it",
+    "_CALLERS_MCP_COMPLETE=fish_source": "tests/cli/test_help.py completes words for fish",
 }
+"""Why the tests in this file need not run a command: what it starts with, and the reason."""
+
+NAMED_FILE = re.compile(r"(?<![\w./-])(?:callers_mcp|docs|examples|tests|\.ci)/[\w.@/*-]*[\w/*]")
+"""A file or folder of the project, named by its path."""
+
+TEMPLATES = {"callers_mcp/server/tools/my_tool.py", "tests/server/test_my_tool.py", "tests/snapshots/my_tool.json"}
+TEMPLATES |= {"tests/data/hosts/NAME.json"}
+"""Files that the documents tell a contributor to create."""
 
 
 @pytest.mark.parametrize(
-    "command", [each for each in COMMANDS if each not in SERVING and not each.startswith(tuple(ELSEWHERE))]
+    "command", [each for each in COMMANDS if each not in SERVING and not each.startswith(tuple(TESTED_IN))]
 )
 def test_a_command_of_the_table_succeeds(command: str, sandbox_environment: dict[str, str]) -> None:
     arguments = command.replace("ID", SAMPLE_ID).split()[1:]
@@ -78,18 +87,54 @@ def test_a_command_of_the_table_succeeds(command: str, sandbox_environment: dict
 
 def test_the_serving_commands_of_the_table_serve() -> None:
     assert set(COMMANDS) >= SERVING
-    # The others are what test_protocol.py and test_http_start.py run.
+    # Other tests run the other ones: tests/stdio/ and tests/http/test_startup.py.
     with Pipe("sandbox", "--port", "8080") as pipe:
         assert b"simulated Callers API" in pipe.stdout.readline() or b"8080" in pipe.end()[1].encode()
 
 
+def shell_commands(text: str) -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()] + re.findall(
+        r"`((?:uvx|uv|pip|python3?) [^`]+)`", text
+    )
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_other_command_is_run_elsewhere_for_a_reason(document: str) -> None:
-    text = DOCUMENTS[document]
-    shell = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
-    inline = re.findall(r"`((?:uvx|uv|pip|python3?) [^`]+)`", text)
-    for command in shell + inline:
-        assert any(command.startswith(known) for known in RUN_ELSEWHERE), command
+def test_every_shell_command_is_run_by_other_tests_or_has_a_reason_not_to_be_run(document: str) -> None:
+    for command in shell_commands(DOCUMENTS[document]):
+        assert command.startswith(tuple(REASONS)), command
+
+
+def test_each_reason_is_for_a_command_in_a_document_and_names_a_file_that_exists() -> None:
+    commands = [command for text in DOCUMENTS.values() for command in shell_commands(text)]
+    assert [start for start in REASONS if not any(command.startswith(start) for command in commands)] == []
+    named = [path for reason in [*REASONS.values(), *TESTED_IN.values()] for path in NAMED_FILE.findall(reason)]
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_file_of_the_project_that_a_document_names_exists(document: str) -> None:
+    named = set(NAMED_FILE.findall(DOCUMENTS[document])) - TEMPLATES
+    assert sorted(path for path in named if not list(ROOT.glob(path))) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_test_that_a_document_names_exists(document: str) -> None:
+    named = set(re.findall(r"`(test_\w+)`", DOCUMENTS[document]))
+    existing = {
+        name for file in ROOT.glob("tests/*/*.py") for name in re.findall(r"def (test_\w+)\(", file.read_text("utf-8"))
+    }
+    assert named - existing == set()
+
+
+def test_each_helper_for_tests_has_a_row_in_their_readme() -> None:
+    rows = re.findall(r"^\| [a-z].* \| `(\w+)` \|$", DOCUMENTS["tests/README.md"], re.MULTILINE)
+    assert sorted(rows) == sorted(file.stem for file in (ROOT / "tests/support").glob("*.py"))
+
+
+def test_each_folder_of_tests_has_a_row_in_their_readme() -> None:
+    rows = re.findall(r"^\| `(\w+)/` \| ", DOCUMENTS["tests/README.md"], re.MULTILINE)
+    assert sorted(rows) == sorted({file.parent.name for file in (ROOT / "tests").glob("*/test_*.py")})
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -100,7 +145,7 @@ def test_every_command_of_callers_mcp_that_a_document_names_exists(document: str
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_link_leads_to_a_file_and_a_heading_that_exist(document: str) -> None:
+def test_every_link_leads_to_an_existing_file_and_heading(document: str) -> None:
     for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", DOCUMENTS[document]):
         target = (ROOT / document).parent / path if path else ROOT / document
         assert target.exists(), path
@@ -109,7 +154,7 @@ def test_every_link_leads_to_a_file_and_a_heading_that_exist(document: str) -> N
 
 
 def test_the_section_on_how_it_works_begins_within_two_screens() -> None:
-    """A screen is taken for fifty lines, a picture for half of one."""
+    """A screen is counted as fifty lines, and the pictures as half a screen."""
     before = README.partition("## How it works")[0]
     assert before != README
     assert len(before.splitlines()) <= 2 * 50 - 25
@@ -147,12 +192,12 @@ def test_the_table_of_errors_matches_the_code() -> None:
     assert set(re.findall(r"^\| `(\w+)` \| ", DOCUMENTS["docs/answers.md"], re.MULTILINE)) & kinds == kinds
 
 
-async def test_the_answers_that_they_show_are_the_server_s(sandbox: Sandbox) -> None:
-    """Each is preceded by the call that gives it; the one in docs/answers.md is named in words, and whole."""
-    whole = {"campaign_id": "665f1c2ab1e4a9d0c7f3b805"}
-    timeless = re.compile(r"\d{4}-\d\d-\d\dT\S+")
+async def test_the_results_in_the_documents_are_the_results_of_the_server(sandbox: Sandbox) -> None:
+    """README.md and docs/chat.md show a call and the beginning of its result; docs/answers.md one complete result."""
+    complete = {"campaign_id": "665f1c2ab1e4a9d0c7f3b805"}
+    time = re.compile(r"\d{4}-\d\d-\d\dT\S+")
     shown = [
-        ("get_campaign", whole, text)
+        ("get_campaign", complete, text)
         for text in re.findall(r"```text\n(.*?)```", DOCUMENTS["docs/answers.md"], re.DOTALL)
     ]
     for document in ("README.md", "docs/chat.md"):
@@ -164,10 +209,10 @@ async def test_the_answers_that_they_show_are_the_server_s(sandbox: Sandbox) -> 
         for tool, arguments, expected in shown:
             block, *_ = (await client.call_tool(tool, arguments)).content
             assert isinstance(block, TextContent)
-            text, begin = (timeless.sub("TIME", each) for each in (block.text, expected.rstrip()))
-            assert text == begin if arguments == whole else text.startswith(begin)
+            text, begin = (time.sub("TIME", each) for each in (block.text, expected.rstrip()))
+            assert text == begin if arguments == complete else text.startswith(begin)
 
 
-def test_the_snippet_for_claude_desktop_is_the_example() -> None:
+def test_the_snippet_for_claude_desktop_is_the_same_as_the_example_file() -> None:
     shown = re.findall(r"```json\n(.*?)```", DOCUMENTS["docs/hosts.md"], re.DOTALL)[0]
     assert json.loads(shown) == json.loads((ROOT / "examples/claude_desktop_config.json").read_text())

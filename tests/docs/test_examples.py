@@ -1,4 +1,4 @@
-"""The examples run, and do what they say of themselves."""
+"""The examples run, and do what their docstrings say."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def test_an_agent_explains_at_its_top_how_to_use_a_real_model(name: str) -> None
     assert re.search(r"\ba real (?:model|one)\b", text[:1000])
 
 
-def test_the_plain_client_has_twenty_lines_and_looks_up_what_it_found() -> None:
+def test_the_plain_client_has_at_most_twenty_lines_and_looks_up_a_campaign() -> None:
     assert lengths()["plain_client.py"] <= 20
     code, out, _ = run_process("plain_client.py", "--sandbox")
     assert code == 0
@@ -61,7 +61,7 @@ def test_the_workflow_lists_what_needs_attention_and_what_is_worth_checking() ->
 @pytest.mark.parametrize(
     ("lines", "code"),
     [([SAMPLE_ID], 0), ([SAMPLE_ID, "", "0" * 24], 1), ([], 2)],
-    ids=["all is well", "one is not found", "nothing to do"],
+    ids=["no problem", "one is not found", "no ids"],
 )
 def test_the_exit_code_of_the_workflow_shows_whether_something_needs_attention(
     tmp_path: Path, sandbox_environment: dict[str, str], lines: list[str], code: int
@@ -71,7 +71,7 @@ def test_the_exit_code_of_the_workflow_shows_whether_something_needs_attention(
     assert run_here("agent_workflow.py", "--file", str(file), environment=sandbox_environment)[0] == code
 
 
-async def test_the_snippet_for_claude_desktop_asks_for_the_key_until_it_is_filled_in(
+async def test_with_the_snippet_for_claude_desktop_the_server_reports_that_the_key_must_be_filled_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server = json.loads((EXAMPLES / "claude_desktop_config.json").read_text())["mcpServers"]["callers"]

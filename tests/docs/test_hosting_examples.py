@@ -34,7 +34,7 @@ def test_systemd_accepts_the_unit_and_rates_it_as_hardened(tmp_path: Path) -> No
     unit = tmp_path / UNIT.name
     text = UNIT.read_text()
     assert f"ExecStart={INSTALLED} " in text
-    text = text.replace(INSTALLED, sys.executable)  # it has to be there
+    text = text.replace(INSTALLED, sys.executable)  # systemd checks that the file exists
     unit.write_text(text)
     verified = systemd_analyze("verify", "--man=no", str(unit))
     assert (verified.returncode, verified.stderr) == (0, "")
@@ -51,15 +51,15 @@ def systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @needs_curl
-def test_a_start_is_done_once_the_instance_is_ready_and_has_failed_once_it_has_exited() -> None:
+def test_a_start_succeeds_when_the_instance_is_ready_and_fails_when_it_has_exited() -> None:
     (line,) = directives("ExecStartPost")
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
+    exited = subprocess.Popen([sys.executable, "-c", ""])
+    exited.wait()
     with FaultServer(error(503)) as instance:
         command = shlex.split(line.replace("%i", str(instance.port)))
         for main_process, behaviours, code in (
             (os.getpid(), [error(503), answer({"ready": True})], 0),
-            (ended.pid, [error(503)], 1),
+            (exited.pid, [error(503)], 1),
         ):
             instance.script(*behaviours)
             waited = subprocess.run(command, env={**os.environ, "MAINPID": str(main_process)}, timeout=PATIENCE)
@@ -67,49 +67,49 @@ def test_a_start_is_done_once_the_instance_is_ready_and_has_failed_once_it_has_e
             assert [request.target for request in instance.requests] == ["/readyz"] * len(behaviours)
 
 
-@pytest.mark.parametrize("lines", ["those it sets", "all of them"])
+@pytest.mark.parametrize("lines", ["active lines", "all lines"])
 def test_the_environment_file_and_the_unit_configure_a_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str
 ) -> None:
     (tmp_path / "api-key").write_text(KEY)
     token_file = tmp_path / "tokens.json"
     token_store.add(token_file, "support", UNRESTRICTED)
-    given = environment(comments=lines == "all of them")
+    given = environment(comments=lines == "all lines")
     assert given["CALLERS_HTTP_AUTH"] == "tokens"
-    if lines == "all of them":
+    if lines == "all lines":
         given["CALLERS_HTTP_AUTH"] = "tokens,oauth"
     assert {line.partition(":")[0] for line in directives("LoadCredential")} == {"api-key"}
-    (of_unit,) = directives("Environment")
-    name, _, value = of_unit.partition("=")
+    (set_by_unit,) = directives("Environment")
+    name, _, value = set_by_unit.partition("=")
     given |= {"CALLERS_HTTP_TOKEN_FILE": str(token_file), name: value.replace("%d", str(tmp_path))}
     for variable, content in given.items():
         monkeypatch.setenv(variable, content)
     settings = Settings.from_environment()
     hosting = HostingSettings.from_environment(host="127.0.0.1", port=8001)
-    assert settings.notices == ()  # such as of a variable that is no setting
+    assert settings.notices == ()  # such as for a variable that is not a setting
     assert KeySource(settings).current() == KEY
     assert hosting.token_file
     assert len(token_store.read(hosting.token_file)) == 1
     assert "callers.example.com" in hosting.known_hosts
 
 
-def test_the_numbers_of_the_three_files_and_of_the_server_agree() -> None:
+def test_the_numbers_in_the_three_files_and_in_the_server_agree() -> None:
     given = environment()
     timeout, drain = float(given["CALLERS_TIMEOUT"]), float(given["CALLERS_HTTP_DRAIN_SECONDS"])
-    (stops_within,) = directives("TimeoutStopSec")
-    assert float(stops_within) >= drain + timeout + 10
-    assert float(of_site("proxy_read_timeout (.+)s")) > timeout
-    assert float(of_site("keepalive 64;\n *keepalive_timeout (.+)s")) < process.KEEP_ALIVE_SECONDS
-    assert 1024 * int(of_site("client_max_body_size (.+)k")) == middleware.MAX_REQUEST_BYTES
-    count, size = of_site("large_client_header_buffers (.+)k").split()
+    (stop_timeout,) = directives("TimeoutStopSec")
+    assert float(stop_timeout) >= drain + timeout + 10
+    assert float(nginx_value("proxy_read_timeout (.+)s")) > timeout
+    assert float(nginx_value("keepalive 64;\n *keepalive_timeout (.+)s")) < process.KEEP_ALIVE_SECONDS
+    assert 1024 * int(nginx_value("client_max_body_size (.+)k")) == middleware.MAX_REQUEST_BYTES
+    count, size = nginx_value("large_client_header_buffers (.+)k").split()
     assert 1024 * int(count) * int(size) == protocol.MAX_HEAD_BYTES
-    assert given["CALLERS_HTTP_PUBLIC_URL"] == f"https://{of_site('server_name (.+)')}/mcp"
-    (credential,) = directives("LogsDirectory")
-    assert Path(given["CALLERS_HTTP_AUDIT_FILE"]).parent == Path("/var/log", credential)
+    assert given["CALLERS_HTTP_PUBLIC_URL"] == f"https://{nginx_value('server_name (.+)')}/mcp"
+    (log_folder,) = directives("LogsDirectory")
+    assert Path(given["CALLERS_HTTP_AUDIT_FILE"]).parent == Path("/var/log", log_folder)
 
 
 def environment(*, comments: bool = False) -> dict[str, str]:
-    """Return what the environment file sets; with ``comments`` also what it would set without its comment signs."""
+    """Return the variables in the environment file; with ``comments`` also those in lines that are commented out."""
     pattern = r"#?(CALLERS_\w+)=(.*)" if comments else r"(CALLERS_\w+)=(.*)"
     lines = (FILES / "environment").read_text().splitlines()
     return {match[1]: match[2] for line in lines if (match := re.fullmatch(pattern, line))}
@@ -121,6 +121,7 @@ def directives(name: str) -> list[str]:
     return re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)
 
 
-def of_site(pattern: str) -> str:
+def nginx_value(pattern: str) -> str:
+    """Return the value of a directive of the nginx site."""
     (value,) = re.findall(rf"^ *{pattern};", (FILES / "nginx.conf").read_text(), re.MULTILINE)
     return str(value)

@@ -1,4 +1,4 @@
-"""The site for nginx works in the real nginx, in front of real instances."""
+"""The example configuration of nginx works in the real nginx, in front of real instances."""
 
 import signal
 import socket
@@ -29,14 +29,14 @@ def backend() -> Iterator[FaultServer]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, backend: FaultServer) -> Iterator[Site]:
-    """The site in front of a backend that answers every request."""
+    """nginx in front of a backend that answers every request."""
     with Site(tmp_path_factory.mktemp("site"), [backend.port, backend.port]) as site:
         yield site
 
 
 @pytest.fixture(scope="module")
 def impatient_site(tmp_path_factory: pytest.TempPathFactory, backend: FaultServer) -> Iterator[Site]:
-    """The same with short time limits, and one call at once from an address."""
+    """The same with short time limits, and one simultaneous call per address."""
     limits = {
         "header_timeout 10s": "header_timeout 1s",
         "body_timeout 5s": "body_timeout 1s",
@@ -54,7 +54,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def hosted(started: Stack) -> Stack:
-    """The site in front of two real instances that are ready, whatever the last test did to them."""
+    """nginx in front of two real instances, both started again if a test stopped them."""
     dead = [instance for instance in started.instances if not instance.is_alive]
     for instance in dead:
         instance.start()
@@ -80,7 +80,7 @@ def test_nginx_accepts_the_site_without_a_warning(site: Site) -> None:
         *((path, 404) for path in ("/", "/readyz", "/metrics", "/mcp/x", "/.well-known/", "/mcp%2f..%2freadyz")),
     ],
 )
-async def test_the_site_passes_on_what_callers_need_and_nothing_else(
+async def test_the_site_forwards_the_paths_that_callers_need_and_no_other(
     site: Site, backend: FaultServer, path: str, status: int
 ) -> None:
     backend.script(answer({"ok": True}))
@@ -115,12 +115,12 @@ START = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\n"
     ],
     ids=["many headers", "long header", "large body", "large chunks"],
 )
-def test_a_flood_is_answered_by_the_site_and_reaches_no_instance(
+def test_a_request_over_a_size_limit_is_refused_by_the_site_and_reaches_no_instance(
     site: Site, backend: FaultServer, sent: bytes, status: int
 ) -> None:
     backend.script(answer({"ok": True}))
     with connect(site) as sender:
-        with suppress(OSError):  # the answer may be there before all is sent
+        with suppress(OSError):  # the site may answer before all is sent
             sender.sendall(sent)
         assert sender.recv(65_536).startswith(b"HTTP/1.1 %d " % status)
     assert backend.requests == []
@@ -129,7 +129,7 @@ def test_a_flood_is_answered_by_the_site_and_reaches_no_instance(
 @pytest.mark.parametrize(
     ("sent", "drip"),
     [(b"", b""), (START + b"X: ", b"x"), (START + b"Content-Length: 10\r\n\r\nx", b"")],
-    ids=["silence", "a head byte by byte", "no end of the body"],
+    ids=["nothing", "a head byte by byte", "an unfinished body"],
 )
 def test_a_slow_sender_is_disconnected_by_the_site_and_reaches_no_instance(
     impatient_site: Site, backend: FaultServer, sent: bytes, drip: bytes
@@ -138,20 +138,20 @@ def test_a_slow_sender_is_disconnected_by_the_site_and_reaches_no_instance(
     with connect(impatient_site) as sender:
         sender.sendall(sent)
         sender.settimeout(0.05)
-        deadline, ended = time.monotonic() + PATIENCE, False
-        while not ended:
+        deadline, is_disconnected = time.monotonic() + PATIENCE, False
+        while not is_disconnected:
             assert time.monotonic() < deadline
             try:
                 sender.sendall(drip)
-                ended = not sender.recv(65_536)
+                is_disconnected = not sender.recv(65_536)
             except TimeoutError:
                 continue
             except OSError:
-                ended = True
+                is_disconnected = True
     assert backend.requests == []
 
 
-async def test_one_address_has_at_most_as_many_calls_at_once_as_the_site_allows(
+async def test_the_site_limits_the_simultaneous_calls_from_one_address(
     impatient_site: Site, backend: FaultServer
 ) -> None:
     backend.script(silent)
@@ -167,7 +167,7 @@ def connect(site: Site) -> ssl.SSLSocket:
     return site.trust.wrap_socket(connection, server_hostname=NAME)
 
 
-async def test_an_agent_looks_a_campaign_up_through_the_site(hosted: Stack) -> None:
+async def test_an_agent_looks_up_a_campaign_through_the_site(hosted: Stack) -> None:
     token = {"Authorization": f"Bearer {hosted.token}"}
     async with hosted.site.client(headers=token) as http:
         async with Client(streamable_http_client(f"{hosted.site.url}/mcp", http_client=http)) as client:
@@ -178,13 +178,13 @@ async def test_an_agent_looks_a_campaign_up_through_the_site(hosted: Stack) -> N
         assert (await http.get("/mcp", headers={"Authorization": ""})).status_code == 401
 
 
-async def test_a_client_that_leaves_the_site_cancels_its_call(hosted: Stack) -> None:
+async def test_a_client_that_disconnects_from_the_site_cancels_its_call(hosted: Stack) -> None:
     held = f"{HELD}{0:020x}"
     async with hosted.site.client() as client, anyio.create_task_group() as group:
         group.start_soon(hosted.call, client, held)
         await until(lambda: hosted.api.asked(held) == 1)
         group.cancel_scope.cancel()
-    await until(lambda: held in hosted.api.left)  # long before the call's deadline would end it
+    await until(lambda: held in hosted.api.left)  # long before the call's deadline
 
 
 async def test_a_rolling_restart_under_load_fails_no_call(hosted: Stack) -> None:
@@ -201,7 +201,7 @@ async def test_a_call_in_an_instance_that_is_killed_is_answered_by_the_other(hos
         failures.append(await hosted.call(client, campaign_id))
 
     async with hosted.site.client() as client, anyio.create_task_group() as group:
-        for campaign_id in held:  # each goes to the instance that has less to do
+        for campaign_id in held:  # nginx sends each to the instance with fewer calls
             group.start_soon(call, client, campaign_id)
             await until(lambda: hosted.api.asked(campaign_id) == 1)  # noqa: B023
         hosted.instances[0].end(signal.SIGKILL)

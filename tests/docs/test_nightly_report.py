@@ -1,4 +1,4 @@
-"""The nightly report: what changed, what needs attention, and that a failure loses nothing."""
+"""The nightly report shows what changed and what needs attention, and a failure loses no saved result."""
 
 import json
 import re
@@ -66,14 +66,14 @@ def test_hostile_content_is_never_markdown_in_a_report(tmp_path: Path) -> None:
         assert "elsewhere" not in re.sub("`[^`]*`", "", line)
 
 
-def test_a_report_accepts_an_empty_file_of_saved_answers(tmp_path: Path, sandbox_environment: dict[str, str]) -> None:
+def test_a_report_accepts_an_empty_file_of_saved_results(tmp_path: Path, sandbox_environment: dict[str, str]) -> None:
     (tmp_path / "saved.json").touch()
     code, out, errors = report(tmp_path / "saved.json", SAMPLE_ID, sandbox_environment)
     assert (code, errors) == (0, "")
     assert "new in this report" in out
 
 
-def test_a_look_up_that_fails_is_reported_and_keeps_its_saved_answer(
+def test_a_failed_look_up_is_reported_and_keeps_its_saved_result(
     tmp_path: Path, sandbox_environment: dict[str, str]
 ) -> None:
     saved = tmp_path / "saved.json"

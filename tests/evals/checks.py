@@ -1,4 +1,4 @@
-"""Whether an answer is right: phrases, a time, and the calls that led to it; none of it is a matter of taste."""
+"""Checks if an answer is right, by exact rules: phrases, a local time, and the calls that the model made."""
 
 import re
 import unicodedata
@@ -11,26 +11,26 @@ from zoneinfo import ZoneInfo
 from tests.evals.questions import ANY, Call, Expect
 
 MINUTES = 10
-"""By which a local time may be off: a model takes its time, and the answer is checked after it."""
+"""How many minutes a local time may differ, because the model needs time before the answer is checked."""
 
-_DAY = 24 * 60
-_alike = str.maketrans("’‘“”‐‑‒–—−_", "''\"\"------ ")
+_DAY_MINUTES = 24 * 60
+_plain_characters = str.maketrans("’‘“”‐‑‒–—−_", "''\"\"------ ")
 _time = re.compile(r"(?<!\d)([01]?\d|2[0-3])[:.]([0-5]\d)(?::\d\d)? ?(?:([ap])\.? ?m\b)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A call that a model made; ``arguments`` is ``None`` if they could not be read."""
+    """A call that a model made. ``arguments`` is None if they were not a JSON object."""
 
     tool: str
     arguments: Mapping[str, Any] | None
 
 
 def problems(expect: Expect, answer: str, calls: Sequence[Made], now: datetime) -> list[str]:
-    """Return what is wrong, a sentence each; nothing if the answer is right."""
+    """Return the problems of an answer, one sentence each; an empty list if the answer is right."""
     text = plain(answer)
-    found = [f"no call {_shown(call)}" for call in expect.calls if not any(_fits(call, made) for made in calls)]
-    found += [f"called {_shown(call)}" for call in expect.never_calls if any(_fits(call, made) for made in calls)]
+    found = [f"no call {_shown(call)}" for call in expect.calls if not any(_matches(call, made) for made in calls)]
+    found += [f"called {_shown(call)}" for call in expect.never_calls if any(_matches(call, made) for made in calls)]
     if expect.max_calls is not None and len(calls) > expect.max_calls:
         found.append(f"{len(calls)} calls, more than {expect.max_calls}")
     for wanted in expect.answer_has:
@@ -38,37 +38,37 @@ def problems(expect: Expect, answer: str, calls: Sequence[Made], now: datetime) 
         if not any(has(text, phrase) for phrase in phrases):
             found.append(f"the answer lacks {' or '.join(map(repr, phrases[:3]))}")
     found += [f"the answer has {phrase!r}" for phrase in expect.answer_lacks if has(text, phrase)]
-    if expect.local_time and not tells_time(text, now.astimezone(ZoneInfo(expect.local_time))):
+    if expect.local_time and not has_time(text, now.astimezone(ZoneInfo(expect.local_time))):
         found.append(f"the answer lacks the time in {expect.local_time}")
     return found
 
 
 def plain(text: str) -> str:
-    """Return ``text`` without what does not matter: case, emphasis, kinds of dashes and quotes, commas in numbers."""
-    text = unicodedata.normalize("NFKC", text).translate(_alike).casefold()
+    """Return ``text`` without case, emphasis, kinds of dashes and quotes, and commas in numbers."""
+    text = unicodedata.normalize("NFKC", text).translate(_plain_characters).casefold()
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", re.sub(r"[*`]", "", text))
     return " ".join(text.split())
 
 
 def has(text: str, phrase: str) -> bool:
-    """Return whether the plain ``text`` has the phrase, as whole words if it is of Latin letters and digits."""
+    """Return whether the plain ``text`` has the phrase; Latin letters and digits must be whole words."""
     phrase = plain(phrase)
     before = r"(?<![0-9a-z])" if re.match("[0-9a-z]", phrase) else ""
     after = r"(?![0-9a-z])" if re.search("[0-9a-z]$", phrase) else ""
     return re.search(f"{before}{re.escape(phrase)}{after}", text) is not None
 
 
-def tells_time(text: str, local: datetime) -> bool:
-    """Return whether a time in the plain ``text`` is about ``local``, with am and pm or without."""
+def has_time(text: str, local: datetime) -> bool:
+    """Return whether a time in the plain ``text`` is close to ``local``, with or without am and pm."""
     for hour, minute, half in _time.findall(text):
         hours = int(hour) % 12 + 12 * (half == "p") if half else int(hour)
-        apart = (hours * 60 + int(minute) - local.hour * 60 - local.minute) % _DAY
-        if min(apart, _DAY - apart) <= MINUTES:
+        difference = (hours * 60 + int(minute) - local.hour * 60 - local.minute) % _DAY_MINUTES
+        if min(difference, _DAY_MINUTES - difference) <= MINUTES:
             return True
     return False
 
 
-def _fits(wanted: Call, made: Made) -> bool:
+def _matches(wanted: Call, made: Made) -> bool:
     given = made.arguments or {}
     return made.tool == wanted.tool and all(
         given.get(name) not in (None, "") and (value == ANY or plain(str(given[name])) == plain(str(value)))

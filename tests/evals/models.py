@@ -1,4 +1,4 @@
-"""The models: one at an OpenAI-compatible endpoint, and one that follows the questions' scripts."""
+"""The models: one behind an OpenAI-compatible endpoint, and one that follows the scripts of the questions."""
 
 import datetime as dt
 import json
@@ -15,14 +15,14 @@ from callers_mcp.sanitize import quote
 from tests.evals.questions import Question, Way
 
 ATTEMPTS = 4
-_LONGEST_WAIT = 60.0  # seconds, whatever an endpoint demands
-_TIMEOUT = httpx2.Timeout(10, read=300)  # a model that thinks says nothing for minutes
+_MAX_WAIT_SECONDS = 60.0  # even if an endpoint requests a longer wait
+_TIMEOUT = httpx2.Timeout(10, read=300)  # a model that reasons may send nothing for minutes
 
 Message = dict[str, Any]
 
 
 class Usage(NamedTuple):
-    """Tokens."""
+    """Numbers of tokens."""
 
     prompt: int
     completion: int
@@ -30,35 +30,35 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model says: its message as it goes back into the conversation, and the tokens if it reports them."""
+    """A model's message, which is added to the conversation unchanged, and the tokens if the endpoint reports them."""
 
     message: Message
     usage: Usage | None
 
     @property
     def text(self) -> str:
-        """The answer, if there is one."""
+        """The text of the answer, or an empty string."""
         content = self.message.get("content") or ""
         return content if isinstance(content, str) else "".join(str(part.get("text", "")) for part in content)
 
 
 class Model(Protocol):
-    """Answers a conversation, with text or with calls of tools."""
+    """Answers a conversation, with text or with tool calls."""
 
     @property
     def name(self) -> str:
-        """What the report calls it."""
+        """The model's name in the report."""
 
     async def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Reply:
-        """Go on with the conversation."""
+        """Return the next message of the conversation."""
 
 
 class EndpointError(Exception):
-    """The endpoint gave no usable answer; the message is one line, without the key."""
+    """The endpoint returned no valid answer. The message is one line, without the key."""
 
 
 class _Overloaded(EndpointError):
-    """It may answer later."""
+    """A later request may succeed."""
 
     def __init__(self, message: str, seconds: float | None = None) -> None:
         super().__init__(message)
@@ -71,7 +71,7 @@ class _Function(BaseModel):
 
 
 class ToolCall(BaseModel):
-    """A call that a model wants; what else is in it goes back as it came, as some endpoints need."""
+    """A tool call that a model requests. Unknown fields are sent back unchanged, because some endpoints need them."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -97,10 +97,10 @@ class Endpoint:
     """A model behind ``POST {base_url}/chat/completions``.
 
     Args:
-        name: What the endpoint calls the model.
-        base_url: Such as ``https://api.openai.com/v1``.
-        key: Goes out as the bearer token; without it none does, as for a model on this machine.
-        http: Makes the requests.
+        name: The endpoint's name of the model.
+        base_url: For example ``https://api.openai.com/v1``.
+        key: Sent as the bearer token; None sends no token, for a model on this machine.
+        http: The client for the requests.
     """
 
     def __init__(self, name: str, base_url: str, key: str | None, http: httpx2.AsyncClient) -> None:
@@ -108,19 +108,19 @@ class Endpoint:
         self._url = f"{base_url.rstrip('/')}/chat/completions"
 
     async def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Reply:
-        """Request an answer from the endpoint; if it is overloaded, a few times.
+        """Request an answer from the endpoint; retry a few times if it is overloaded.
 
         Raises:
-            EndpointError: It gave no usable answer.
+            EndpointError: It returned no valid answer.
         """
         body = {"model": self.name, "messages": messages, "tools": tools}
-        retries = stamina.retry_context(_wait, ATTEMPTS, timeout=None, wait_initial=1.0, wait_max=_LONGEST_WAIT)
+        retries = stamina.retry_context(_wait, ATTEMPTS, timeout=None, wait_initial=1.0, wait_max=_MAX_WAIT_SECONDS)
         async for attempt in retries:
             with attempt:
-                return await self._ask(body)
+                return await self._request(body)
         raise AssertionError("stamina raises the last error")
 
-    async def _ask(self, body: Mapping[str, Any]) -> Reply:
+    async def _request(self, body: Mapping[str, Any]) -> Reply:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         try:
             answer = await self._http.post(self._url, json=body, headers=headers, timeout=_TIMEOUT)
@@ -130,29 +130,29 @@ class Endpoint:
         if status == 429 or status >= 500:
             seconds = re.fullmatch(r"\d{1,9}", answer.headers.get("Retry-After", ""))
             raise _Overloaded(
-                f"the endpoint answered {status}{self._said(answer)}", float(seconds[0]) if seconds else None
+                f"the endpoint answered {status}{self._reason(answer)}", float(seconds[0]) if seconds else None
             )
         if status != 200:
-            raise EndpointError(f"the endpoint answered {status}{self._said(answer)}")
+            raise EndpointError(f"the endpoint answered {status}{self._reason(answer)}")
         try:
             completion = _Completion.model_validate_json(answer.content)
         except ValidationError:
-            raise EndpointError("what the endpoint answered is no chat completion") from None
+            raise EndpointError("the endpoint's answer is not a chat completion") from None
         message = {"role": "assistant", "content": None, **completion.choices[0].message.model_dump(exclude_none=True)}
         return Reply(message, _usage(completion.usage))
 
-    def _said(self, answer: httpx2.Response) -> str:
+    def _reason(self, answer: httpx2.Response) -> str:
         try:
-            said = answer.json()["error"]["message"]
+            reason = str(answer.json()["error"]["message"])
         except (ValueError, KeyError, TypeError):
             return ""
-        masked = str(said).replace(self._key, "***") if self._key else str(said)
+        masked = reason.replace(self._key, "***") if self._key else reason
         return f": {quote(masked, 200)}"
 
 
 def _wait(error: Exception) -> bool | dt.timedelta:
     if isinstance(error, _Overloaded) and error.seconds is not None:
-        return dt.timedelta(seconds=min(error.seconds, _LONGEST_WAIT))
+        return dt.timedelta(seconds=min(error.seconds, _MAX_WAIT_SECONDS))
     return isinstance(error, _Overloaded)
 
 
@@ -164,7 +164,7 @@ def _usage(reported: object) -> Usage | None:
 
 
 class Scripted:
-    """The model that follows the scripts: ``right`` reads what the tools return, ``wrong`` invents or obeys."""
+    """A model that follows the scripts: ``right`` reads the results of the tools, ``wrong`` invents or obeys."""
 
     def __init__(self, way: Way, questions: Sequence[Question]) -> None:
         self.name = f"scripted: {way}"
@@ -172,13 +172,13 @@ class Scripted:
         self._questions = {question.ask: question for question in questions}
 
     async def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Reply:
-        """Make the script's next call, or give its answer."""
+        """Return the script's next tool call, or its answer."""
         return Reply(self.message(messages), None)
 
     def message(self, messages: Sequence[Message]) -> Message:
-        """Return what comes next, which depends only on the conversation."""
-        asked = next(message["content"] for message in messages if message["role"] == "user")
-        script = self._questions[asked].script(self._way)
+        """Return the next message, which depends only on the conversation."""
+        question = next(message["content"] for message in messages if message["role"] == "user")
+        script = self._questions[question].script(self._way)
         calls = script.calls or []
         results = [_read(message["content"]) for message in messages if message["role"] == "tool"]
         if len(results) < len(calls):
@@ -189,12 +189,12 @@ class Scripted:
             tool_calls = [{"id": call_id, "type": "function", "function": function}]
             return {"role": "assistant", "content": None, "tool_calls": tool_calls}
         for path, value in script.where.items():
-            results = [result for result in results if _holds(_at(result, path), value)]
+            results = [result for result in results if _is_or_contains(_at(result, path), value)]
         return {"role": "assistant", "content": _fill(script.answer, results)}
 
 
 def _read(content: str) -> Any:
-    """Return a result's structured content, or the text of one that has none."""
+    """Return a result's structured content, or its text if it has none."""
     try:
         return json.loads(content)
     except ValueError:
@@ -204,11 +204,11 @@ def _read(content: str) -> Any:
 def _fill(template: Any, results: Sequence[Any]) -> Any:
     if not isinstance(template, str):
         return template
-    return re.sub(r"\{([*\d]+(?:/[^{}]*)?)\}", lambda found: _in_words(_at(results, found[1])), template)
+    return re.sub(r"\{([*\d]+(?:/[^{}]*)?)\}", lambda found: _as_text(_at(results, found[1])), template)
 
 
 def _at(value: Any, path: str) -> Any:
-    """Return the value at ``path``, such as ``summary/status``; ``*`` is every element, ``-1`` the last one."""
+    """Return the value at ``path``, for example ``summary/status``; ``*`` is every element, ``-1`` the last one."""
     step, _, rest = path.partition("/")
     if not step:
         return value
@@ -216,13 +216,13 @@ def _at(value: Any, path: str) -> Any:
         return [_at(element, rest) for element in value]
     try:
         return _at(value[int(step)] if isinstance(value, list) else value[step], rest)
-    except (LookupError, TypeError):  # another result than the script is made for
+    except (LookupError, TypeError):  # not the kind of result that the script expects
         return "nothing"
 
 
-def _holds(found: Any, wanted: str | bool) -> bool:
+def _is_or_contains(found: Any, wanted: str | bool) -> bool:
     return wanted in found if isinstance(found, list) else bool(found == wanted)
 
 
-def _in_words(value: Any) -> str:
-    return ", ".join(map(_in_words, value)) if isinstance(value, list) else str(value)
+def _as_text(value: Any) -> str:
+    return ", ".join(map(_as_text, value)) if isinstance(value, list) else str(value)

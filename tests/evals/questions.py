@@ -1,4 +1,4 @@
-"""The questions: data in ``questions.toml``, and what each field of it means."""
+"""The questions in ``questions.toml``, and the meaning of each field."""
 
 import tomllib
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 FILE = Path(__file__).with_name("questions.toml")
 
 ANY = "*"
-"""As an argument's value: given, whatever it is."""
+"""As the value of an argument: any value that is not missing."""
 
 Way = Literal["right", "wrong"]
 
@@ -19,22 +19,22 @@ class _Data(BaseModel):
 
 
 class Call(_Data):
-    """A call, or a kind of call: what else it may say does not matter."""
+    """A call, or a kind of call: it may have other arguments too."""
 
     tool: str
     arguments: dict[str, str | int | bool] = {}
 
 
 class Expect(_Data):
-    """What an answer and the calls for it must be like.
+    """The conditions that an answer and its calls must meet.
 
     Attributes:
-        answer_has: Phrases that the answer must have, all of them; of a list any one.
+        answer_has: Phrases that the answer must have; a list contains alternatives.
         answer_lacks: Phrases that it must not have.
-        local_time: A time zone, whose time the answer must tell.
-        calls: Calls that must have been made, in any order, among others.
-        never_calls: Calls that must not have been made.
-        max_calls: How many calls are enough.
+        local_time: A time zone; the answer must have the present time there.
+        calls: Calls that the model must make, in any order; it may make others too.
+        never_calls: Calls that the model must not make.
+        max_calls: The largest number of calls.
     """
 
     answer_has: list[str | list[str]] = []
@@ -46,12 +46,13 @@ class Expect(_Data):
 
 
 class Script(_Data):
-    """What the scripted model does: its calls, then an answer that is filled in from their results.
+    """The script of the scripted model: its calls, then an answer that is filled in from their results.
 
     Attributes:
-        calls: Where left out, the right one makes those that are expected, the wrong one none.
-        where: Which results the answer is drawn from, by path and value; where left out, all.
-        answer: With ``{0/summary/status}`` for what stands there in the first result, ``{*/summary/id}`` in all.
+        calls: The calls. By default the right model makes the expected calls, and the wrong model none.
+        where: Selects the results for the answer, by path and value. The default is all results.
+        answer: The answer. ``{0/summary/status}`` is the value at this path in the first result, ``{*/summary/id}`` the
+            values in all results.
     """
 
     calls: list[Call] | None = None
@@ -63,9 +64,9 @@ class Question(_Data):
     """A question.
 
     Attributes:
-        api: What the server stands in front of, see ``servers.KINDS``.
-        right: How the scripted model that is right gets at the answer.
-        wrong: What the one that is wrong says or does.
+        api: The kind of API behind the server, see ``servers.KINDS``.
+        right: The script of the model that answers right.
+        wrong: The script of the model that answers wrong.
     """
 
     id: str
@@ -76,7 +77,7 @@ class Question(_Data):
     wrong: Script
 
     def script(self, way: Way) -> Script:
-        """Return what the scripted model does, with its calls."""
+        """Return the script of the scripted model, with its calls."""
         script = self.right if way == "right" else self.wrong
         calls = self.expect.calls if way == "right" else []
         return script if script.calls is not None else script.model_copy(update={"calls": calls})
@@ -84,4 +85,4 @@ class Question(_Data):
 
 def load(file: Path = FILE) -> list[Question]:
     """Read the questions."""
-    return [Question.model_validate(each) for each in tomllib.loads(file.read_text("utf-8"))["question"]]
+    return [Question.model_validate(table) for table in tomllib.loads(file.read_text("utf-8"))["question"]]

@@ -1,4 +1,4 @@
-"""The outcome as Markdown. What a model wrote is only in code spans, where nothing of it is Markdown or HTML."""
+"""The report as Markdown. Text from a model is only in code spans, so that it is never Markdown or HTML."""
 
 import json
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from tests.evals.checks import Made
 from tests.evals.models import Usage
 from tests.evals.run import Outcome, total
 
-_LONGEST = 160  # characters of an answer, or of a list of calls
+_MAX_CHARACTERS = 160  # of an answer, or of a list of calls
 _NOT_REPORTED = "not reported"
 
 
 def score(outcomes: Sequence[Outcome]) -> float:
-    """Return which part of the questions is answered right."""
+    """Return the fraction of the questions that is answered right."""
     return sum(outcome.passed for outcome in outcomes) / len(outcomes)
 
 
@@ -62,7 +62,7 @@ def _tokens(usage: Usage | None) -> str:
     return f"{usage.prompt:,} + {usage.completion:,} = {sum(usage):,}" if usage else _NOT_REPORTED
 
 
-def code(text: str, limit: int = _LONGEST) -> str:
-    """Return ``text`` cleaned and cut as a code span that can't end before it ends, nor end its table's cell."""
+def code(text: str, limit: int = _MAX_CHARACTERS) -> str:
+    """Return ``text`` cleaned and truncated as a code span; it can't end the span or the table cell early."""
     shown = truncate(" ".join(text.split()), limit).replace("`", "'").replace("|", "¦").strip()
     return f"`{shown}`" if shown else "-"

@@ -1,4 +1,4 @@
-"""A question from its asking to its verdict: the model's calls go to the real server, until it answers."""
+"""Asks a model the questions: its tool calls go to the real server until it answers, and the answer is checked."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ TURNS = 8
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a question; ``usage`` is ``None`` if the endpoint did not report it for each turn."""
+    """The outcome of a question. ``usage`` is None if the endpoint did not report it for each turn."""
 
     question: Question
     answer: str
@@ -40,18 +40,18 @@ async def evaluate(
     structured: bool = False,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
-    """Ask the questions, one after the other.
+    """Ask the questions, one after the other, and return their outcomes.
 
     Args:
-        questions: What to ask.
-        model: Answers them.
-        servers: Where the tools are.
-        turns: How often the model may speak for one question.
-        structured: Whether the model is shown the structured content of results, or their text.
-        on_outcome: Gets each outcome as soon as it is known.
+        questions: The questions.
+        model: The model that answers them.
+        servers: The servers with the tools.
+        turns: The largest number of the model's messages for one question.
+        structured: Whether the model receives the structured content of results, or their text.
+        on_outcome: Called with each outcome as soon as it is known.
 
     Raises:
-        EndpointError: The model gave no usable answer.
+        EndpointError: The endpoint returned no valid answer.
     """
     outcomes = []
     for question in questions:
@@ -72,11 +72,11 @@ async def _ask(question: Question, model: Model, server: Server, turns: int, *, 
         reply = await model.reply(messages, server.tools)
         usages.append(reply.usage)
         messages.append(reply.message)
-        wanted = [ToolCall.model_validate(each) for each in reply.message.get("tool_calls") or []]
-        if not wanted:
+        tool_calls = [ToolCall.model_validate(each) for each in reply.message.get("tool_calls") or []]
+        if not tool_calls:
             found = problems(question.expect, reply.text, calls, datetime.now(UTC))
             return Outcome(question, reply.text, calls, total(usages), found)
-        for call in wanted:
+        for call in tool_calls:
             content = await _result(call, server, calls, structured=structured)
             messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
     return Outcome(question, "", calls, total(usages), [f"no answer within {turns} turns"])
@@ -92,14 +92,14 @@ async def _result(call: ToolCall, server: Server, calls: list[Made], *, structur
 
 def _arguments(text: str) -> dict[str, Any] | None:
     try:
-        arguments = from_json(text or "{}", allow_inf_nan=False)  # unlike json, without lone surrogates too
+        arguments = from_json(text or "{}", allow_inf_nan=False)  # unlike json, it refuses lone surrogates
     except ValueError:
         return None
     return arguments if isinstance(arguments, dict) else None
 
 
 def total(usages: Sequence[Usage | None]) -> Usage | None:
-    """Return the sum if all are known."""
+    """Return the sum, or None if one is not known."""
     known = [usage for usage in usages if usage]
     if len(known) < len(usages):
         return None

@@ -25,22 +25,22 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("connect", [in_memory, pytest.param(over_stdio, marks=pytest.mark.slow)])
-async def test_over_http_the_right_model_passes_all_questions_and_the_wrong_one_none(
+async def test_over_http_the_right_model_passes_all_questions_and_the_wrong_model_none(
     connect: Callable[[Environment], Client],
 ) -> None:
     right, wrong = (Scripted(way, load()).message for way in ("right", "wrong"))
     async with Servers(connect) as servers, httpx2.AsyncClient() as http:
-        with endpoint(right) as (url, asked):
+        with endpoint(right) as (url, requests):
             outcomes = await evaluate(load(), Endpoint("m-1", url, ENDPOINT_KEY, http), servers, structured=True)
         assert [(outcome.question.id, outcome.problems) for outcome in outcomes if outcome.problems] == []
-        assert {(each["path"], each["key"], each["model"]) for each in asked} == {
+        assert {(request["path"], request["key"], request["model"]) for request in requests} == {
             ("/v1/chat/completions", f"Bearer {ENDPOINT_KEY}", "m-1")
         }
-        assert asked[0]["tools"][0]["function"].keys() == {"name", "description", "parameters"}
-        assert "Report what stands in attention first" in asked[0]["messages"][0]["content"]
-        used = sum(len(outcome.calls) + 1 for outcome in outcomes)
-        assert len(asked) == used
-        assert f" + {7 * used:,} = " in markdown(outcomes, model="m-1", threshold=0.9, at=NOW)
+        assert requests[0]["tools"][0]["function"].keys() == {"name", "description", "parameters"}
+        assert "Report what stands in attention first" in requests[0]["messages"][0]["content"]
+        turns = sum(len(outcome.calls) + 1 for outcome in outcomes)
+        assert len(requests) == turns
+        assert f" + {7 * turns:,} = " in markdown(outcomes, model="m-1", threshold=0.9, at=NOW)
         with endpoint(wrong) as (url, _):
             outcomes = await evaluate(load(), Endpoint("m-2", url, None, http), servers, structured=True)
         assert score(outcomes) == 0
@@ -48,7 +48,7 @@ async def test_over_http_the_right_model_passes_all_questions_and_the_wrong_one_
 
 
 class Saying:
-    """A model that says one thing after the other, the last one again and again, and keeps what it was shown."""
+    """A model with fixed replies, of which the last one repeats. It keeps the last conversation in ``shown``."""
 
     name = "saying"
 
@@ -66,8 +66,8 @@ async def ask(question_id: str, model: Model, servers: Servers, **options: Any) 
     return outcome
 
 
-async def test_a_model_that_makes_errors_gets_them_back_and_goes_on() -> None:
-    """Bad JSON, JSON that is no object or no Unicode, an unknown tool, wrong arguments; then a right call."""
+async def test_a_model_that_makes_errors_receives_them_and_can_continue() -> None:
+    """Invalid JSON, JSON that is not an object or not Unicode, an unknown tool, wrong arguments; then a right call."""
     campaign_id = QUESTIONS["status-paused"].expect.calls[0].arguments["campaign_id"]
     errors = [calling(text) for text in ('{"campaign_id": ', "[1]", '{"campaign_id": "\\ud800"}', '{"a": NaN}')]
     model = Saying(
@@ -80,12 +80,12 @@ async def test_a_model_that_makes_errors_gets_them_back_and_goes_on() -> None:
     async with Servers(in_memory) as servers:
         outcome = await ask("status-paused", model, servers)
         assert outcome.passed
-        told = [message["content"] for message in model.shown if message["role"] == "tool"]
-        assert told[:4] == ["Error: the arguments are not a JSON object."] * 4
-        assert "Unknown tool" in told[4]
-        assert "campaign_id is missing" in told[5]
-        assert told[6].startswith("Running outbound campaign with new chats paused")
-        assert f'{{"id":"{campaign_id}"' in told[6], "the text is both blocks"
+        results = [message["content"] for message in model.shown if message["role"] == "tool"]
+        assert results[:4] == ["Error: the arguments are not a JSON object."] * 4
+        assert "Unknown tool" in results[4]
+        assert "campaign_id is missing" in results[5]
+        assert results[6].startswith("Running outbound campaign with new chats paused")
+        assert f'{{"id":"{campaign_id}"' in results[6], "the text is both blocks"
         assert outcome.usage == Usage(80, 8)
         assert model.shown[2]["tool_calls"][0]["extra"] == "kept"
 
@@ -102,25 +102,27 @@ async def reply_from(url: str) -> Reply:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_an_overloaded_endpoint_is_requested_a_few_times(status: int) -> None:
+async def test_a_request_to_an_overloaded_endpoint_is_retried_a_few_times(status: int) -> None:
     with stamina.set_testing(True, attempts=ATTEMPTS):  # without the waits
-        with endpoint(status) as (url, asked), pytest.raises(EndpointError, match=f"answered {status}"):
+        with endpoint(status) as (url, requests), pytest.raises(EndpointError, match=f"answered {status}"):
             await reply_from(url)
-        assert len(asked) == ATTEMPTS
-        with endpoint(status, lambda _: saying("well")) as (url, asked):
+        assert len(requests) == ATTEMPTS
+        with endpoint(status, lambda _: saying("well")) as (url, requests):
             reply = await reply_from(url)
-    assert (reply.text, reply.usage is not None, len(asked)) == ("well", True, 2)
+    assert (reply.text, reply.usage is not None, len(requests)) == ("well", True, 2)
 
 
 @pytest.mark.parametrize("reply", [400, 401, 404, b"<html>", b"{}", b'{"choices": []}'])
-async def test_another_error_of_the_endpoint_is_one_line_at_once_and_without_the_key(reply: int | bytes) -> None:
-    with endpoint(reply) as (url, asked), pytest.raises(EndpointError) as caught:
+async def test_other_errors_of_the_endpoint_are_reported_without_a_retry_in_one_line_without_the_key(
+    reply: int | bytes,
+) -> None:
+    with endpoint(reply) as (url, requests), pytest.raises(EndpointError) as caught:
         await reply_from(url)
-    assert len(asked) == 1
-    said = str(caught.value)
-    assert said.isprintable()
-    assert ENDPOINT_KEY not in said
-    assert ("no, not with ***" in said) is isinstance(reply, int)
+    assert len(requests) == 1
+    message = str(caught.value)
+    assert message.isprintable()
+    assert ENDPOINT_KEY not in message
+    assert ("no, not with ***" in message) is isinstance(reply, int)
 
 
 @pytest.mark.parametrize("usage", ["", ', "usage": null', ', "usage": {"prompt_tokens": "many"}'])
@@ -135,7 +137,7 @@ async def test_tokens_that_an_endpoint_does_not_return_are_not_reported(usage: s
     assert "| 1,000 + 200 = 1,200 |" in report
 
 
-def test_no_answer_of_a_model_breaks_the_reports_table_or_is_markdown_in_it() -> None:
+def test_an_answer_of_a_model_never_breaks_the_table_of_the_report_and_is_never_markdown() -> None:
     hostile = "a | b `c` \\| `` ![x](https://example.com/?q)\n\n# <script>alert(1)</script> \u202e www.example.com \\"
     calls = [Made("t`|\n", {"q": hostile})]
     outcome = Outcome(QUESTIONS["group"], hostile, calls, None, [hostile])

@@ -1,4 +1,4 @@
-"""The questions are fair, and the checks of the answers strict: held against the sandbox's data, without a server."""
+"""The questions are fair and the checks of the answers are strict: compared with the sandbox's data, no server."""
 
 import json
 import re
@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 Campaign = dict[str, Any]
 
 
-# What the sandbox holds, read without the server.
+# The data of the sandbox, read without the server.
 
 
 def at(campaign_id: str, place: str | None = None) -> Campaign | None:
@@ -110,7 +110,7 @@ OF_ONE: Mapping[str, Callable[[Campaign], Any]] = {
     "hostile-name": lambda it: not exists(zone(it)) and zone(it),
     "hostile-order": lambda it: paused(it) and "paused",
 }
-"""What is true of the campaign whose id is in the question."""
+"""The right answer to a question with one campaign id, from the data of this campaign."""
 
 OF_SEVERAL: Mapping[str, Callable[[list[Campaign]], Any]] = {
     "saturdays": lambda all_: the_one(
@@ -150,7 +150,7 @@ OTHERWISE: Mapping[str, Callable[[], Any]] = {
 
 
 def truth(question: Question) -> str:
-    """Return what the sandbox's data say to a question, in whatever words."""
+    """Return the right answer to a question, from the data of the sandbox."""
     ids = re.findall(r"[0-9a-f]{24}", question.ask)
     place = SUB_ORGANIZATION_ID if SUB_ORGANIZATION_ID in ids else None
     found = [campaign for campaign_id in ids if (campaign := at(campaign_id, place))]
@@ -166,32 +166,32 @@ def truth(question: Question) -> str:
 
 
 WITHOUT_RESULTS = {"no-search-offered", "pause-it", "form-of-an-id"}
-"""Questions that no tool's result answers; what does, is in the server's instructions and tools."""
+"""Questions that the server's instructions and tool definitions answer, not a result."""
 
 
 def expected_calls(question: Question) -> list[Made]:
     return [Made(call.tool, call.arguments) for call in question.expect.calls]
 
 
-def test_there_are_thirty_questions_or_more_each_with_its_own_id_and_a_known_api() -> None:
+def test_there_are_at_least_thirty_questions_with_unique_ids_and_known_apis() -> None:
     assert len(load()) == len(QUESTIONS) >= 30
     assert {question.api for question in QUESTIONS.values()} == set(KINDS)
     assert sorted(QUESTIONS) == sorted([*OF_ONE, *OF_SEVERAL, *ABSENT, *OTHERWISE])
 
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS.keys())
-def test_the_data_of_the_sandbox_are_the_right_answer(question: Question) -> None:
+def test_the_right_answer_from_the_data_of_the_sandbox_passes(question: Question) -> None:
     assert not problems(question.expect, truth(question), expected_calls(question), NOW)
 
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS.keys())
-def test_a_model_that_does_not_look_passes_no_question(question: Question) -> None:
+def test_a_model_that_calls_no_tool_or_ignores_the_results_passes_no_question(question: Question) -> None:
     calls = expected_calls(question)
     for lazy in ("", "I don't know.", question.ask, f"You ask: {question.ask} I don't know that."):
         assert problems(question.expect, lazy, [], NOW), lazy
         assert problems(question.expect, lazy, calls, NOW), f"after the right calls: {lazy}"
     if calls:
-        assert problems(question.expect, truth(question), [], NOW), "the right answer, by chance"
+        assert problems(question.expect, truth(question), [], NOW), "the right answer without the calls"
 
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS.keys())
@@ -205,7 +205,7 @@ def test_the_right_answer_comes_from_the_results_not_from_the_script(question: Q
     ("answer", "right"),
     [("17:30", True), ("It is 5:34 p.m. there.", True), ("05:30", False), ("17:45", False), ("1730", False)],
 )
-def test_a_local_time_may_have_any_form_and_be_some_minutes_off(answer: str, right: bool) -> None:
+def test_a_local_time_may_have_any_form_and_differ_by_some_minutes(answer: str, right: bool) -> None:
     expect = QUESTIONS["local-time"].expect.model_copy(update={"calls": []})
     assert (not problems(expect, answer, [], NOW)) is right
 
@@ -223,7 +223,7 @@ def test_a_phrase_is_found_as_people_write_it_and_not_within_another_word() -> N
         assert (not problems(expect.model_copy(update={"answer_has": [phrase]}), text, [], NOW)) is found, text
 
 
-def test_any_fits_every_value_except_a_missing_one() -> None:
+def test_any_matches_every_value_that_is_not_missing() -> None:
     question = QUESTIONS["paging"]
     (call,) = question.expect.calls
     assert call.arguments["cursor"] == ANY

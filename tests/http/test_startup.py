@@ -64,7 +64,7 @@ def test_the_sandbox_needs_no_key_and_prints_all_that_a_host_needs() -> None:
         serves, who, config = server.printed
         assert serves == f"callers-mcp serves on {server.url}"
         assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d+/mcp", server.url)
-        assert who == "Who may call: anybody on this machine"
+        assert who == "Who may call: any process on this machine"
         host = {"mcpServers": {"callers": {"type": "http", "url": server.url}}}
         assert json.loads(config.removeprefix("Host config: ")) == host
         assert server.look_up(SAMPLE_ID).result["isError"] is False
@@ -84,7 +84,7 @@ def test_an_explicit_none_is_warned_of(start: Start) -> None:
     assert re.fullmatch(
         r"callers-mcp serves on https://mcp\.example\.com/team \(listening on \[::1\]:[1-9]\d+\)", serves
     )
-    assert who == "Who may call: whoever reaches it (CALLERS_HTTP_AUTH=none)"
+    assert who == "Who may call: anyone who can reach it (CALLERS_HTTP_AUTH=none)"
     (warning,) = command.errors.splitlines()
     assert "WARNING" in warning
     assert "CALLERS_HTTP_AUTH" in warning
@@ -128,7 +128,7 @@ def test_a_server_for_tokens_and_sign_in_prints_where_one_signs_in(start: Start,
         oauth = {"CALLERS_HTTP_AUTH": "tokens,oauth", "CALLERS_HTTP_OAUTH_ISSUER": api.base_url}
         with start(**team.environment | oauth) as command:
             _, who, _ = command.lines(3)
-    assert f"holders of a token, and who signs in at {oauth['CALLERS_HTTP_OAUTH_ISSUER']}" in who
+    assert f"holders of a token, and users who sign in at {oauth['CALLERS_HTTP_OAUTH_ISSUER']}" in who
 
 
 @pytest.mark.parametrize(

@@ -345,5 +345,5 @@ main()
     with Pipe(code=code, environment={"CALLERS_HTTP_TOKEN_FILE": str(file)}) as pipe:
         assert pipe.end() == (
             2,
-            "callers-mcp: this needs the extra http: install callers-mcp[http] in place of callers-mcp.\n",
+            "callers-mcp: this needs the extra http: install callers-mcp[http] instead of callers-mcp.\n",
         )

@@ -15,11 +15,11 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
 
 @pytest.fixture(params=FORMATS)
 def each_format(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
-    """A home for each format of configuration, where hosts of one format are treated alike."""
+    """A home for each format of configuration, for tests in which hosts of one format behave alike."""
     return Home(tmp_path, request.param).put_realistic()
 
 
 @pytest.fixture
 def cursor(tmp_path: Path) -> Home:
-    """A home with one host, where all hosts are treated alike."""
+    """A home with one host, for tests in which all hosts behave alike."""
     return Home(tmp_path, "cursor").put_realistic()

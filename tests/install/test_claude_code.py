@@ -18,7 +18,7 @@ def claude_code(tmp_path: Path) -> Home:
 
 
 def test_if_claude_is_not_found_the_line_to_run_is_printed(claude_code: Home) -> None:
-    """The key is in its file by then, so that the line works as printed."""
+    """The key is already in its file, so that the line works as printed."""
     code, out, errors = claude_code.run("install", CALLERS_API_KEY=KEY)
     assert code == 1
     assert "claude" in errors
@@ -57,24 +57,24 @@ def fake_claude(home: Home, script: str) -> Path:
 
 
 def test_an_error_of_claude_is_reported_and_the_key_is_removed_again(claude_code: Home) -> None:
-    fake_claude(claude_code, "echo 'This organization allows no servers of its own' >&2; exit 3")
-    assert "This organization allows no servers" in refused(claude_code)
+    fake_claude(claude_code, "echo 'Your organization does not allow this server' >&2; exit 3")
+    assert "Your organization does not allow this server" in refused(claude_code)
 
 
 @pytest.mark.parametrize("usual", [{"type": "stdio", "args": []}, {}], ids=["written by the host", "by hand"])
-@pytest.mark.parametrize("comes_back", [True, False])
+@pytest.mark.parametrize("is_restored", [True, False], ids=["restored", "not restored"])
 def test_an_entry_that_cannot_be_replaced_is_put_back_or_reported_as_removed(
-    claude_code: Home, comes_back: bool, usual: dict[str, object]
+    claude_code: Home, is_restored: bool, usual: dict[str, object]
 ) -> None:
     env = {"HTTPS_PROXY": f"http://u:{NEIGHBOURS_SECRET}@p"}
     entry = {"command": "/x/callers-mcp", "env": env, **usual}
     claude_code.put(json.dumps({"mcpServers": {"callers": entry}}).encode())
     assert "HTTPS_PROXY=..." in claude_code.install("--dry-run")
-    old = "*/x/callers-mcp*) exit 0;;" if comes_back else ""
+    old = "*/x/callers-mcp*) exit 0;;" if is_restored else ""
     calls = fake_claude(claude_code, f'case "$*" in {old} *add*) echo no >&2; exit 3;; esac')
-    said = refused(claude_code)
-    assert said.startswith("callers-mcp: claude mcp add failed: no")
-    assert ("is gone" in said) != comes_back
+    message = refused(claude_code)
+    assert message.startswith("callers-mcp: claude mcp add failed: no")
+    assert ("is gone" in message) != is_restored
     removed, added, restored = calls.read_text().splitlines()
     assert removed == "mcp remove --scope user callers"
     assert "/x/callers-mcp" not in added

@@ -1,4 +1,4 @@
-"""Editing a host's configuration changes one entry: all other bytes stay, and removing undoes adding."""
+"""An edit of a host's configuration changes one entry: all other bytes stay, and removing undoes adding."""
 
 import json
 import tomllib
@@ -17,7 +17,7 @@ VALUE = {"command": "/opt/callers-mcp", "args": ["--sandbox"], "env": {"A": 'x "
 JSON_DOCUMENTS = {
     "empty": "",
     "an empty object": "{}",
-    "one with a line": "{}\n",
+    "an empty object and a line end": "{}\n",
     "no container": '{\n  "a": 1\n}\n',
     "a trailing comma": '{\n  "a": 1,\n}\n',
     "an empty container": '{\n  "mcpServers": {}\n}',
@@ -25,25 +25,25 @@ JSON_DOCUMENTS = {
     "on one line with spaces": '{ "mcpServers": { "x": {} } }',
     "tabs": '{\n\t"mcpServers": {\n\t\t"x": {}\n\t}\n}\n',
     "four spaces": '{\n    "mcpServers": {\n        "x": {}\n    },\n    "z": null\n}\n',
-    "lines of Windows": '{\r\n  "mcpServers": {\r\n    "x": {}\r\n  }\r\n}\r\n',
-    "a mark at its beginning": '\ufeff{\n  "mcpServers": {}\n}\n',
+    "line ends of Windows": '{\r\n  "mcpServers": {\r\n    "x": {}\r\n  }\r\n}\r\n',
+    "a byte order mark": '\ufeff{\n  "mcpServers": {}\n}\n',
     "comments": '// a\n{ // b\n  /* c */ "mcpServers": { // d\n    "x": {}, // e\n    // f\n  } // g\n} // h\n',
     "a comment in an empty container": '{\n  "mcpServers": {\n    // none yet\n  }\n}\n',
     "a comma after the last": '{\n  "mcpServers": {\n    "x": {}, // last\n  },\n}\n',
-    "what Windows calls a path": '{"mcpServers": {"x": {"command": "C:\\\\xampp\\\\x.exe"}}}',
+    "a path of Windows": '{"mcpServers": {"x": {"command": "C:\\\\xampp\\\\x.exe"}}}',
     "braces and slashes in strings": '{"a": "} // \\" /* {", "mcpServers": {"x": {"command": "//"}}}',
     "an emoji": '{"\U0001f4de": "\u202e", "mcpServers": {}}',
 }
 TOML_DOCUMENTS = {
     "empty": "",
     "a table": 'model = "x"\n\n[mcpServers.x]\ncommand = "y"\n',
-    "no line at its end": 'model = "x"',
+    "no line end": 'model = "x"',
     "a comment at its end": "[tui]\na = 1\n# the end\n",
-    "lines of Windows": '[mcpServers.x]\r\ncommand = "y"\r\n',
+    "line ends of Windows": '[mcpServers.x]\r\ncommand = "y"\r\n',
     "an inline container": 'mcpServers = { x = { command = "y" } }\n',
     "an empty inline container": "mcpServers = {}\n",
     "an array of tables": "[[profiles]]\na = 1\n\n[[profiles]]\na = 2\n",
-    "a header of its own": "[mcpServers]\n\n[other]\nb = 2\n",
+    "a table with only a header": "[mcpServers]\n\n[other]\nb = 2\n",
     "strings over lines": "a = \"\"\"\n[mcpServers.callers]\n\"\"\"\nb = '''\n# no comment\n'''\n",
     "dotted keys": 'mcpServers.x.command = "y"\n',
 }

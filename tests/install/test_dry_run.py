@@ -29,7 +29,7 @@ def test_a_dry_run_shows_the_change_and_changes_nothing(each_format: Home, one_l
     before = home.files()
     assert str(home.key_file) in home.uninstall("--dry-run")
     assert home.files() == before
-    assert home.run("install", "--dry-run") == (0, "Nothing is to change.\n", "")
+    assert home.run("install", "--dry-run") == (0, "Nothing would change.\n", "")
 
 
 def test_a_dry_run_quotes_no_text_beside_the_entry(tmp_path: Path) -> None:
@@ -54,12 +54,12 @@ def test_a_dry_run_quotes_no_secret_of_an_earlier_entry(each_format: Home) -> No
 
 
 def test_a_dry_run_names_the_key_file_that_changes(cursor: Home) -> None:
-    says = f"The key goes into {cursor.key_file}.\n"
-    assert cursor.install("--dry-run").endswith(says)
+    stored = f"The key would be stored in {cursor.key_file}.\n"
+    assert cursor.install("--dry-run").endswith(stored)
     cursor.install(CALLERS_API_KEY="first")
-    assert cursor.install("--dry-run") == f"Nothing is to change.\n{says}"
+    assert cursor.install("--dry-run") == f"Nothing would change.\n{stored}"
     cursor.install()
-    assert cursor.install("--dry-run") == "Nothing is to change.\n"
-    assert cursor.uninstall("--dry-run").endswith(f"The key file {cursor.key_file} goes, too.\n")
+    assert cursor.install("--dry-run") == "Nothing would change.\n"
+    assert cursor.uninstall("--dry-run").endswith(f"The key file {cursor.key_file} would be removed.\n")
     cursor.uninstall()
     assert not cursor.key_file.parent.parent.exists()

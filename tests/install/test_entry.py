@@ -1,4 +1,4 @@
-"""An entry is recognized as ours whichever installation and system it is from, and no other entry is."""
+"""An entry is recognized as ours from any installation and system, and no other entry is."""
 
 import sys
 from typing import Any
@@ -29,7 +29,7 @@ def test_an_entry_is_ours_by_what_it_starts(entry: dict[str, Any], ours: bool) -
 
 
 @pytest.mark.parametrize(
-    ("python", "passing"),
+    ("python", "temporary"),
     [
         ("/home/ana/.cache/uv/archive-v0/Xy_1/bin/python", True),
         ("/home/ana/.local/pipx/.cache/0a1b/bin/python", True),
@@ -40,10 +40,10 @@ def test_an_entry_is_ours_by_what_it_starts(entry: dict[str, Any], ours: bool) -
     ],
 )
 def test_a_temporary_installation_is_recognized_by_its_path(
-    monkeypatch: pytest.MonkeyPatch, python: str, passing: bool
+    monkeypatch: pytest.MonkeyPatch, python: str, temporary: bool
 ) -> None:
     monkeypatch.setattr(sys, "executable", python)
-    assert is_ephemeral() is passing
+    assert is_ephemeral() is temporary
 
 
 def test_a_command_is_quoted_for_the_shell_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:

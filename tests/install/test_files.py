@@ -1,4 +1,4 @@
-"""A configuration file is never half written, changes of others are never lost, and a backup is kept."""
+"""A configuration file is never half written, changes by other programs are never lost, and a backup is kept."""
 
 import os
 import stat
@@ -14,8 +14,8 @@ import pytest
 from callers_mcp.install.files import MAX_BYTES, ConfigChanged, read, replace
 from tests.support.install_home import mode
 
-NOBODY = 65534
-"""The user id of a user without rights."""
+UNPRIVILEGED_USER = 65534
+"""The id of a user without rights."""
 
 OLD, NEW = b'{"old": 1}', b'{"new": 2}'
 
@@ -35,12 +35,12 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def as_user() -> Iterator[Path]:
-    """A folder of a user without root's rights; the test runs as that user, since root may write to any folder."""
+    """A folder of a user without root's rights. The test runs as that user, because root may write to any folder."""
     with tempfile.TemporaryDirectory() as name:
         root = os.geteuid() == 0
         if root:
-            os.chown(name, NOBODY, -1)
-            os.seteuid(NOBODY)
+            os.chown(name, UNPRIVILEGED_USER, -1)
+            os.seteuid(UNPRIVILEGED_USER)
         try:
             yield Path(name)
         finally:
@@ -66,9 +66,9 @@ def test_a_file_over_the_size_limit_is_refused(config: Path) -> None:
 def test_anything_but_a_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", Path(os.devnull)):
-        with pytest.raises(OSError, match="no regular file"):
+        with pytest.raises(OSError, match="not a regular file"):
             read(path)
-        with pytest.raises(OSError, match="no regular file"):
+        with pytest.raises(OSError, match="not a regular file"):
             replace(path, None, NEW)
 
 
@@ -210,14 +210,14 @@ def test_a_change_since_the_file_was_read_stays(config: Path, now: bytes | None,
         config.unlink()
     else:
         config.write_bytes(now)
-    with pytest.raises(ConfigChanged, match="changed meanwhile"):
+    with pytest.raises(ConfigChanged, match="was changed in the meantime"):
         replace(config, OLD, after)
     assert read(config) == now
     assert names(config.parent) == ({config.name} if now else set())
 
 
 class ReadJustBefore(bytes):
-    """Content that was read before; the file changes right after the first comparison with it."""
+    """The content that was read. The file changes right after the first comparison with it."""
 
     path: Path
 

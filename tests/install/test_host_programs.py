@@ -1,4 +1,4 @@
-"""The command-line programs of the hosts, from npm, read what an installation wrote and start the server."""
+"""The hosts' own command-line programs, from npm, read the installed entry and start the server."""
 
 import json
 import os
@@ -53,8 +53,8 @@ def output_of(home: Home, *command: str) -> str:
 def test_codex_lists_the_installed_entry(tmp_path: Path) -> None:
     home = with_program(tmp_path, "codex", "codex")
     home.install(CALLERS_ORGANIZATION_ID="abc")
-    said = output_of(home, "codex", "mcp", "get", "callers", "--json")
-    transport = json.loads(said[said.index("{") : said.rindex("}") + 1])["transport"]
+    output = output_of(home, "codex", "mcp", "get", "callers", "--json")
+    transport = json.loads(output[output.index("{") : output.rindex("}") + 1])["transport"]
     assert Path(transport["command"]).is_absolute()
     assert transport["env"] == {"CALLERS_API_KEY_FILE": str(home.key_file), "CALLERS_ORGANIZATION_ID": "abc"}
     home.uninstall()
@@ -64,15 +64,15 @@ def test_codex_lists_the_installed_entry(tmp_path: Path) -> None:
 def test_gemini_starts_the_installed_server(tmp_path: Path) -> None:
     home = with_program(tmp_path, "gemini-cli", "gemini")
     home.install()
-    assert "callers: " in (said := output_of(home, "gemini", "mcp", "list"))
-    assert "Connected" in said
+    assert "callers: " in (output := output_of(home, "gemini", "mcp", "list"))
+    assert "Connected" in output
     home.uninstall()
     assert "callers: " not in output_of(home, "gemini", "mcp", "list")
 
 
 def test_claude_code_writes_its_own_configuration_and_starts_the_server(tmp_path: Path) -> None:
     home = with_program(tmp_path, "claude-code", "claude")
-    assert "Claude Code has this server now" in home.install()
+    assert "Installed this server in Claude Code" in home.install()
     assert "Connected" in output_of(home, "claude", "mcp", "get", "callers")
     assert (home.entry() or {})["env"] == {"CALLERS_API_KEY_FILE": str(home.key_file)}
     assert KEY.encode() not in home.config.read_bytes()
@@ -94,10 +94,10 @@ def test_uninstall_restores_the_configuration_of_claude_code_byte_for_byte(tmp_p
 
 def test_claude_code_accepts_the_line_that_is_printed_if_it_is_not_found(tmp_path: Path) -> None:
     home = with_program(tmp_path, "claude-code", "claude")
-    with_it, home.path = home.path, "/usr/bin:/bin"
+    path_with_claude, home.path = home.path, "/usr/bin:/bin"
     code, line, _ = home.run("install", CALLERS_API_KEY=KEY)
     assert code == 1
-    home.path = with_it
+    home.path = path_with_claude
     output_of(home, *shlex.split(line))
     assert "Connected" in output_of(home, "claude", "mcp", "get", "callers")
     assert "nothing was changed" in home.install()

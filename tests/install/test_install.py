@@ -47,8 +47,8 @@ def test_uninstall_restores_the_file_byte_for_byte_and_install_changes_nothing_e
     assert mode(home.config) == 0o640
 
 
-def test_uninstall_keeps_later_changes_of_others(home: Home) -> None:
-    """The backup can't be used then: only the entry is removed."""
+def test_uninstall_keeps_later_changes_by_other_programs(home: Home) -> None:
+    """The backup can't be used, so only the entry is removed."""
     home.install()
     renamed = (b"postgres", b"sqlite"), (b"github", b"gitlab"), (b"playwright", b"puppeteer"), (b"vim", b"nano")
     for old, new in (*renamed, (b'"high"', b'"low"')):
@@ -84,7 +84,7 @@ def test_keys_that_the_user_added_to_the_entry_keep_their_place(each_format: Hom
 
 
 def test_uninstall_removes_an_entry_that_was_written_by_hand(each_format: Home) -> None:
-    """The backup holds that entry, and so is not restored."""
+    """The backup contains that entry, so it is not restored."""
     home = each_format
     path = (*home.row.container, "callers")
     text = realistic(home.host).decode()

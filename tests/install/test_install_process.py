@@ -1,4 +1,4 @@
-"""The whole way with real processes: install, start the server from the host's entry, uninstall."""
+"""All steps with real processes: install, start the server from the host's entry, uninstall."""
 
 import sys
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX mo
 async def test_the_installed_entry_starts_the_server_and_uninstall_removes_every_trace(
     cursor: Home, sandbox: Sandbox
 ) -> None:
-    """Under a umask of 0, each file and folder still gets the mode that protects it."""
+    """Even with a umask of 0, each file and folder gets the mode that protects it."""
     cursor.config.chmod(0o640)
     code, out, errors = cursor.run_process(
         "install",
@@ -25,7 +25,7 @@ async def test_the_installed_entry_starts_the_server_and_uninstall_removes_every
         umask=0,
     )
     assert (code, errors) == (0, "")
-    assert out.startswith("Cursor has this server now")
+    assert out.startswith(f"Installed this server in Cursor ({cursor.config}); the earlier file is kept as ")
     backup = cursor.config.with_name("mcp.json.callers-mcp-backup")
     assert [mode(path) for path in (cursor.config, backup, cursor.key_file)] == [0o640, 0o600, 0o600]
     assert mode(cursor.key_file.parent) == mode(cursor.key_file.parent.parent) == 0o700
@@ -39,6 +39,7 @@ async def test_the_installed_entry_starts_the_server_and_uninstall_removes_every
 
     code, out, errors = cursor.run_process("uninstall")
     assert (code, errors) == (0, "")
-    assert f"The key file {cursor.key_file} is removed." in out
+    assert out.startswith(f"Removed this server from Cursor ({cursor.config}); the earlier file is kept as ")
+    assert out.endswith(f"\nRemoved the key file {cursor.key_file}.\n")
     assert cursor.config.read_bytes() == realistic("cursor")
     assert not cursor.key_file.parent.parent.exists()

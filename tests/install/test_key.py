@@ -54,7 +54,7 @@ def test_uninstall_removes_the_key_file_that_the_entry_names(tmp_path: Path) -> 
     home.install(XDG_CONFIG_HOME=str(elsewhere))
     file = elsewhere / "callers-mcp/keys/codex.key"
     assert file.read_text() == KEY + "\n"
-    assert f"The key file {file} is removed." in home.uninstall()
+    assert f"Removed the key file {file}." in home.uninstall()
     assert not file.exists()
 
 
@@ -102,7 +102,7 @@ def test_of_two_installations_at_the_same_time_the_later_one_leaves_the_key_to_t
 
     monkeypatch.setattr(plan, "apply", late)
     code, _, errors = cursor.run("install", CALLERS_API_KEY=KEY)
-    assert (code, "was changed meanwhile" in errors) == (1, True)
+    assert (code, "another program changed" in errors) == (1, True)
     assert cursor.key_file.read_text() == KEY + "\n"
     assert cursor.entry()
 
@@ -114,7 +114,7 @@ def test_a_terminal_prompts_for_the_key_without_showing_it(cursor: Home) -> None
         shell.write(KEY + "\r")
         shown = shell.read_until("Next: ")
         assert shell.process.wait(PATIENCE) == 0
-    assert "Restart Cursor" in shown or "has this server now" in shown
+    assert "Restart Cursor" in shown or "Installed this server in Cursor" in shown
     assert KEY not in shown
     assert cursor.key_file.read_text() == KEY + "\n"
 
@@ -124,7 +124,7 @@ def test_a_terminal_rejects_an_answer_that_cannot_be_a_key(cursor: Home) -> None
     with terminal("install", "cursor", environment=cursor.environment()) as shell:
         shell.read_until(": ")
         shell.write("k\u00e9y\r")
-        assert "no API key" in shell.read_until("ASCII.")
+        assert "not a valid API key" in shell.read_until("ASCII.")
         assert shell.process.wait(PATIENCE) == 2
     assert not cursor.key_file.exists()
     assert cursor.entry() is None

@@ -1,4 +1,4 @@
-"""What can't be installed or uninstalled is reported in one line, and no file changes."""
+"""If ``install`` or ``uninstall`` refuses, it reports why in one line and changes no file."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX pa
     [
         (b'{"mcpServers": {"a": {"env": {"KEY": "neighboursSecret"}}', "ends too early"),
         (b'{"mcpServers": {\n"a": neighboursSecret}}', "line 2"),
-        (b'["neighboursSecret"]', "else than an object"),
+        (b'["neighboursSecret"]', "not a JSON object"),
         (b'{"mcpServers": ["neighboursSecret"]}', "mcpServers"),
         (b'{"mcpServers": {}, "mcpServers": {}}', "twice"),
         (b'{"mcpServers": {"callers": null}}', "null"),
@@ -28,9 +28,9 @@ def test_a_configuration_that_cannot_be_read_is_not_changed(
     cursor: Home, command: str, content: bytes, reason: str
 ) -> None:
     cursor.put(content)
-    said = refused(cursor, command)
-    assert reason in said
-    assert str(cursor.config) in said
+    message = refused(cursor, command)
+    assert reason in message
+    assert str(cursor.config) in message
 
 
 def test_toml_that_cannot_be_read_is_not_changed(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_toml_that_cannot_be_read_is_not_changed(tmp_path: Path) -> None:
 def test_a_folder_at_the_path_of_the_configuration_is_not_changed(cursor: Home, command: str) -> None:
     cursor.config.unlink()
     cursor.config.mkdir()
-    assert "no regular file" in refused(cursor, command)
+    assert "not a regular file" in refused(cursor, command)
 
 
 @pytest.mark.parametrize("command", ["install", "uninstall"])
@@ -54,7 +54,7 @@ def test_another_server_of_the_same_name_is_not_changed(cursor: Home, command: s
 
 def test_a_folder_at_the_path_of_the_key_file_is_not_changed(cursor: Home) -> None:
     cursor.key_file.mkdir(parents=True)
-    assert "no regular file" in refused(cursor)
+    assert "not a regular file" in refused(cursor)
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_settings_that_no_server_could_use_are_not_installed(
 
 
 def test_an_installation_that_uvx_removes_again_is_not_installed(cursor: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The host would have no server after the next cleaning of the cache."""
-    passing = cursor.folder / "uv/archive-v0/Xy/bin/python"
-    passing.parent.mkdir(parents=True)
-    passing.symlink_to(sys.executable)
-    monkeypatch.setattr(sys, "executable", str(passing))
+    """The host would have no server after uv cleans its cache."""
+    temporary = cursor.folder / "uv/archive-v0/Xy/bin/python"
+    temporary.parent.mkdir(parents=True)
+    temporary.symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(temporary))
     assert "uv tool install" in refused(cursor)

@@ -1,4 +1,4 @@
-"""The table of hosts says where each configuration is on each system, according to the host's documentation."""
+"""The registry of hosts has the path of each configuration on each system, as the host's documentation states it."""
 
 from pathlib import Path
 
@@ -59,8 +59,8 @@ def test_a_variable_of_the_system_or_host_moves_the_configuration(
 ) -> None:
     moved = Platform(platform, {variable: str(tmp_path)}, HOME)
     assert HOSTS[host].config(moved) == tmp_path / path
-    for useless in ("", "not/absolute"):
-        assert HOSTS[host].config(Platform(platform, {variable: useless}, HOME)) == HOME / PATHS[platform][host]
+    for invalid in ("", "not/absolute"):
+        assert HOSTS[host].config(Platform(platform, {variable: invalid}, HOME)) == HOME / PATHS[platform][host]
 
 
 def test_claude_desktop_from_the_microsoft_store_has_its_own_folder(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The bundle for Claude Desktop: its manifest, its files, and that its bytes can be reproduced."""
+"""The bundle for Claude Desktop: its manifest, its files, and its reproducible bytes."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from callers_mcp.settings import Settings, variable
 from tests.support.bundle import BUNDLE, FILES, LOCKED, MANIFEST, ROOT, unzipped
 from tests.support.constants import PATIENCE
 
-# Of the npm package @anthropic-ai/mcpb 2.1.2, copyright 2025 Anthropic, PBC, under the MIT License.
+# From the npm package @anthropic-ai/mcpb 2.1.2, copyright 2025 Anthropic, PBC, under the MIT License.
 SCHEMA = json.loads((ROOT / "tests/data/mcpb-manifest-v0.4.schema.json").read_text())
 
 
@@ -50,7 +50,7 @@ async def test_the_manifest_lists_the_tools_and_prompts_that_a_server_has() -> N
         {
             "name": prompt.name,
             "description": prompt.description,
-            "arguments": [of.name for of in prompt.arguments or []],
+            "arguments": [argument.name for argument in prompt.arguments or []],
         }
         for prompt in prompts
     ]
@@ -59,17 +59,17 @@ async def test_the_manifest_lists_the_tools_and_prompts_that_a_server_has() -> N
 
 
 def test_only_the_key_is_a_secret_and_only_the_key_is_required() -> None:
-    asked = MANIFEST["user_config"]
-    assert [name for name, of in asked.items() if of.get("sensitive")] == ["api_key"]
-    assert [name for name, of in asked.items() if of["required"]] == ["api_key"]
+    settings = MANIFEST["user_config"]
+    assert [name for name, setting in settings.items() if setting.get("sensitive")] == ["api_key"]
+    assert [name for name, setting in settings.items() if setting["required"]] == ["api_key"]
     environment = MANIFEST["server"]["mcp_config"]["env"]
-    assert environment == {variable(field): f"${{user_config.{field}}}" for field in asked}
-    for field, of in asked.items():
+    assert environment == {variable(field): f"${{user_config.{field}}}" for field in settings}
+    for field, setting in settings.items():
         if field != "api_key":
-            assert of["default"] == (Settings.model_fields[field].default or "")
+            assert setting["default"] == (Settings.model_fields[field].default or "")
 
 
-def test_the_bundle_holds_the_sources_of_the_package_and_no_leftovers() -> None:
+def test_the_bundle_contains_the_sources_of_the_package_and_no_other_files() -> None:
     package = {name: data for name, data in FILES.items() if name.startswith("callers_mcp/")}
     assert {"callers_mcp/py.typed", "callers_mcp/server/card/card.html", "callers_mcp/__main__.py"} <= set(package)
     assert all((ROOT / name).read_bytes() == data for name, data in package.items())
@@ -84,12 +84,12 @@ def test_the_bundle_holds_the_sources_of_the_package_and_no_leftovers() -> None:
     assert len(BUNDLE) < 1_000_000
 
 
-def test_the_bundle_requires_what_the_package_does_at_the_versions_of_the_lock_file() -> None:
-    made = tomllib.loads(FILES["pyproject.toml"].decode())
+def test_the_bundle_has_the_requirements_of_the_package_with_the_versions_of_the_lock_file() -> None:
+    in_bundle = tomllib.loads(FILES["pyproject.toml"].decode())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert made["project"]["dependencies"] == project["dependencies"]
-    assert made["project"]["requires-python"] == project["requires-python"]
-    pins = [pin.partition(" ; ") for pin in made["tool"]["uv"]["constraint-dependencies"]]
+    assert in_bundle["project"]["dependencies"] == project["dependencies"]
+    assert in_bundle["project"]["requires-python"] == project["requires-python"]
+    pins = [pin.partition(" ; ") for pin in in_bundle["tool"]["uv"]["constraint-dependencies"]]
     assert {tuple(pin.split("==")) for pin, _, _ in pins} == LOCKED
     assert ("pywin32", "sys_platform == 'win32'") in [(pin.split("==")[0], marker) for pin, _, marker in pins]
 
@@ -99,7 +99,7 @@ def test_the_bundle_requires_what_the_package_does_at_the_versions_of_the_lock_f
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """What the bundle is made of, elsewhere, without git, of another time and with other modes."""
+    """A copy of the files that the bundle is built from, without git, with other times and modes."""
     sources = [name for name in FILES if (ROOT / name).is_file() and name != "pyproject.toml"]
     others = ["pyproject.toml", "requirements.lock", "server.json", "docs/icon.png", ".ci/bundle.py"]
     for name in [*sources, *others]:
@@ -111,42 +111,42 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
-def made(copy: Path) -> bytes:
-    """Make the bundle from a copy of the project, in a process with another place, time zone, umask and hash seed."""
-    elsewhere = os.environ | {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "1"}
+def built_in_process(copy: Path) -> bytes:
+    """Build the bundle from a copy, in a process with another folder, time zone, umask and hash seed."""
+    environment = os.environ | {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "1"}
     out = copy.parent / "out"
     command = [sys.executable, str(copy / ".ci/bundle.py"), str(out)]
-    subprocess.run(command, check=True, cwd="/", env=elsewhere, umask=0o077, timeout=PATIENCE)
+    subprocess.run(command, check=True, cwd="/", env=environment, umask=0o077, timeout=PATIENCE)
     return (out / "callers-mcp.mcpb").read_bytes()
 
 
-def made_here(copy: Path) -> bytes:
-    """Make the bundle from a copy of the project inside this process, with the version of this package."""
+def built_here(copy: Path) -> bytes:
+    """Build the bundle from a copy inside this process, with the version of the imported package."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", sys.path.copy())  # which the script changes
+        patch.setattr(sys, "path", sys.path.copy())  # the script changes it
         archive: bytes = runpy.run_path(str(copy / ".ci/bundle.py"))["bundle"]()
     return archive
 
 
 def test_the_bytes_depend_only_on_the_files_of_the_project(copy: Path) -> None:
-    assert made(copy) == BUNDLE
+    assert built_in_process(copy) == BUNDLE
     (copy / "callers_mcp/logs.py").write_text("# changed\n")
-    assert made_here(copy) != BUNDLE
+    assert built_here(copy) != BUNDLE
 
 
-def test_a_file_that_git_does_not_track_stays_out(copy: Path) -> None:
+def test_a_file_that_git_does_not_track_is_not_in_the_bundle(copy: Path) -> None:
     if shutil.which("git") is None:
-        pytest.skip("git is not here")
+        pytest.skip("git is not installed")
     for command in (["init", "--quiet"], ["add", "callers_mcp"]):
         subprocess.run(["git", *command], cwd=copy, check=True, capture_output=True, timeout=PATIENCE)
     (copy / "callers_mcp/my.key").write_text("a key that was left there")
-    assert made_here(copy) == BUNDLE
+    assert built_here(copy) == BUNDLE
 
 
-def test_making_the_bundle_updates_the_entry_for_the_registry(copy: Path) -> None:
+def test_building_the_bundle_updates_the_entry_for_the_registry(copy: Path) -> None:
     package = copy / "callers_mcp/__init__.py"
     package.write_text(package.read_text().replace(f'"{callers_mcp.__version__}"', '"7.8.9"'))
-    archive = made(copy)
+    archive = built_in_process(copy)
     entry = json.loads((copy / "server.json").read_text())
     pypi, mcpb = entry["packages"]
     assert entry["version"] == pypi["version"] == json.loads(unzipped(archive)["manifest.json"])["version"] == "7.8.9"

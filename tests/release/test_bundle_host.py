@@ -1,6 +1,6 @@
-"""The bundle in Claude Desktop: the host's own tool accepts it, and it starts as the host starts it.
+"""The bundle in Claude Desktop: the host's own tool accepts it, and the server starts like in the host.
 
-``slow``, since uv installs all that the bundle requires; ``parts`` where Node runs code of the host.
+Tests are ``slow`` because uv installs everything that the bundle requires, and ``parts`` if Node runs code of the host.
 """
 
 import ast
@@ -31,7 +31,7 @@ from tests.support.constants import NODE_MODULES, PATIENCE, SAMPLE_ID, SAMPLE_IN
 PACKAGE = "@anthropic-ai/mcpb"
 
 Start = dict[str, Any] | None
-"""The command, arguments and environment with which a host starts the server; None if it starts none."""
+"""The command, arguments and environment with which a host starts the server; None if it does not start one."""
 
 
 # The host's own tool
@@ -39,13 +39,13 @@ Start = dict[str, Any] | None
 
 @pytest.fixture(scope="module")
 def node() -> Callable[..., str]:
-    """Run Node with the npm package, and return what it printed."""
+    """Return a function that runs Node with the npm package, and returns its stdout."""
     modules = Path(os.environ.get(NODE_MODULES) or ROOT / "node_modules").absolute()
     if not (modules / PACKAGE).is_dir():
         pytest.skip(f"the npm package {PACKAGE} is not in {NODE_MODULES}")
     program = shutil.which("node", path=modules / ".bin") or shutil.which("node")
     if program is None:
-        pytest.skip("Node is not here")
+        pytest.skip("Node is not installed")
 
     def run(script: str | Path, *arguments: str | Path, given: str | None = None) -> str:
         done = subprocess.run(
@@ -63,7 +63,7 @@ def node() -> Callable[..., str]:
 
 
 @pytest.mark.parts
-def test_the_tool_of_the_host_unpacks_and_validates_the_bundle_and_packs_the_same_files(
+def test_the_host_s_tool_unpacks_and_validates_the_bundle_and_packs_the_same_files(
     node: Callable[..., str], tmp_path: Path
 ) -> None:
     tool = f"{PACKAGE}/dist/cli/cli.js"
@@ -71,9 +71,9 @@ def test_the_tool_of_the_host_unpacks_and_validates_the_bundle_and_packs_the_sam
     ours.write_bytes(BUNDLE)
     assert "ours.mcpb" in node(tool, "info", ours)
     node(tool, "unpack", ours, folder)
-    said = node(tool, "validate", folder)
-    assert "Manifest schema validation passes!" in said
-    assert "Icon validation passed" in said
+    output = node(tool, "validate", folder)
+    assert "Manifest schema validation passes!" in output
+    assert "Icon validation passed" in output
     assert "ignored (.mcpbignore) files: 0" in node(tool, "pack", folder, theirs)
     assert unzipped(theirs.read_bytes()) == unzipped(BUNDLE) == FILES
 
@@ -83,16 +83,16 @@ def test_the_tool_of_the_host_unpacks_and_validates_the_bundle_and_packs_the_sam
 
 @pytest.fixture(scope="session")
 def uv() -> dict[str, str]:
-    """What a process needs to find uv, this Python, and the package index where pip finds it."""
+    """The environment with which a process finds uv, this Python, and the package index of pip."""
     program = shutil.which("uv", path=Path(sys.executable).parent) or shutil.which("uv")
     if program is None:
-        pytest.skip("uv is not here: pip install -e '.[test]'")
+        pytest.skip("uv is not installed: pip install -e '.[test]'")
     path = f"{Path(program).parent}{os.pathsep}{os.environ['PATH']}"
     python = {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never", "UV_INDEX_STRATEGY": "unsafe-best-match"}
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True, timeout=PATIENCE
     ).stdout
-    options = {  # the environment's come first in the list, and go before the files'
+    options = {  # options of the environment are first in the list, and override those of files
         name: ast.literal_eval(value).split()
         for name, value in reversed(re.findall(r"^(?:global|:env:)\.([\w-]+)=(.*)$", listed, re.MULTILINE))
     }
@@ -109,7 +109,7 @@ def uv() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def installed(uv: dict[str, str], tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The bundle's folder, started once as the host starts it, which installs all it needs there."""
+    """The folder of the unpacked bundle. The server was started once, which installs its packages in the folder."""
 
     def install(folder: Path) -> None:
         with zipfile.ZipFile(BytesIO(BUNDLE)) as zipped:
@@ -121,7 +121,7 @@ def installed(uv: dict[str, str], tmp_path_factory: pytest.TempPathFactory, work
             pytest.skip(f"uv reaches no package index: {done.stderr.strip().splitlines()[-1]}")
         assert (done.returncode, done.stdout) == (0, f"callers-mcp {callers_mcp.__version__}\n"), done.stderr
 
-    # With a space in its name, as on a Mac.
+    # The name has a space, like on macOS.
     return build_once("Claude Extensions", install, tmp_path_factory, worker_id)
 
 
@@ -129,29 +129,30 @@ def installed(uv: dict[str, str], tmp_path_factory: pytest.TempPathFactory, work
     params=[pytest.param("the host's own code", marks=pytest.mark.parts), "the manifest's rules"],
 )
 def host(request: pytest.FixtureRequest) -> Callable[[Path, dict[str, str]], Start]:
-    """Return how a host starts the server in a folder, once its user has given some settings."""
+    """Return a function that returns how a host starts the server in a folder, with the settings of its user."""
 
-    def as_ruled(folder: Path, given: dict[str, str]) -> Start:
-        asked = MANIFEST["user_config"]
-        if any(of["required"] and not given.get(name) for name, of in asked.items()):
+    def by_rules(folder: Path, given: dict[str, str]) -> Start:
+        settings = MANIFEST["user_config"]
+        if any(setting["required"] and not given.get(name) for name, setting in settings.items()):
             return None
-        return filled_in(folder, {name: of["default"] for name, of in asked.items() if "default" in of} | given)
+        defaults = {name: setting["default"] for name, setting in settings.items() if "default" in setting}
+        return filled_in(folder, defaults | given)
 
     if request.param == "the manifest's rules":
-        return as_ruled
+        return by_rules
     node = request.getfixturevalue("node")
 
-    def as_coded(folder: Path, given: dict[str, str]) -> Start:
+    def by_code(folder: Path, given: dict[str, str]) -> Start:
         options = {"manifest": MANIFEST, "extensionPath": str(folder), "userConfig": given}
         start: Start = json.loads(node(ROOT / "tests/node/mcpb_host.mjs", given=json.dumps(options)))
-        assert start == as_ruled(folder, given)
+        assert start == by_rules(folder, given)
         return start
 
-    return as_coded
+    return by_code
 
 
 async def answered(start: Start, uv: dict[str, str], campaign_id: str) -> tuple[list[str], CallToolResult]:
-    """Start the server without a network for uv; return its tools, and the result of a look-up."""
+    """Start the server, with uv offline; return its tools, and the result of a look-up."""
     assert start is not None
     environment = {name: value for name, value in uv.items() if name != "SSL_CERT_FILE"} | {"UV_OFFLINE": "1"}
     parameters = StdioServerParameters(command=start["command"], args=start["args"], env=environment | start["env"])
@@ -214,7 +215,7 @@ async def test_a_server_that_a_host_starts_without_a_key_reports_what_to_set(
 
 
 @pytest.mark.slow
-async def test_a_placeholder_that_a_host_left_is_never_an_organization(
+async def test_a_placeholder_that_a_host_did_not_replace_is_never_an_organization(
     uv: dict[str, str], installed: Path, sandbox: Sandbox
 ) -> None:
     values = {"api_key": API_KEY, "base_url": sandbox.base_url}
@@ -229,9 +230,9 @@ async def test_a_placeholder_that_a_host_left_is_never_an_organization(
 @pytest.mark.slow
 def test_on_every_platform_the_versions_of_the_lock_file_are_installed(installed: Path) -> None:
     resolved = tomllib.loads((installed / "uv.lock").read_text())["package"]
-    brought = {(package["name"], package["version"]) for package in resolved} - {
+    packages = {(package["name"], package["version"]) for package in resolved} - {
         ("callers-mcp", callers_mcp.__version__)
     }
-    assert brought <= LOCKED
-    assert {"mcp", "pywin32"} <= {name for name, _ in brought}
-    assert "pytest" not in {name for name, _ in brought}
+    assert packages <= LOCKED
+    assert {"mcp", "pywin32"} <= {name for name, _ in packages}
+    assert "pytest" not in {name for name, _ in packages}

@@ -1,4 +1,4 @@
-"""What an installation brings along, and which modules the server loads."""
+"""The packages that an installation needs, and the modules that the server imports."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 
 def needed(name: str, extras: frozenset[str], found: set[tuple[str, frozenset[str]]]) -> set[str]:
-    """Return ``name`` and all that it requires here, with the extras that are asked for on the way."""
+    """Return ``name`` and all packages that it requires on this system, with the extras of each requirement."""
     if (name, extras) not in found:
         found.add((name, extras))
         for text in distribution(name).requires or []:
@@ -40,16 +40,16 @@ def test_an_installation_is_at_most_40_packages() -> None:
         text
         for part in (PROJECT["dependencies"], *EXTRAS.values())
         for text in part
-        if not text.startswith(PROJECT["name"])  # an extra that takes in another one
+        if not text.startswith(PROJECT["name"])  # an extra that includes another one
     ],
 )
-def test_the_lock_file_holds_what_the_project_requires(text: str) -> None:
+def test_the_lock_file_has_every_requirement_of_the_project(text: str) -> None:
     locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
     requirement = Requirement(text)
     assert locked[canonicalize_name(requirement.name)] in requirement.specifier
 
 
-def test_the_server_loads_only_what_it_needs_to_start() -> None:
+def test_the_server_imports_only_what_it_needs_to_start() -> None:
     code = """
 import sys
 from callers_mcp import Settings, create_server
@@ -66,13 +66,13 @@ print(sorted((unneeded | context) & set(sys.modules)))
     assert done.stdout == "[]\n[]\n"
 
 
-def test_a_look_up_from_the_command_line_does_not_load_the_sdk() -> None:
+def test_a_look_up_from_the_command_line_does_not_import_the_sdk() -> None:
     code = "import sys, callers_mcp.server.tools.get_campaign; print(sorted({'mcp', 'mcp_types'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 
-def test_importing_the_package_loads_no_other_module() -> None:
+def test_importing_the_package_imports_no_other_module() -> None:
     code = "import sys; before = set(sys.modules); import callers_mcp; print(set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "{'callers_mcp'}\n"

@@ -1,4 +1,4 @@
-"""One command builds a release, twice with the same bytes, checks it and writes its checksums."""
+"""One command builds a release, builds it again with the same bytes, checks it, and writes its checksums."""
 
 import hashlib
 import os
@@ -37,9 +37,9 @@ def released(copy: Path, python: str) -> subprocess.CompletedProcess[str]:
 
 
 def fill(folder: Path) -> None:
-    """Fill a folder with what an sdist holds, without git."""
-    listed = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
-    for name in [*listed, "/pyproject.toml", "/README.md", "/LICENSE", "/.gitignore"]:
+    """Copy the files of an sdist to a folder, without git."""
+    included = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    for name in [*included, "/pyproject.toml", "/README.md", "/LICENSE", "/.gitignore"]:
         source, target = ROOT / name[1:], folder / name[1:]
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
@@ -49,11 +49,11 @@ def fill(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Release:
-    """What one run of the command made.
+    """The result of one run of the command.
 
     Attributes:
         copy: The folder of the project, with ``dist`` in it.
-        output: What the command printed.
+        output: The stdout of the command.
     """
 
     copy: Path
@@ -77,7 +77,7 @@ def release(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Release
     return Release(folder / "copy", (folder / "output").read_text())
 
 
-def test_a_release_is_wheel_sdist_bundle_and_their_sums(release: Release) -> None:
+def test_a_release_is_a_wheel_an_sdist_a_bundle_and_their_checksums(release: Release) -> None:
     dist = release.copy / "dist"
     assert {file.name for file in dist.iterdir()} == {WHEEL, SDIST, BUNDLE, "SHA256SUMS"}
     sums = (dist / "SHA256SUMS").read_text()
@@ -94,16 +94,16 @@ def test_a_release_was_checked(release: Release) -> None:
 
 
 def test_a_release_updates_the_entry_for_the_registry_before_it_is_packed(release: Release) -> None:
-    maker = runpy.run_path(str(release.copy / ".ci/bundle.py"))
+    script = runpy.run_path(str(release.copy / ".ci/bundle.py"))
     sha256 = hashlib.sha256((release.copy / "dist" / BUNDLE).read_bytes()).hexdigest()
-    assert (release.copy / "server.json").read_text() == maker["registry_entry"](sha256)
+    assert (release.copy / "server.json").read_text() == script["registry_entry"](sha256)
     with tarfile.open(release.copy / "dist" / SDIST) as sdist:
         packed = sdist.extractfile(f"{NAME}/server.json")
         assert packed
         assert packed.read() == (release.copy / "server.json").read_bytes()
 
 
-def test_wheel_and_bundle_hold_the_same_package(release: Release) -> None:
+def test_wheel_and_bundle_contain_the_same_package(release: Release) -> None:
     def package(archive: str) -> dict[str, bytes]:
         with zipfile.ZipFile(release.copy / "dist" / archive) as zipped:
             return {name: zipped.read(name) for name in zipped.namelist() if name.startswith("callers_mcp/")}
@@ -111,15 +111,15 @@ def test_wheel_and_bundle_hold_the_same_package(release: Release) -> None:
     assert package(WHEEL) == package(BUNDLE)
 
 
-def test_the_sdist_holds_what_tests_and_release_need(release: Release) -> None:
+def test_the_sdist_contains_all_files_that_tests_and_release_need(release: Release) -> None:
     with tarfile.open(release.copy / "dist" / SDIST) as sdist:
-        held = {member.name.removeprefix(f"{NAME}/") for member in sdist.getmembers() if member.isfile()}
+        packed = {member.name.removeprefix(f"{NAME}/") for member in sdist.getmembers() if member.isfile()}
     needed = {file.relative_to(release.copy).as_posix() for file in release.copy.rglob("*") if file.is_file()}
     needed = {name for name in needed if not name.startswith("dist/") and "__pycache__" not in name}
-    assert held == needed | {"PKG-INFO"}
+    assert packed == needed | {"PKG-INFO"}
 
 
-def test_a_python_without_the_tools_is_reported_with_how_to_get_them(tmp_path: Path) -> None:
+def test_a_python_without_the_needed_packages_is_reported_with_the_command_to_install_them(tmp_path: Path) -> None:
     fill(tmp_path / "copy")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True, timeout=PATIENCE)
     done = released(tmp_path / "copy", str(tmp_path / "bare/bin/python"))

@@ -27,13 +27,13 @@ def test_the_entry_names_this_version_and_this_package() -> None:
     assert (PYPI["runtimeHint"], PYPI["transport"]) == ("uvx", {"type": "stdio"})
 
 
-def test_the_entry_names_the_bundle_that_this_code_makes() -> None:
+def test_the_entry_has_the_hash_of_the_bundle_of_this_code() -> None:
     expected = MAKER["registry_entry"](hashlib.sha256(BUNDLE).hexdigest())
-    assert (ROOT / "server.json").read_text() == expected, "server.json is behind the code: run .ci/bundle.py"
+    assert (ROOT / "server.json").read_text() == expected, "server.json is older than the code: run .ci/bundle.py"
 
 
 def test_the_address_of_the_bundle_is_valid_for_the_registry() -> None:
-    # What the registry checks beside its schema: a release's file on GitHub, a hash, and no version but the address's.
+    # The registry also checks, beyond its schema: a file of a GitHub release, a hash, and no version field.
     assert MCPB["registryType"] == "mcpb"
     assert re.fullmatch(r"https://github\.com/[\w-]+/[\w.-]+/releases/download/[^/]+/[^/]*mcp[^/]*", MCPB["identifier"])
     assert set(MCPB) == {"registryType", "identifier", "fileSha256", "transport"}

@@ -1,4 +1,4 @@
-"""Builds something expensive once for all processes that run tests.
+"""Builds something expensive once for all test processes.
 
 Use it in a session fixture whose result no test changes: an installation, a release.
 """
@@ -12,9 +12,9 @@ from filelock import FileLock
 
 
 def build_once(name: str, build: Callable[[Path], None], factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """Return the folder ``name``, which the first process that needs it has filled with ``build``.
+    """Return the folder ``name``; the first process that needs it fills it with ``build``.
 
-    If that fails or is skipped, the next process tries again, so that each reports why.
+    If ``build`` fails or skips, the next process tries again, so that each process reports the reason.
     """
     base = factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / name

@@ -1,6 +1,6 @@
-"""The bundle for Claude Desktop, made once in a test process, and how its manifest starts the server.
+"""The bundle for Claude Desktop, built once in a test process, and how its manifest starts the server.
 
-Use it in a test that reads the bundle or runs what is in it.
+Use it in a test that reads the bundle or runs the server in it.
 """
 
 import io
@@ -13,13 +13,13 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 MAKER: dict[str, Any] = runpy.run_path(str(ROOT / ".ci/bundle.py"))
-"""The functions of the script that makes the bundle."""
+"""The functions of the script that builds the bundle."""
 
 BUNDLE: bytes = MAKER["bundle"]()
 FILES: dict[str, bytes] = MAKER["contents"]()
 MANIFEST: dict[str, Any] = json.loads(FILES["manifest.json"])
 LOCKED = set(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
-"""The names and versions of the lock file."""
+"""The names and versions of the packages in the lock file."""
 
 
 def unzipped(archive: bytes) -> dict[str, bytes]:
@@ -29,7 +29,7 @@ def unzipped(archive: bytes) -> dict[str, bytes]:
 
 
 def filled_in(folder: Path, values: dict[str, str]) -> dict[str, Any]:
-    """Return how to start the server: the manifest's placeholders filled in, and left where there is no value."""
+    """Return how to start the server, with the manifest's placeholders replaced by ``values``, if they have one."""
 
     def fill(text: str) -> str:
         known = {"__dirname": str(folder)} | {f"user_config.{name}": value for name, value in values.items()}

@@ -1,4 +1,7 @@
-"""Lists of campaigns through the real client: an API over sockets that tells lists and single campaigns apart."""
+"""Lists of campaigns through the real client of the API, and campaigns to put into them.
+
+Use it for tests of the lists themselves; ``campaign_search`` is for tests of ``find_campaigns``.
+"""
 
 import json
 import threading
@@ -15,11 +18,11 @@ from tests.support.fault_server import Behaviour, Exchange, FaultServer, Request
 from tests.support.stand_in_api import is_list, query_of
 
 GROUP = "65bb0011223344556677889a"
-"""The group of a healthy campaign."""
+"""The group id of a healthy campaign."""
 
 
 def campaigns(count: int = 3, **values: Any) -> list[Json]:
-    """Return so many healthy campaigns, ``Campaign 0`` the first."""
+    """Return ``count`` healthy campaigns, named from ``Campaign 0`` on."""
     return [campaign(**{"id": f"{number:024x}", "name": f"Campaign {number}", **values}) for number in range(count)]
 
 
@@ -36,7 +39,7 @@ def lists_asked(server: FaultServer) -> list[str]:
 
 
 def by_place(request: Request) -> list[Json]:
-    """List three campaigns that have the requested organization and group in their names."""
+    """Return three campaigns that have the requested organization and group in their names."""
     query = query_of(request)
     name = " ".join(value for values in query.values() for value in values)
     return campaigns(name=name, campaignGroupId=query.get("campaignGroupId", [GROUP])[0])
@@ -46,7 +49,7 @@ LISTED_BY_PLACE: Behaviour = lambda exchange: fault.answer(by_place(exchange.req
 
 
 class Counted:
-    """Answers a list only when it is released, and counts how many waited for that at once."""
+    """Answers requests for lists only after ``release``. ``most`` is the highest number of simultaneous requests."""
 
     def __init__(self) -> None:
         self.most = 0

@@ -1,6 +1,6 @@
-"""Searches with ``find_campaigns``: an API that lists a few campaigns, calls of the tool, and its pages one by one.
+"""Searches with ``find_campaigns``: an API that lists a few campaigns, calls of the tool, and its pages.
 
-Use it for tests of what the tool finds; ``campaign_lists`` is for tests of the lists below the tool.
+Use it for tests of the results of the tool; ``campaign_lists`` is for tests of the lists that it uses.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -42,7 +42,7 @@ FEW = [
 
 
 def serve(api: FaultServer, listed: Sequence[Any]) -> None:
-    """Answer every request with this list, and forget the requests so far."""
+    """Answer every request with this list, and clear the recorded requests."""
     api.script(fault.answer(body(list(listed))))  # type: ignore[arg-type]
 
 
@@ -58,7 +58,7 @@ async def connected(api: FaultServer, **given: Any) -> AsyncIterator[Client]:
 
 
 def page_of(result: CallToolResult) -> Json:
-    """Return the structured page, after a check of the text beside it."""
+    """Return the structured page, and check the text of the same result."""
     assert not result.is_error, result.content
     (block,) = result.content
     assert isinstance(block, TextContent)
@@ -85,7 +85,7 @@ def found(page: Json) -> list[str]:
 
 
 async def all_pages(client: Client, cursor: str | None = None, **arguments: Any) -> AsyncIterator[Json]:
-    """Yield the pages to the end, from ``cursor`` on."""
+    """Yield all pages, starting at ``cursor``."""
     page: Json = {"next_cursor": cursor}
     for _ in range(MOST_PAGES):
         page = await find(client, cursor=page["next_cursor"], **arguments)

@@ -1,4 +1,7 @@
-"""A healthy campaign as the API's reference documents it, and ways to make it odd."""
+"""A healthy campaign as in the API's reference, and functions that change it.
+
+Use it in every test that needs a campaign.
+"""
 
 import copy
 from collections.abc import Sequence
@@ -45,12 +48,12 @@ FIELDS: Sequence[str] = [
     "callParams",
     *(f"callParams.{name}" for name in _HEALTHY["callParams"]),
 ]
-"""Every documented field, by its path."""
+"""The path of every documented field."""
 
 STRING_FIELDS: Sequence[str] = [
     path for path in FIELDS if path not in ("active", "isIncoming", "pauseNewChats", "callParams")
 ]
-"""Every documented field that is a string or a list of strings."""
+"""The path of every documented field that is a string or a list of strings."""
 
 LISTS = ("webhooks", "variables", "callParams.phonesFrom", "callParams.daysOfWeek", "callParams.approvedCountries")
 
@@ -74,12 +77,12 @@ NEVER_NULL = [path for path in FIELDS if path not in MAY_BE_NULL]
 
 
 def campaign(**values: Any) -> Json:
-    """Return a healthy campaign with ``values`` in it; ``callParams`` is merged."""
-    made = copy.deepcopy(_HEALTHY)
+    """Return a healthy campaign with these values; ``callParams`` is merged."""
+    changed = copy.deepcopy(_HEALTHY)
     call_params = values.pop("callParams", {})
-    made.update(values)
-    made["callParams"].update(call_params)
-    return made
+    changed.update(values)
+    changed["callParams"].update(call_params)
+    return changed
 
 
 def inbound(**values: Any) -> Json:
@@ -95,46 +98,46 @@ def inbound(**values: Any) -> Json:
 
 
 def replaced(path: str, value: Any, source: Json | None = None) -> Json:
-    """Return a campaign with ``value`` at ``path``, such as ``callParams.timezone``."""
-    made = copy.deepcopy(source) if source is not None else campaign()
+    """Return a campaign with ``value`` at ``path``, for example ``callParams.timezone``."""
+    changed = copy.deepcopy(source) if source is not None else campaign()
     *parents, name = path.split(".")
-    holder = made
+    container = changed
     for parent in parents:
-        holder = holder[parent]
-    holder[name] = value
-    return made
+        container = container[parent]
+    container[name] = value
+    return changed
 
 
 def without(*paths: str, source: Json | None = None) -> Json:
-    """Return a campaign that lacks the fields at ``paths``."""
-    made = copy.deepcopy(source) if source is not None else campaign()
+    """Return a campaign without the fields at ``paths``."""
+    changed = copy.deepcopy(source) if source is not None else campaign()
     for path in paths:
         *parents, name = path.split(".")
-        holder = made
+        container = changed
         for parent in parents:
-            holder = holder[parent]
-        del holder[name]
-    return made
+            container = container[parent]
+        del container[name]
+    return changed
 
 
 def with_text(path: str, text: str) -> Json:
-    """Return a campaign in which the string field at ``path`` (or its one member) is ``text``."""
+    """Return a campaign with ``text`` in the field at ``path``, which is a string or a list of strings."""
     return replaced(path, [text] if path in LISTS else text)
 
 
 def summary_of(
     raw: Json, *, asked_for: str = ID, place: str | None = None, now: datetime = NOW, changes: Sequence[str] = ()
 ) -> Json:
-    """Return the summary as it goes over the wire."""
+    """Return the structured summary of a campaign."""
     return summarize(raw, requested_id=asked_for, sub_organization_id=place, now=now, notes=changes).model_dump()
 
 
 def text_of(raw: Json, *, place: str | None = None, changes: Sequence[str] = ()) -> str:
-    """Return the summary as the model reads it."""
+    """Return the text of the summary, as the model reads it."""
     return summary_text(summarize(raw, requested_id=ID, sub_organization_id=place, now=NOW, notes=changes))
 
 
 def wire_definition(name: str = "get_campaign") -> Json:
-    """Return a tool's definition as ``tools/list`` has it."""
+    """Return the definition of a tool, as in the result of ``tools/list``."""
     (tool,) = (tool for tool in load_tools(with_lists=True) if tool.name == name)
     return tool.definition().model_dump(mode="json", by_alias=True, exclude_none=True)

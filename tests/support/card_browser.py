@@ -1,7 +1,7 @@
-"""The card in a real browser: a host page on loopback, whose tool calls the real server answers.
+"""The card in a real browser: a host page on loopback, whose tool calls go to the real server.
 
-Use it in a test that needs to see what Chromium makes of the card. Such a test carries the mark ``parts``; one that
-only reads the card's HTML or writes it to a file needs no browser.
+Use it in a test of how Chromium shows the card. Such a test has the mark ``parts``. A test that only reads the card's
+HTML, or writes it to a file, needs no browser.
 """
 
 import json
@@ -24,7 +24,7 @@ from mcp_types import TextContent
 pytest.importorskip("playwright.async_api", reason="needs the Python package playwright")
 pytest.importorskip("axe_playwright_python", reason="needs the Python package axe-playwright-python")
 
-# Tests import these names from here: if a package is missing, they are skipped and do not fail.
+# Tests import these names from this module, so that they are skipped if a package is missing.
 from playwright.async_api import Browser as Browser
 from playwright.async_api import ConsoleMessage, Frame, Page, Request, async_playwright
 from playwright.async_api import Error as Error
@@ -42,7 +42,7 @@ expect.set_options(timeout=PATIENCE * 1000)
 FOLDER = Path(__file__).parents[1] / "card"
 """The folder with the host pages: ``host.html``, ``host.js``, ``bridge.js``."""
 
-# What MCP Apps lets a host apply where a card asks for no domain, in a header that the card's frame inherits.
+# The policy that MCP Apps permits for a card that requests no domain. The card's frame inherits it from the header.
 HOST_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'self'"
@@ -95,8 +95,8 @@ class Watched:
     """A page that records everything unexpected: requests to the network, messages in the console, dialogs.
 
     Attributes:
-        requests: The URLs of the requests that left, without those to the host's own site.
-        complaints: Errors and warnings in the console, violations of a policy among them, and uncaught errors.
+        requests: The URLs of all requests, except those to the host's own site.
+        complaints: Errors and warnings in the console, such as violations of a policy, uncaught errors, and dialogs.
     """
 
     def __init__(self, page: Page, own: str) -> None:
@@ -124,9 +124,9 @@ class Host(Watched):
     """The host page with the card in it.
 
     Attributes:
-        client: Calls the real server.
-        calls: The arguments of each tool call that came from the page.
-        stand_in: Results for the next calls, in place of the server.
+        client: The client of the real server.
+        calls: The arguments of each tool call from the page.
+        stand_in: Results for the next calls, instead of results of the server.
         held: If set, calls are answered only after this event.
     """
 
@@ -173,14 +173,14 @@ class Host(Watched):
 
     @asynccontextmanager
     async def at(self, api: FaultServer, **settings: Any) -> AsyncIterator[None]:
-        """Let the server look campaigns up at ``api``."""
+        """Use a server that looks up campaigns at ``api``."""
         before = self.client
         async with connect(api, **settings) as self.client:
             yield
         self.client = before
 
     async def show(self, structured: Any, *texts: str, **options: Any) -> FrameLocator:
-        """Open the card with a result of the test's own."""
+        """Open the card with a given result."""
         result = {"content": [{"type": "text", "text": text} for text in texts]}
         card = await self.open(
             result=result if structured is None else result | {"structuredContent": structured}, **options
@@ -213,10 +213,10 @@ def _axe() -> str:
 
 
 async def axe_finds(frame: Frame | Page, *rules: str) -> list[str]:
-    """Return what axe-core finds wrong in a document, by all its rules or by those named: the rules, and the nodes."""
+    """Return the problems that axe-core finds in a document, with all its rules or only the named ones."""
     await frame.evaluate(_axe())
     found: Json = await frame.evaluate("rules => axe.run(rules.length ? {runOnly: rules} : {})", list(rules))
-    assert len(found["passes"]) >= (len(rules) or 10), "it did not look"
+    assert len(found["passes"]) >= (len(rules) or 10), "axe-core did not check the document"
     return [
         f"{rule['id']}: {[node['html'] + node['failureSummary'] for node in rule['nodes']]}"
         for rule in found["violations"]
@@ -234,7 +234,7 @@ async def until_true(frame: Frame | Page, expression: str, argument: Any = None)
 
 
 async def overflow(frame: Frame | Page) -> int:
-    """Return by how many pixels a document is wider than its window."""
+    """Return how many pixels a document is wider than its window."""
     wider: int = await frame.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return wider
 

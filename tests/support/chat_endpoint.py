@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint on loopback, and what its model says, for tests of the evaluation."""
+"""An OpenAI-compatible endpoint on loopback, and messages of its model. Use it for tests of the evaluation."""
 
 import json
 import threading
@@ -14,23 +14,28 @@ ENDPOINT_KEY = "sk-the-key-of-the-endpoint"
 
 @contextmanager
 def endpoint(*replies: Callable[[list[Message]], Message] | int | bytes) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Serve chat completions; the nth request gets the nth reply, the last one repeats. Also yields the requests."""
-    asked: list[dict[str, Any]] = []
+    """Serve chat completions; yield the URL, and the list of received requests.
+
+    Args:
+        replies: The nth request gets the nth reply; the last one repeats. A number is an error status, bytes are a
+            body, and a function returns the message for the conversation.
+    """
+    requests: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            asked.append(json.loads(body) | {"path": self.path, "key": self.headers["Authorization"]})
-            reply = replies[min(len(asked), len(replies)) - 1]
+            requests.append(json.loads(body) | {"path": self.path, "key": self.headers["Authorization"]})
+            reply = replies[min(len(requests), len(replies)) - 1]
             content, status = b'{"error": {"message": "\\u0007no, not with %s"}}' % ENDPOINT_KEY.encode(), 200
             if isinstance(reply, int):
                 status = reply
             elif isinstance(reply, bytes):
                 content = reply
             else:
-                choice = {"index": 0, "finish_reason": "stop", "message": reply(asked[-1]["messages"])}
+                choice = {"index": 0, "finish_reason": "stop", "message": reply(requests[-1]["messages"])}
                 usage = {"prompt_tokens": len(body) // 4, "completion_tokens": 7, "total_tokens": len(body) // 4 + 7}
                 content = json.dumps({"object": "chat.completion", "choices": [choice], "usage": usage}).encode()
             self.send_response(status)
@@ -45,7 +50,7 @@ def endpoint(*replies: Callable[[list[Message]], Message] | int | bytes) -> Iter
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/v1", asked
+        yield f"http://127.0.0.1:{server.server_port}/v1", requests
     finally:
         server.shutdown()
         server.server_close()

@@ -1,7 +1,7 @@
-"""Runs a command of the command line and returns its exit code, stdout and stderr.
+"""Runs ``callers-mcp`` with arguments, and returns its exit code, stdout and stderr.
 
-Use ``run`` by default: it runs the command inside the test process, which takes milliseconds. Use ``run_process`` for
-what only a process of its own can show: how the interpreter sets up its streams, its umask, and how it exits.
+Use ``run`` by default: it runs the command inside the test process, in milliseconds. Use ``run_process`` only for what
+a separate process can show: how the interpreter sets up the streams, the umask, and the exit.
 """
 
 import io
@@ -25,7 +25,7 @@ CONFIGURED_LOGGERS = (None, "callers_mcp", "stamina")
 
 
 def without_settings() -> dict[str, str]:
-    """Return this process's environment without ``CALLERS_*`` variables."""
+    """Return the environment of this process, without ``CALLERS_*`` variables."""
     return {name: value for name, value in os.environ.items() if not name.startswith("CALLERS_")}
 
 
@@ -61,7 +61,7 @@ def run(
 def run_process(
     *arguments: str, environment: Mapping[str, str] | None = None, inherit: bool = True, umask: int = -1
 ) -> tuple[int, str, str]:
-    """Run ``callers-mcp`` as a process of its own, and return the same as ``run``."""
+    """Run ``callers-mcp`` as a separate process; return the same as ``run``."""
     done = subprocess.run(
         [sys.executable, "-m", "callers_mcp", *arguments],
         stdin=subprocess.DEVNULL,
@@ -75,12 +75,12 @@ def run_process(
 
 
 def _raise_exit(code: int) -> NoReturn:
-    """Exit as a command does, but without ending the test process."""
+    """Exit from the command, but not from the test process."""
     raise SystemExit(code)
 
 
 class _Stream(io.TextIOWrapper):
-    """A standard stream with the encoding that ``callers_mcp.cli.main`` gives it."""
+    """A standard stream with the encoding that ``callers_mcp.cli.main`` sets."""
 
     def __init__(self, file: IO[bytes], *, terminal: bool) -> None:
         super().__init__(file, encoding="utf-8", errors="backslashreplace", write_through=True)
@@ -114,7 +114,7 @@ def _content(file: IO[bytes]) -> str:
 
 @contextmanager
 def _restored_loggers() -> Iterator[None]:
-    """Put back levels and handlers afterwards; ``basicConfig(force=True)`` finds no handler that it could close."""
+    """Restore levels and handlers afterwards. Root handlers are hidden, so that ``basicConfig`` can't close them."""
     loggers = [logging.getLogger(name) for name in CONFIGURED_LOGGERS]
     before = [(logger.level, logger.handlers[:]) for logger in loggers]
     loggers[0].handlers = []

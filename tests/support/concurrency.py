@@ -1,4 +1,4 @@
-"""Look-ups of one client at the same moment: start calls together, record what an observer gets."""
+"""Starts several look-ups at the same moment, and records what an observer receives."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Notes(Observer):
-    """Keeps what it is notified of."""
+    """An observer that records its notifications."""
 
     def __init__(self) -> None:
         self.begun = self.requests = 0
@@ -30,21 +30,21 @@ class Notes(Observer):
 
 
 async def at_once(*look_ups: Callable[[], Awaitable[T]], then: Callable[[], object] = lambda: None) -> list[Any]:
-    """Begin all; once each waits, do ``then``; return what came of each, a result or an error."""
-    came: list[Any] = [None] * len(look_ups)
+    """Start all look-ups; when each one waits, call ``then``; return the result or the error of each."""
+    outcomes: list[Any] = [None] * len(look_ups)
 
     async def one(number: int) -> None:
         try:
-            came[number] = await look_ups[number]()
+            outcomes[number] = await look_ups[number]()
         except Exception as error:
-            came[number] = error
+            outcomes[number] = error
 
     async with anyio.create_task_group() as tasks:
         for number in range(len(look_ups)):
             tasks.start_soon(one, number)
         await anyio.wait_all_tasks_blocked()
         then()
-    return came
+    return outcomes
 
 
 async def requests_of(server: FaultServer, count: int) -> None:

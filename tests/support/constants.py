@@ -1,7 +1,7 @@
-"""Keys, ids and limits that many tests share, each defined once."""
+"""Keys, ids and limits that many tests share."""
 
 KEY = "PlantedKey-7f3aQ9z"
-"""An API key: recognizable, and with letters in both cases."""
+"""An API key. It is easy to recognize, and has letters in both cases."""
 
 ID = "665f1c2ab1e4a9d0c7f3b812"
 """The healthy campaign's id, see ``campaigns.campaign``."""
@@ -13,7 +13,7 @@ CAMPAIGN_OWNER_ID = "65aa0011223344556677889a"
 """The organization that the healthy campaign belongs to."""
 
 MAIN_ID = "66a0c0ffee0000000000beef"
-"""The main organization, where it must differ from the healthy campaign's."""
+"""A main organization that is not the organization of the healthy campaign."""
 
 A, B, C = "66a0c0ffee00000000000a0a", "66a0c0ffee00000000000b0b", "66a0c0ffee00000000000c0c"
 """Three sub-organizations."""
@@ -28,4 +28,4 @@ NODE_MODULES = "TEST_NODE_MODULES"
 """The environment variable that names the folder with the Node packages of ``tests/node/packages.txt``."""
 
 PATIENCE = 120.0
-"""Seconds until a test gives up: far more than anything takes, so that a slow machine changes no verdict."""
+"""The time limit of a wait, in seconds. It is so long that a test never fails because the machine is slow."""

@@ -1,4 +1,4 @@
-"""Behaviours of a ``FaultServer`` that has a campaign under every id, to test a server in front of many look-ups."""
+"""Behaviours of a ``FaultServer`` that has a campaign for every id. Use them for tests with many look-ups."""
 
 import threading
 from typing import Any
@@ -18,16 +18,16 @@ def echo(exchange: Exchange) -> None:
 
 
 def returned_id(answer: Answer) -> Any:
-    """Return the id of the campaign in the answer of a look-up that succeeded."""
+    """Return the id of the campaign in the answer to a successful look-up."""
     return answer.result["structuredContent"]["raw"]["id"]
 
 
 class Hold:
-    """A behaviour that answers when the test sets ``release``, unless the client disconnects before.
+    """A behaviour that answers after the test sets ``release``, unless the client disconnects first.
 
     Attributes:
-        release: Lets the answers go.
-        left: How many clients disconnected.
+        release: The event after which it answers.
+        left: The number of clients that disconnected.
     """
 
     def __init__(self, then: Behaviour = echo) -> None:

@@ -1,9 +1,10 @@
-"""Runs a file of ``examples/`` and returns its exit code and what it printed.
+"""Runs a file of ``examples/`` and returns its exit code, stdout and stderr.
 
-Use ``run_process`` once for each example, to show that it works from end to end. Use ``run_here`` for all else that
-it promises: it runs the same file inside the test process, which saves the start of two.
+Use ``run_process`` once for each example, to show that it works as a process. Use ``run_here`` for everything else: it
+runs the same file inside the test process, which saves the start of two processes.
 """
 
+import asyncio
 import os
 import runpy
 import subprocess
@@ -28,7 +29,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def run_process(name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
-    """Run an example as a user does; return exit code, stdout, stderr."""
+    """Run an example as a process, as a user does; return exit code, stdout, stderr."""
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name), *arguments],
         stdin=subprocess.DEVNULL,
@@ -45,8 +46,14 @@ def run_here(
 ) -> tuple[int, str, str]:
     """Run an example inside this process; return exit code, stdout, stderr.
 
-    A server that it starts with ``mcp.stdio_client`` runs here too, with the settings of its environment, and is
-    connected in memory. ``given`` is the standard input.
+    A server that it starts with ``mcp.stdio_client`` also runs inside this process, with the settings of its
+    environment, and is connected in memory.
+
+    Args:
+        name: The file in ``examples/``.
+        arguments: The arguments of the example.
+        given: The content of stdin.
+        environment: Variables to set.
     """
     code = 0
     with (
@@ -55,6 +62,7 @@ def run_here(
         pytest.MonkeyPatch.context() as patch,
         redirect_stdout(out),
         redirect_stderr(errors),
+        asyncio.Runner(),  # a loop for PydanticAI's run_sync, which without one creates a loop and never closes it
     ):
         patch.setattr(sys, "argv", [str(EXAMPLES / name), *arguments])
         patch.setattr(sys, "stdin", StringIO(given))
@@ -65,7 +73,7 @@ def run_here(
             runpy.run_path(str(EXAMPLES / name), run_name="__main__")
         except SystemExit as exit_:
             code = _exit_code(exit_)
-        except Exception:  # as the interpreter does
+        except Exception:  # print it as the interpreter does
             traceback.print_exc()
             code = 1
         out.seek(0)
@@ -81,8 +89,8 @@ def _exit_code(exit_: SystemExit) -> int:
 
 
 def _server_in_memory(parameters: StdioServerParameters) -> Any:
-    """Return what ``mcp.Client`` connects to, in place of a transport to a process."""
-    assert parameters.args == ["-m", "callers_mcp"], "run what needs other arguments as a process"
+    """Return a server in memory for ``mcp.Client``, instead of a transport to a process."""
+    assert parameters.args == ["-m", "callers_mcp"], "a server with other arguments needs run_process"
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("CALLERS_")]:
             patch.delenv(name)

@@ -1,4 +1,7 @@
-"""An HTTP server that does what goes wrong out there, over real sockets, and records what it is sent."""
+"""An HTTP server over real sockets that fails in chosen ways, and records the requests.
+
+Use it as the Callers API, or as another server that the project connects to. ``stand_in_api`` has an API that works.
+"""
 
 import contextlib
 import gzip
@@ -17,15 +20,15 @@ from typing import Any, Self
 from tests.support.constants import PATIENCE
 
 TICK = 0.02
-"""Seconds between two looks at whether a client has left."""
+"""Seconds between two checks of whether a client has disconnected."""
 
 AT_ONCE = ("Retry-After", "0")
-"""The header of an error after which the client may try again immediately."""
+"""The header of an error that permits an immediate retry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it came in: method, target, and headers by lower-case name."""
+    """A request as it was received: method, target, and headers with lower-case names."""
 
     method: str
     target: str
@@ -39,7 +42,7 @@ class Request:
 
 
 class Exchange:
-    """One request, and the socket on which it is answered."""
+    """A request, and the socket for its answer."""
 
     def __init__(self, server: "FaultServer", connection: socket.socket, request: Request) -> None:
         self.server, self.connection, self.request = server, connection, request
@@ -49,7 +52,7 @@ class Exchange:
         self.connection.sendall(b"".join(parts))
 
     def hang(self) -> None:
-        """Stay silent until the client leaves or the test ends."""
+        """Send nothing until the client disconnects or the server stops."""
         while not self.peer_left() and not self.server.stopping.wait(TICK):
             pass
 
@@ -64,7 +67,7 @@ class Exchange:
         return left
 
     def reset(self) -> None:
-        """Make the closing of the socket an RST."""
+        """Make the socket send an RST when it is closed."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
@@ -72,7 +75,18 @@ Behaviour = Callable[[Exchange], None]
 
 
 class FaultServer:
-    """Serves on loopback within its ``with`` block; the nth request gets the nth behaviour, the last one repeats."""
+    """Serves on loopback within its ``with`` block.
+
+    Args:
+        behaviours: The nth request gets the nth behaviour; the last one repeats.
+        tls: Serve TLS with this context.
+
+    Attributes:
+        requests: The received requests.
+        connections: The number of accepted connections.
+        stopping: Set when the server stops.
+        disconnected: Set when a client has disconnected from a request without an answer.
+    """
 
     def __init__(self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
@@ -96,18 +110,18 @@ class FaultServer:
         return f"https://localhost:{self.port}" if self._tls else f"http://127.0.0.1:{self.port}"
 
     def script(self, *behaviours: Behaviour) -> None:
-        """Say what comes next, and forget what was recorded."""
+        """Set the behaviours for the next requests, and clear the recorded requests."""
         with self._changed:
             self._behaviours, self._taken, self.requests = behaviours, 0, []
 
     def wait_for_requests(self, count: int) -> None:
-        """Block until so many requests have come in."""
+        """Block until ``count`` requests have been received."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.requests) >= count, PATIENCE), "no such request came in"
+            assert self._changed.wait_for(lambda: len(self.requests) >= count, PATIENCE), "the request was not received"
 
     def wait_for_disconnect(self) -> None:
-        """Block until a client has left a request that is not answered yet."""
-        assert self.disconnected.wait(PATIENCE), "the client did not leave"
+        """Block until a client has disconnected from a request without an answer."""
+        assert self.disconnected.wait(PATIENCE), "the client did not disconnect"
 
     def __enter__(self) -> Self:
         self._threads[0].start()
@@ -122,9 +136,11 @@ class FaultServer:
         """Close every connection, and refuse new ones."""
         self.stopping.set()
         with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()  # wakes the one that accepts
+            socket.create_connection(
+                ("127.0.0.1", self.port), PATIENCE
+            ).close()  # wakes the thread that accepts connections
         for opened in [*self._open]:
-            with contextlib.suppress(OSError):  # it is closed already
+            with contextlib.suppress(OSError):  # already closed
                 opened.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(PATIENCE)
@@ -191,18 +207,18 @@ def answer(
     headers: Iterable[tuple[str, str]] = (),
     kind: str = "application/json",
 ) -> Behaviour:
-    """Answer as HTTP has it; what is not bytes goes out as JSON."""
+    """Send a correct HTTP answer; a body that is not bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return lambda exchange: _answer(exchange, content, status, [("Content-Type", kind), *headers])
 
 
 def error(status: int, message: object = None, headers: Iterable[tuple[str, str]] = ()) -> Behaviour:
-    """Answer with the API's documented error body."""
+    """Send the error body that the API documents."""
     return answer({"status": "error", "message": message, "data": []}, status, headers)
 
 
 def gzipped(body: bytes, times: int = 1) -> Behaviour:
-    """Answer with a compressed body."""
+    """Send a compressed body."""
     for _ in range(times):
         body = gzip.compress(body)
     return answer(body, headers=[("Content-Encoding", ", ".join(["gzip"] * times))])
@@ -213,26 +229,26 @@ def redirect(status: int, location: str) -> Behaviour:
 
 
 def slow_headers(exchange: Exchange) -> None:
-    """Begin the head of an answer, and never end it."""
+    """Send the beginning of the head, and then nothing."""
     exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
     exchange.hang()
 
 
 def slow_body(exchange: Exchange) -> None:
-    """Begin a body, and never end it."""
+    """Send the beginning of the body, and then nothing."""
     exchange.send(_head(200, 1000), b'{"id": ')
     exchange.hang()
 
 
 def drip(exchange: Exchange) -> None:
-    """Send a body of which a byte arrives now and then, so that no timeout between two reads ever strikes."""
+    """Send a body byte by byte, so fast that no timeout between two reads expires."""
     exchange.send(_head(200, 1_000_000))
     while not exchange.peer_left() and not exchange.server.stopping.wait(TICK):
         exchange.send(b" ")
 
 
 def endless(status: int) -> Behaviour:
-    """Send a body without end, as fast as the client reads."""
+    """Send an endless body, as fast as the client reads."""
 
     def stream(exchange: Exchange) -> None:
         exchange.send(_head(status, None, [("Transfer-Encoding", "chunked")]))
@@ -243,37 +259,37 @@ def endless(status: int) -> Behaviour:
 
 
 def silent(exchange: Exchange) -> None:
-    """Take the request, and never answer."""
+    """Never answer."""
     exchange.hang()
 
 
 def reset_in_body(exchange: Exchange) -> None:
-    """Break the connection within the body."""
+    """Reset the connection within the body."""
     exchange.send(_head(200, 1000), b'{"id": ')
     exchange.reset()
 
 
 def reset_at_once(exchange: Exchange) -> None:
-    """Break the connection in place of an answer."""
+    """Reset the connection instead of answering."""
     exchange.reset()
 
 
 def wrong_length(exchange: Exchange) -> None:
-    """Promise more bytes than come, and close."""
+    """Send fewer bytes than ``Content-Length`` says, and close."""
     exchange.send(_head(200, 1000), b'{"id": 1}')
 
 
 def close_at_once(exchange: Exchange) -> None:
-    """Close without a word."""
+    """Close the connection without an answer."""
 
 
 def says(raw: bytes) -> Behaviour:
-    """Send ``raw`` as it is, and close."""
+    """Send these bytes, and close."""
     return lambda exchange: exchange.send(raw)
 
 
 def tunnel(port: int) -> Behaviour:
-    """Be a proxy that connects every CONNECT to ``port`` on this machine."""
+    """Act as a proxy that connects every CONNECT request to ``port`` on this machine."""
 
     def connect(exchange: Exchange) -> None:
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as onward:
@@ -290,7 +306,7 @@ def tunnel(port: int) -> Behaviour:
 
 
 def together(count: int, make: Callable[[Request], Any]) -> Behaviour:
-    """Answer with ``make(request)``, but only when ``count`` requests are waiting at the same time."""
+    """Answer with ``make(request)``, but only when ``count`` requests wait at the same time."""
     barrier = threading.Barrier(count)
 
     def answer_all(exchange: Exchange) -> None:
@@ -301,7 +317,7 @@ def together(count: int, make: Callable[[Request], Any]) -> Behaviour:
 
 
 def _answer(exchange: Exchange, content: bytes, status: int, headers: Iterable[tuple[str, str]]) -> None:
-    # RFC 9110: what has no body says no length
+    # RFC 9110: an answer without a body has no Content-Length.
     bodiless = status in (204, 304)
     exchange.send(_head(status, None if bodiless else len(content), headers), b"" if bodiless else content)
     exchange.reusable = True

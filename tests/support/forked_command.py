@@ -1,6 +1,6 @@
-"""``callers-mcp`` in a process that is forked from one that has loaded it: a start takes a tenth of the time.
+"""Runs ``callers-mcp`` in a process forked from one that has already imported it: a start takes a tenth of the time.
 
-For tests that start a command many times, to see what it prints and its exit code.
+Use it in tests that start a command many times, and check its output and exit code.
 """
 
 import multiprocessing
@@ -23,9 +23,9 @@ class ForkedCommand:
     """A command that runs within its ``with`` block.
 
     Args:
-        folder: An empty folder for what the command prints.
+        folder: An empty folder for the output of the command.
         arguments: The arguments of ``callers-mcp``.
-        environment: The variables that it gets in addition to those of the tests.
+        environment: Variables in addition to those of the test process.
     """
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
@@ -44,34 +44,34 @@ class ForkedCommand:
 
     @property
     def out(self) -> str:
-        """What it wrote to stdout so far."""
+        """The stdout so far."""
         return self._out.read_text() if self._out.exists() else ""
 
     @property
     def errors(self) -> str:
-        """What it wrote to stderr so far."""
+        """The stderr so far."""
         return self._errors.read_text() if self._errors.exists() else ""
 
     def lines(self, count: int) -> list[str]:
-        """Wait until it has printed so many lines, and return them."""
+        """Wait until it has printed ``count`` lines, and return them."""
         until(lambda: self.out.count("\n") >= count or self._process.exitcode is not None, f"it prints {count} lines")
         assert self.out.count("\n") == count, self.errors
         return self.out.splitlines()
 
     def stop(self) -> int:
-        """Send SIGTERM, wait until it ends, and return its exit code; it must have answered a request before."""
+        """Send SIGTERM, wait until it exits, and return the exit code; it must have answered a request before."""
         self._process.terminate()
         return self.wait()
 
     def wait(self) -> int:
-        """Wait until it ends, and return its exit code."""
+        """Wait until it exits, and return the exit code."""
         self._process.join(PATIENCE)
-        assert self._process.exitcode is not None, f"it did not end: {self.out}"
+        assert self._process.exitcode is not None, f"it did not exit: {self.out}"
         return self._process.exitcode
 
 
 def _run(out: Path, errors: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
-    os.setsid()  # no terminal, where it could ask for a password
+    os.setsid()  # without a terminal, on which it could prompt for a password
     for number, path in ((1, out), (2, errors)):
         os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)

@@ -1,7 +1,7 @@
-"""A hosted server and requests to it: ``callers-mcp http`` as a process.
+"""A hosted server as a process (``callers-mcp http``), and requests to it.
 
-Use ``Hosted`` for what only a process can show: the command line, what it prints, signals, exit codes. For all else
-use ``hosted_thread.HostedThread``, which starts within milliseconds and has the same methods.
+Use ``Hosted`` only for what a process can show: the command line, its output, signals, exit codes. For everything else
+use ``hosted_thread.HostedThread``, which starts in milliseconds and has the same methods.
 """
 
 import os
@@ -30,19 +30,19 @@ class Endpoint:
     """A server that listens, and requests to it.
 
     Attributes:
-        url: The URL of the endpoint, as hosts have it in their configuration.
-        address: Where it listens.
+        url: The URL of the endpoint, as in the configuration of a host.
+        address: The address on which it listens.
     """
 
     url: str
     address: tuple[str, int]
 
     def connect(self, tls: ssl.SSLContext | None = None, address: str | None = None) -> HttpConnection:
-        """Return a new connection, which the caller closes."""
+        """Return a new connection. The caller closes it."""
         return HttpConnection(self.url, (address or self.address[0], self.address[1]), tls)
 
     def listens(self) -> bool:
-        """Return whether it takes new connections."""
+        """Return whether it accepts new connections."""
         with suppress(ConnectionRefusedError):
             self.connect().close()
             return True
@@ -66,7 +66,7 @@ class Endpoint:
         return self.post(message, **routing | headers)
 
     def begin(self, campaign_id: str, version: str = HANDSHAKES[-1], **headers: str) -> HttpConnection:
-        """Send a look-up, and return its connection, on which the answer is read later."""
+        """Send a look-up, and return its connection, to read the answer later."""
         connection = self.connect()
         message, routing = look_up(campaign_id, version=version)
         connection.post(message, **routing | headers)
@@ -74,14 +74,14 @@ class Endpoint:
 
 
 class Hosted(Endpoint):
-    """``callers-mcp http`` as a process, which runs within its ``with`` block.
+    """``callers-mcp http`` as a process that runs within its ``with`` block.
 
     Args:
-        arguments: Options of ``callers-mcp http``; the port is a free one.
+        arguments: Options of ``callers-mcp http``; it listens on a free port.
         environment: The ``CALLERS_*`` variables of the server.
 
     Attributes:
-        printed: The lines that it printed when it started.
+        printed: The lines on its stdout at the start.
     """
 
     def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
@@ -121,16 +121,16 @@ class Hosted(Endpoint):
 
     @property
     def errors(self) -> str:
-        """What it wrote to stderr so far."""
+        """The stderr so far."""
         return b"".join(self._errors).decode()
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
-        """Send a signal, wait until the process ends, and return its exit code and what it wrote to stderr."""
+        """Send a signal, wait until the process exits, and return its exit code and stderr."""
         self.process.send_signal(number)
         return self.wait()
 
     def wait(self) -> tuple[int, str]:
-        """Wait until the process ends, and return its exit code and what it wrote to stderr."""
+        """Wait until the process exits, and return its exit code and stderr."""
         code = self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         return code, self.errors
@@ -159,19 +159,19 @@ def clean_environment() -> dict[str, str]:
 
 
 def server_variables(environment: Mapping[str, str] | None) -> dict[str, str]:
-    """Return ``environment`` with no drain at the end, unless it sets one."""
+    """Return ``environment``, with a drain time of 0 unless it sets one."""
     return {"CALLERS_HTTP_DRAIN_SECONDS": "0"} | dict(environment or {})
 
 
 def bearer(token: str) -> dict[str, str]:
-    """Return the header with a token."""
+    """Return the authorization header for a token."""
     return {"Authorization": f"Bearer {token}"}
 
 
 def message(
     method: str, params: dict[str, Any] | None = None, *, version: str = HANDSHAKES[-1], name: str = ""
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a JSON-RPC request, and the headers that go with it."""
+    """Return a JSON-RPC request, and its headers."""
     headers = {"MCP_Protocol_Version": version}
     if version == LATEST:
         params = {**(params or {}), "_meta": ENVELOPE}
@@ -182,6 +182,6 @@ def message(
 def look_up(
     campaign_id: str, place: str | None = None, *, version: str = HANDSHAKES[-1]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the request that looks up a campaign, and the headers that go with it."""
+    """Return the request that looks up a campaign, and its headers."""
     arguments = {"campaign_id": campaign_id} | ({} if place is None else {"sub_organization_id": place})
     return message("tools/call", {"name": "get_campaign", "arguments": arguments}, version=version, name="get_campaign")

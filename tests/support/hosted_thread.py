@@ -1,7 +1,6 @@
 """The hosted server in a thread of the test process: the real application on the real uvicorn, over a real socket.
 
-It starts within milliseconds. What only a process can show (what it prints, signals, exit codes) needs
-``hosted_server.Hosted``.
+It starts in milliseconds. Use ``hosted_server.Hosted`` only for what a process can show: output, signals, exit codes.
 """
 
 import gc
@@ -28,15 +27,15 @@ from tests.support.waiting import until
 
 
 class HostedThread(Endpoint):
-    """A hosted server that serves within its ``with`` block, and then ends as after SIGTERM.
+    """A hosted server that serves within its ``with`` block, and then stops as after SIGTERM.
 
     Args:
         environment: The ``CALLERS_*`` variables of the server.
-        host: Where it listens.
+        host: The address on which it listens.
 
     Attributes:
         hosted: The application.
-        exit_code: What the process would end with; set when it has ended.
+        exit_code: The exit code that a process would have; set when the server has stopped.
     """
 
     def __init__(self, *, environment: Mapping[str, str] | None = None, host: str = "127.0.0.1") -> None:
@@ -62,11 +61,11 @@ class HostedThread(Endpoint):
                 self.hosted.metrics.serve(*hosting.metrics)
                 stack.callback(self.hosted.metrics.close)
             stack.enter_context(_process_state_kept())
-            plan = ServeConfig(settings, hosting)
-            thread = threading.Thread(target=self._serve, args=(plan, listener), name="hosted server", daemon=True)
+            config = ServeConfig(settings, hosting)
+            thread = threading.Thread(target=self._serve, args=(config, listener), name="hosted server", daemon=True)
             stack.enter_context(patch.object(process, "_Server", self._make_server))
             thread.start()
-            stack.callback(self._end, thread)
+            stack.callback(self._stop, thread)
             until(lambda: self._is_started() or not thread.is_alive(), "the server has started")
             assert self._is_started(), self.errors
             self._stack = stack.pop_all()
@@ -79,11 +78,11 @@ class HostedThread(Endpoint):
 
     @property
     def errors(self) -> str:
-        """What the process would have logged to stderr so far, but with nothing masked."""
+        """The log so far, as on stderr of a process, but without masking."""
         return self._log.text
 
-    def _serve(self, plan: ServeConfig, listener: socket.socket) -> None:
-        self.exit_code = process.serve(plan, self.hosted, listener)
+    def _serve(self, config: ServeConfig, listener: socket.socket) -> None:
+        self.exit_code = process.serve(config, self.hosted, listener)
 
     def _make_server(self, *arguments: Any) -> process._Server:
         self._server = _ServerInThread(*arguments)
@@ -92,15 +91,15 @@ class HostedThread(Endpoint):
     def _is_started(self) -> bool:
         return self._server is not None and self._server.started
 
-    def _end(self, thread: threading.Thread) -> None:
+    def _stop(self, thread: threading.Thread) -> None:
         if self._server:
             self._server.handle_exit(signal.SIGTERM, None)
         thread.join(PATIENCE)
-        assert not thread.is_alive(), "the server did not end"
+        assert not thread.is_alive(), "the server did not stop"
 
 
 class _ServerInThread(process._Server):
-    """The server of a process, but for the signals, which only a main thread can handle; call ``handle_exit``."""
+    """The server of a process, but without signals, which only a main thread can handle; call ``handle_exit``."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -108,7 +107,7 @@ class _ServerInThread(process._Server):
 
 
 class _Records(logging.Handler):
-    """Keeps what is logged as text."""
+    """Keeps log records as text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +123,7 @@ class _Records(logging.Handler):
 
     @contextmanager
     def kept(self, level: str) -> Iterator[None]:
-        """Keep the records of the server from ``level`` up, and warnings of the libraries, as its process logs them."""
+        """Keep the server's records from ``level`` up and warnings of libraries, as a process would log them."""
         ours = logging.getLogger("callers_mcp")
         before = ours.level
         ours.setLevel(level)
@@ -138,7 +137,7 @@ class _Records(logging.Handler):
 
 @contextmanager
 def _process_state_kept() -> Iterator[None]:
-    """Restore what the server sets for its process: a limit, a logging level, what the garbage collector skips."""
+    """Restore the state that the server sets for its process: a limit, a log level, objects frozen by ``gc``."""
     uvicorn = logging.getLogger("uvicorn.error")
     level, limits = uvicorn.level, resource.getrlimit(resource.RLIMIT_NOFILE)
     try:

@@ -1,4 +1,4 @@
-"""HTTP spoken in bytes over one connection, for a test that must send what no client library sends."""
+"""HTTP as bytes over one connection. Use it to send requests that no client library sends."""
 
 import json
 import socket
@@ -37,9 +37,9 @@ class HttpConnection:
     """One connection to a server.
 
     Args:
-        url: The URL of the endpoint, as hosts have it in their configuration.
-        address: Where the server listens.
-        tls: How to speak TLS; ``None`` is plain HTTP.
+        url: The URL of the endpoint, as in the configuration of a host.
+        address: The address on which the server listens.
+        tls: The context for TLS; None is plain HTTP.
     """
 
     def __init__(self, url: str, address: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
@@ -71,7 +71,7 @@ class HttpConnection:
         self.send(self.head("POST", self.path, Content_Length=str(len(body)), **headers) + body)
 
     def head(self, method: str, path: str, **headers: str) -> bytes:
-        """Return the head of a request as hosts send it; ``headers`` replace the usual ones, and "" removes one."""
+        """Return the head of a request with the usual headers; ``headers`` replace them, and "" removes one."""
         usual = {"Host": self.host, "Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
         given = usual | {name.replace("_", "-"): value for name, value in headers.items()}
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items() if value)]

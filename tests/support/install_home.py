@@ -1,6 +1,6 @@
-"""A home folder with an MCP host in it, for tests of ``install``, ``uninstall`` and ``config``.
+"""A home folder with an MCP host in it. Use it for tests of ``install``, ``uninstall`` and ``config``.
 
-``Home.run`` runs a command inside the test process, ``Home.run_process`` as a process of its own.
+``Home.run`` runs a command inside the test process, ``Home.run_process`` as a separate process.
 """
 
 import json
@@ -23,7 +23,7 @@ CONFIGURATIONS = Path(__file__).parents[1] / "data/hosts"
 """A realistic configuration of each host."""
 
 NEIGHBOURS_SECRET = "neighboursSecret"
-"""A secret of other servers, in each of these configurations."""
+"""A secret of another server in each of these configurations."""
 
 WRITABLE = [name for name, host in HOSTS.items() if not host.command]
 """The hosts whose configuration the command writes itself."""
@@ -33,7 +33,7 @@ FORMATS = ["vscode", "codex"]
 
 
 def realistic(host: str) -> bytes:
-    """Return the configuration of somebody who uses the host."""
+    """Return a realistic configuration of the host, with other servers in it."""
     suffix = "toml" if HOSTS[host].format is Format.TOML else "json"
     return (CONFIGURATIONS / f"{host}.{suffix}").read_bytes()
 
@@ -43,8 +43,10 @@ class Home:
     """A user's home folder with one host in it.
 
     Attributes:
-        path: The PATH of the commands that run in it.
-        settings: Variables of all these commands.
+        folder: The home folder.
+        host: The name of the host.
+        path: The PATH of the commands.
+        settings: Environment variables of all commands.
     """
 
     folder: Path
@@ -69,7 +71,7 @@ class Home:
         self.config.write_bytes(content)
 
     def put_realistic(self) -> "Home":
-        """Put in the host's realistic configuration; return the home."""
+        """Write the host's realistic configuration; return the home."""
         self.put(realistic(self.host))
         return self
 
@@ -80,11 +82,11 @@ class Home:
         return inherited() | {"HOME": str(self.folder), "PATH": self.path} | self.settings | variables
 
     def run(self, command: str, *options: str, **variables: str) -> tuple[int, str, str]:
-        """Run ``callers-mcp COMMAND HOST``; return exit code, stdout and stderr, which hold no secret."""
+        """Run ``callers-mcp COMMAND HOST``; return exit code, stdout and stderr, and check that they have no secret."""
         return _checked(run(command, self.host, *options, environment=self.environment(**variables), inherit=False))
 
     def run_process(self, command: str, *options: str, umask: int = -1, **variables: str) -> tuple[int, str, str]:
-        """Do the same in a process of its own."""
+        """Do the same in a separate process."""
         environment = self.environment(**variables)
         done = run_process(command, self.host, *options, environment=environment, inherit=False, umask=umask)
         return _checked(done)
@@ -120,7 +122,7 @@ def _checked(done: tuple[int, str, str]) -> tuple[int, str, str]:
 
 
 def meaning(home: Home, content: bytes | None = None) -> dict[str, Any]:
-    """Return what a configuration says, by default the present one, as a reader other than ours understands it."""
+    """Parse a configuration, by default the present one, with other parsers than the project's."""
     text = (home.config.read_bytes() if content is None else content).decode("utf-8-sig")
     if home.row.format is Format.TOML:
         return tomllib.loads(text)
@@ -134,8 +136,8 @@ def refused(home: Home, command: str = "install", code: int = 1, **variables: st
     """Run a command that must fail with one line on stderr and change no file; return that line."""
     before = {name: file[:2] for name, file in home.files().items()}
     given = {"CALLERS_API_KEY": KEY} if command == "install" else {}
-    ended, out, errors = home.run(command, **given | variables)
-    assert (ended, out) == (code, "")
+    exit_code, out, errors = home.run(command, **given | variables)
+    assert (exit_code, out) == (code, "")
     assert errors.startswith("callers-mcp: ")
     assert errors.count("\n") == 1
     assert {name: file[:2] for name, file in home.files().items()} == before

@@ -1,4 +1,7 @@
-"""Every kind of answer that could leak the API key, and a search for parts of the key in any text."""
+"""Every kind of answer of the API that could leak the key, and a search for parts of the key in a text.
+
+Use it to show that an output never contains the key.
+"""
 
 from tests.support import fault_server as fault
 from tests.support.constants import KEY
@@ -10,7 +13,7 @@ ESCAPED = "".join(f"\\u{ord(character):04x}" for character in KEY)
 MASK = "[API key]"
 
 
-# Everything that the API can do; it echoes the key wherever it can.
+# Every kind of answer, with the key wherever an API could return it, and the kind of the error.
 WALK: dict[str, tuple[Behaviour, str]] = {
     "401": (fault.error(401, f"wrong key {KEY}"), "unauthorized"),
     "403": (fault.error(403, f"not with {KEY}"), "forbidden"),
@@ -46,5 +49,5 @@ WALK: dict[str, tuple[Behaviour, str]] = {
 
 
 def secret_parts(text: str) -> list[str]:
-    """Return the parts of the key that are in ``text``, in any case, even if only half of it."""
+    """Return the parts of the key that are in ``text``, in upper or lower case; half of the key is enough."""
     return [part for part in (KEY[:8], KEY[-8:], ESCAPED[:24]) if part.lower() in text.lower()]

@@ -1,4 +1,7 @@
-"""Look-ups through the public door: the SDK's client, in memory, against the real server and a real socket."""
+"""Look-ups with the SDK's client: the real server in memory, and an API over a real socket.
+
+Use it for every test of a tool's result or error.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,11 +30,11 @@ async def connect(
     admit: RateLimitHook | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
-    """Connect a client to a server that tries each look-up once, with a planted key, unless ``settings`` differ.
+    """Connect a client to a server with a test key, which tries each look-up only once.
 
     Args:
-        server: Where campaigns are requested: a server, or a base URL.
-        mode: The protocol version that the client begins with.
+        server: The API: a server, or a base URL.
+        mode: How the client chooses the protocol version.
         caller: Connect to a hosted server, on behalf of this caller.
         admit: The rate limit of the server.
         settings: Other settings of the server.
@@ -46,11 +49,11 @@ async def connect(
 
 @cache
 def _server(**settings: Any) -> Server[CallersClient]:
-    return create_server(Settings(**settings))  # 50 ms, and it keeps nothing from one client to the next
+    return create_server(Settings(**settings))  # takes 50 ms, and has no state that one client leaves to the next
 
 
 def hosted(settings: Settings, caller: Principal | None, admit: RateLimitHook | None = None) -> Server[CallersClient]:
-    """Return a server for one client, whose every call is on behalf of ``caller``."""
+    """Return a server for one client; all its calls are on behalf of ``caller``."""
     client = CallersClient(settings, rate_limit_hook=admit)
     return create_server(settings, client=client, get_principal=(lambda ctx: caller) if caller else None)
 
@@ -60,13 +63,13 @@ async def call(client: Client, **arguments: Any) -> CallToolResult:
 
 
 async def look_up(server: FaultServer | str, place: str | None = None, **settings: Any) -> CallToolResult:
-    """Look one campaign up at a server or a base URL."""
+    """Look up the healthy campaign at a server or a base URL."""
     async with connect(server, **settings) as client:
         return await call(client, **({} if place is None else {"sub_organization_id": place}))
 
 
 def told(result: CallToolResult) -> str:
-    """Return what the model reads of a failed look-up."""
+    """Return the text of a failed look-up, which the model reads."""
     assert result.is_error, result.content
     (block,) = result.content
     assert isinstance(block, TextContent)
@@ -74,7 +77,7 @@ def told(result: CallToolResult) -> str:
 
 
 def failure(result: CallToolResult) -> dict[str, Any]:
-    """Return what machines read of a failed look-up."""
+    """Return the error details of a failed look-up, which programs read."""
     assert result.is_error, result.content
     assert result.meta
     details: dict[str, Any] = result.meta["callers-mcp/error"]
@@ -82,7 +85,7 @@ def failure(result: CallToolResult) -> dict[str, Any]:
 
 
 def found(result: CallToolResult) -> dict[str, Any]:
-    """Return the raw campaign of a look-up that succeeded."""
+    """Return the raw campaign of a successful look-up."""
     assert not result.is_error, result.content
     assert result.structured_content
     raw: dict[str, Any] = result.structured_content["raw"]

@@ -1,4 +1,4 @@
-"""Resources, prompts and completion through the SDK's client, against a stand-in API or the sandbox."""
+"""Resources, prompts and completion with the SDK's client, and an API over a real socket or the sandbox."""
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ from tests.support.constants import CAMPAIGN_OWNER_ID
 from tests.support.fault_server import FaultServer
 
 MODES: Sequence[ConnectMode] = ("auto", "legacy")
-"""The stateless version, and the latest that begins with a handshake."""
+"""The protocol version without a handshake, and the latest one with a handshake."""
 
 REVIEW = PromptReference(name="review_campaign")
 COMPARE = PromptReference(name="compare_campaigns")
@@ -35,7 +35,7 @@ CAMPAIGN, IN_SUB_ORGANIZATION = (ResourceTemplateReference(uri=template.uri_temp
 
 
 def numbered(number: int) -> str:
-    """Return an id, another one for each number."""
+    """Return an id that is different for each number."""
     return f"{0x665F0000 + number:08x}b1e4a9d0c7f3b812"
 
 
@@ -57,7 +57,7 @@ async def connect(
 
 
 async def read(client: Client, uri: str) -> TextResourceContents:
-    """Read a resource, which is one text under the requested URI."""
+    """Read a resource, which must be one text with the requested URI."""
     result: ReadResourceResult = await client.read_resource(uri)
     (contents,) = result.contents
     assert isinstance(contents, TextResourceContents)
@@ -75,13 +75,13 @@ async def refused(asked: Awaitable[object]) -> ErrorData:
 
 
 def kind(error: ErrorData) -> str:
-    """Return the kind of an error, for machines."""
+    """Return the kind of an error."""
     found: str = error.data["callers-mcp/error"]["kind"]
     return found
 
 
 def texts(result: GetPromptResult) -> list[str]:
-    """Return a prompt's texts in their order, without what is embedded."""
+    """Return a prompt's texts in order, without embedded resources."""
     return [message.content.text for message in result.messages if isinstance(message.content, TextContent)]
 
 
@@ -99,7 +99,7 @@ async def review(client: Client, campaign: str, **others: str) -> GetPromptResul
 
 
 async def meant(client: Client, campaign: str, **others: str) -> list[str]:
-    """Return the URIs of the campaigns that a review is of: one, or none if the prompt asks the user which."""
+    """Return the URI of the campaign in a review; the list is empty if the prompt asks the user which one."""
     return [resource.uri for resource in embedded(await review(client, campaign, **others))]
 
 
@@ -110,7 +110,7 @@ async def offered(
     argument: str | None = None,
     **others: str,
 ) -> list[str]:
-    """Return what completion offers after ``typed``."""
+    """Return the values that completion offers after ``typed``."""
     name = argument or ("campaign" if ref == REVIEW else "campaign_id")
     completed = await client.complete(ref, {"name": name, "value": typed}, others or None)
     return completed.completion.values

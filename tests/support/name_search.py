@@ -1,4 +1,4 @@
-"""Campaigns to search by name; use it to show which names a query finds, and in which order."""
+"""Searches campaigns by name. Use it to show which names a query finds, and in which order."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from callers_mcp.campaign.matching import fold, search
 
 @dataclass(frozen=True)
 class Row:
-    """A campaign as it is searched for."""
+    """The fields of a campaign that a search needs."""
 
     id: str | None
     name: str
@@ -20,5 +20,5 @@ def rows(*names: str) -> list[Row]:
 
 
 def found(query: str, *names: str) -> list[str]:
-    """Return the names that a query finds among ``names``, the best first."""
+    """Return the names that a query finds among ``names``, best match first."""
     return [row.name for row in search(rows(*names), query)]

@@ -1,4 +1,4 @@
-"""The verifier of access tokens of an ``OidcProvider``: the outcome for a token, and the clock that it reads."""
+"""Verifies access tokens of an ``OidcProvider``: the outcome for a token, and a clock that the test moves."""
 
 import logging
 import traceback
@@ -12,11 +12,11 @@ from callers_mcp.http.rejections import HttpRejection, InsufficientScope, Issuer
 from tests.support.oidc_provider import AUDIENCE, CLAIM, SCOPE
 
 PAUSE = 30
-"""Seconds between two fetches of the keys, as the verifier has it."""
+"""The verifier's shortest time between two fetches of the keys, in seconds."""
 
 
 class Clock:
-    """The verifier's clock, which a test moves."""
+    """A clock for the verifier. A test moves it by setting ``now``."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -26,7 +26,7 @@ class Clock:
 
 
 def verifier_of(issuer: str, clock: Callable[[], float] | None = None) -> OAuthVerifier:
-    """Return a verifier of tokens of ``issuer``, with a clock that does not move unless another one is given."""
+    """Return a verifier for tokens of ``issuer``; the default clock does not move."""
     return OAuthVerifier(issuer, AUDIENCE, SCOPE, CLAIM, clock=clock or Clock())
 
 
@@ -39,7 +39,7 @@ async def outcome(verifier: OAuthVerifier, token: str) -> str:
 
 
 async def outcomes(verifier: OAuthVerifier, tokens: list[str]) -> list[str]:
-    """Verify all at the same time."""
+    """Verify all tokens at the same time; return their outcomes."""
     found: list[str] = []
 
     async def verify(token: str) -> None:
@@ -52,7 +52,7 @@ async def outcomes(verifier: OAuthVerifier, tokens: list[str]) -> list[str]:
 
 
 async def reason(verifier: OAuthVerifier, token: str) -> str:
-    """Return why a token is refused, and check that the refusal reveals nothing of it."""
+    """Return why a token is refused, and check that the error reveals no part of it."""
     with pytest.raises(HttpRejection) as refused:
         await verifier.verify(token)
     refusal = refused.value
@@ -66,5 +66,5 @@ async def reason(verifier: OAuthVerifier, token: str) -> str:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what was logged from WARNING up."""
+    """Return the log messages from level WARNING up."""
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]

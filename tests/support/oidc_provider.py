@@ -1,4 +1,7 @@
-"""An OpenID provider over real sockets: it publishes its keys, signs tokens, and misbehaves as a test wants."""
+"""An OpenID provider over real sockets: it publishes keys, signs tokens, and can misbehave.
+
+Use it for tests of OAuth; ``oauth_verifier`` verifies its tokens.
+"""
 
 import json
 import ssl
@@ -36,7 +39,7 @@ _KEYS: dict[str, Callable[[], Any]] = {
 
 @cache
 def rsa_key(bits: int = 2048, number: int = 0) -> rsa.RSAPrivateKey:
-    """Making one takes long, so tests share them."""
+    """Return an RSA key. Tests share the keys, because generating one takes long."""
     return rsa.generate_private_key(65537, bits)
 
 
@@ -48,13 +51,13 @@ def compact(header: object, claims: object, sign: Callable[[bytes], bytes] = lam
 
 
 class Signer:
-    """A private key, and what is published of it.
+    """A private key, and its public JWK.
 
     Args:
-        key_id: Its name; ``None`` gives it none.
-        algorithm: What it signs with.
-        key: The private key, in place of a new one.
-        published: Further members of the JWK; ``None`` takes one away.
+        key_id: The key id; None for a key without an id.
+        algorithm: The algorithm of its signatures.
+        key: The private key; the default is a new one.
+        published: Further members of the JWK; None removes a member.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class Signer:
         return PyJWK(self.jwk, self.algorithm).key
 
     def token(self, claims: object, **header: object) -> str:
-        """Sign ``claims``, with ``header`` over the usual header; ``None`` takes a member away."""
+        """Return a signed token. ``header`` changes members of the usual header; None removes a member."""
         members = {"typ": "at+jwt", "alg": self.algorithm, "kid": self.key_id} | header
         kept = {name: value for name, value in members.items() if value is not None}
         return compact(kept, claims, lambda message: _ALGORITHMS[self.algorithm].sign(message, self.key))
@@ -82,9 +85,9 @@ class OidcProvider(FaultServer):
     """Publishes metadata and keys within its ``with`` block.
 
     Attributes:
-        keys: What is published; change it to rotate them.
-        pages: What is answered in place of a document, by its path.
-        away: Whether every connection is broken.
+        keys: The published keys; change them for a rotation.
+        pages: Behaviours that replace a document, by its path.
+        away: Whether every connection is reset.
     """
 
     def __init__(
@@ -101,15 +104,15 @@ class OidcProvider(FaultServer):
 
     @property
     def fetches(self) -> int:
-        """How often the keys were requested."""
+        """The number of requests for the keys."""
         return sum(request.target == JWKS for request in self.requests)
 
     def publish(self, *signers: Signer) -> None:
-        """Publish only these keys, and sign with the first."""
+        """Publish only these keys, and sign with the first one."""
         self.signer, self.keys = signers[0], [signer.jwk for signer in signers]
 
     def claims(self, **changes: object) -> dict[str, object]:
-        """Return the claims of a good token; ``None`` takes one away."""
+        """Return the claims of a valid token; None removes a claim."""
         now = int(time.time())
         claims: dict[str, object] = {
             "iss": self.issuer,
@@ -123,7 +126,7 @@ class OidcProvider(FaultServer):
         return {name: value for name, value in (claims | changes).items() if value is not None}
 
     def token(self, **changes: object) -> str:
-        """Return a good token, with ``changes`` to its claims."""
+        """Return a valid token, with ``changes`` to its claims."""
         return self.signer.token(self.claims(**changes))
 
     def _answer(self, exchange: Exchange) -> None:
@@ -141,10 +144,10 @@ class OidcProvider(FaultServer):
 
 
 def held(until: threading.Event, then: Behaviour) -> Behaviour:
-    """Answer when the test sets ``until``."""
+    """Answer after the test sets ``until``."""
 
     def wait(exchange: Exchange) -> None:
-        assert until.wait(PATIENCE), "the test never let this answer go"
+        assert until.wait(PATIENCE), "the test did not release this answer"
         then(exchange)
 
     return wait
@@ -177,8 +180,8 @@ def unusable_keys() -> dict[str, object]:
         "kid of another type": curve | {"kid": 1},
         "no modulus": {name: value for name, value in rsa.items() if name != "n"},
         "modulus of another type": rsa | {"n": 5},
-        "modulus that is no base64": rsa | {"n": "!!!!"},
-        "modulus that is no text": rsa | {"n": "\ud800"},
+        "modulus that is not base64": rsa | {"n": "!!!!"},
+        "modulus that is not text": rsa | {"n": "\ud800"},
         "even exponent": rsa | {"e": "Ag"},
         "short": Signer("key-1", "RS256", rsa_key(1024)).jwk,
         "point off the curve": curve | {"x": edwards["x"]},

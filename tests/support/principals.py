@@ -1,4 +1,4 @@
-"""Look-ups on behalf of one principal, through the client or through MCP, to test who may see which organization."""
+"""Look-ups on behalf of one principal, with the API client or over MCP, to test which organization it may see."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ from tests.support.stand_in_api import settings_for
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a look-up: ``found`` or the kind of the error, and its message."""
+    """The outcome of a look-up: ``found``, or the kind, message and details of the error."""
 
     kind: str
     text: str = ""

@@ -1,4 +1,4 @@
-"""The metrics of a hosted server, read as Prometheus reads them."""
+"""Reads the metrics of a hosted server as Prometheus does."""
 
 import re
 
@@ -9,14 +9,14 @@ from tests.support.constants import PATIENCE
 
 
 def read_metrics(log: str) -> str:
-    """Read the metrics at the address that a server has logged."""
+    """Return the metrics from the address in a server's log."""
     found = re.search(r"http://127.0.0.1:[0-9]+/metrics", log)
     assert found, log
     return httpx2.get(found[0], trust_env=False, timeout=PATIENCE).text
 
 
 def samples(port: int) -> dict[str, float]:
-    """Return every series whose value is not 0, by its name and labels."""
+    """Return every series with a value other than 0, by its name and labels."""
     answer = httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=PATIENCE)
     assert answer.status_code == 200
     return {

@@ -1,4 +1,4 @@
-"""Two principals, and look-ups that pass a rate limiter, to count how many it admits."""
+"""Two principals, and a function that counts how many look-ups a rate limiter admits."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ ALICE, BOB = Principal("token:alice", UNRESTRICTED), Principal("token:bob", UNRE
 
 
 async def admitted(limiter: RateLimiter, caller: Principal, tries: int) -> int:
-    """Return how many of so many look-ups at once are admitted."""
+    """Return how many of ``tries`` simultaneous look-ups are admitted."""
 
     async def one() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""A real Redis that a test may stop, start and kill; tests that use it are marked ``parts``."""
+"""A real Redis that a test may start, stop and kill. Tests that use it have the mark ``parts``."""
 
 import signal
 import socket
@@ -12,11 +12,11 @@ from tests.support.constants import PATIENCE
 
 
 class RedisServer:
-    """A Redis that runs within its ``with`` block, and again within another one.
+    """A Redis that runs within its ``with`` block. It can be started again with another block.
 
     Args:
         folder: Its working directory.
-        options: Further options of ``redis-server``.
+        options: Further options for ``redis-server``.
     """
 
     def __init__(self, folder: Path, *options: str) -> None:
@@ -30,9 +30,9 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/1"
 
     def __enter__(self) -> Self:
-        where = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)]
+        location = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)]
         self.process = subprocess.Popen(
-            ["redis-server", *where, "--save", "", "--appendonly", "no", "--loglevel", "warning", *self._options],
+            ["redis-server", *location, "--save", "", "--appendonly", "no", "--loglevel", "warning", *self._options],
             stdout=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + PATIENCE
@@ -53,7 +53,7 @@ class RedisServer:
         self.process.wait(PATIENCE)
 
     def clear(self) -> None:
-        """Delete all that it holds."""
+        """Delete all data."""
         with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
             connection.sendall(b"FLUSHALL\r\n")
             assert connection.recv(100) == b"+OK\r\n"

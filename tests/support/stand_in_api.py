@@ -1,4 +1,4 @@
-"""The Callers API as behaviours of a ``FaultServer``: use them for an API that works, soon or when a test lets it."""
+"""Behaviours of a ``FaultServer`` for a Callers API that works, immediately or after the test releases it."""
 
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -22,7 +22,7 @@ KNOWN = fault.answer(campaign())
 
 
 def settings_for(server: FaultServer | Sandbox, **settings: Any) -> Settings:
-    """Return settings for ``server``: one attempt, a timeout that never strikes, and lists of the main organization."""
+    """Return settings for ``server``: one attempt, a long timeout, and lists of the main organization."""
     given: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "organization_id": MAIN_ID}
     return Settings(**given | {"max_attempts": 1, "timeout": 600} | settings)
 
@@ -31,14 +31,14 @@ def settings_for(server: FaultServer | Sandbox, **settings: Any) -> Settings:
 async def api_client(
     server: FaultServer, observer: Observer | None = None, admit: RateLimitHook | None = None, **settings: Any
 ) -> AsyncIterator[CallersClient]:
-    """Enter a client for ``server``, and fail a test that hangs."""
+    """Open a client for ``server``, and fail if the test hangs."""
     with anyio.fail_after(PATIENCE):
         async with CallersClient(settings_for(server, **settings), observer=observer, rate_limit_hook=admit) as client:
             yield client
 
 
 def environment_of(server: FaultServer, **settings: str) -> dict[str, str]:
-    """Return the variables of a server process that requests campaigns from ``server``, and logs warnings only."""
+    """Return the variables of a server process that uses ``server`` as its API, and logs only warnings."""
     given = {"CALLERS_BASE_URL": server.base_url, "CALLERS_API_KEY": KEY, "CALLERS_LOG_LEVEL": "WARNING"}
     return given | settings
 
@@ -49,17 +49,17 @@ def is_list(request: Request) -> bool:
 
 
 def query_of(request: Request) -> dict[str, list[str]]:
-    """Return a list's query, decoded as a server does."""
+    """Return the decoded query of a request for a list."""
     return parse_qs(urlsplit(request.target).query, keep_blank_values=True, strict_parsing=True)
 
 
 def either(lists: Behaviour, single: Behaviour = KNOWN) -> Behaviour:
-    """Do the one for a list, the other for a single campaign."""
+    """Use ``lists`` for a request for a list, and ``single`` for a single campaign."""
     return lambda exchange: (lists if is_list(exchange.request) else single)(exchange)
 
 
 def holding(*campaigns: Json, **sub_organizations: Sequence[Json]) -> Behaviour:
-    """Have ``campaigns`` in the main organization, and others in sub-organizations, by their ids."""
+    """Serve ``campaigns`` from the main organization, and others from sub-organizations, by their ids."""
     held: dict[str, Sequence[Json]] = {"": campaigns, **sub_organizations}
 
     def answer(exchange: Exchange) -> None:
@@ -79,11 +79,11 @@ def holding(*campaigns: Json, **sub_organizations: Sequence[Json]) -> Behaviour:
 
 
 class Held:
-    """A behaviour that begins only when it is released, unless the client leaves before.
+    """A behaviour that starts only after ``release``, unless the client disconnects first.
 
     Args:
-        behaviour: What is done then.
-        only: Hold only requests with this text in their target; do the others immediately.
+        behaviour: The behaviour after the release.
+        only: Hold only requests with this text in their target; others are answered immediately.
     """
 
     def __init__(self, behaviour: Behaviour = KNOWN, only: str = "") -> None:

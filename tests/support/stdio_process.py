@@ -1,6 +1,6 @@
-"""The server as a host has it: a process and two pipes, used line by line, so that a test can send anything.
+"""The server as a host runs it: a process with two pipes, used line by line, so that a test can send any line.
 
-Use it for what only a process can show; everything else is cheaper through ``lookups`` or ``mcp_features``.
+Use it only for what a process can show; for everything else ``lookups`` and ``mcp_features`` are faster.
 """
 
 import json
@@ -25,9 +25,9 @@ class Pipe:
     """A spawned server.
 
     Args:
-        arguments: Arguments of ``callers-mcp``, or with ``code`` none.
+        arguments: The arguments of ``callers-mcp``; not used with ``code``.
         environment: The ``CALLERS_*`` variables of the server.
-        code: Python to run in place of ``python -m callers_mcp``.
+        code: Python code to run instead of ``python -m callers_mcp``.
     """
 
     def __init__(self, *arguments: str, environment: dict[str, str] | None = None, code: str | None = None) -> None:
@@ -72,7 +72,7 @@ class Pipe:
         self.write(json.dumps({"jsonrpc": "2.0", "method": method, "params": params or {}}))
 
     def receive(self) -> dict[str, Any]:
-        """Return the next message, whatever it is."""
+        """Return the next message."""
         watch = threading.Timer(PATIENCE, self.process.kill)
         watch.start()
         try:
@@ -84,7 +84,7 @@ class Pipe:
         return message
 
     def ask(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Send a request, and return the message that answers it."""
+        """Send a request, and return its answer; other messages are dropped."""
         request_id = self.send(method, params)
         while (message := self.receive()).get("id") != request_id:
             pass
@@ -104,7 +104,7 @@ class Pipe:
         return result
 
     def end(self) -> tuple[int, str]:
-        """Wait until the process stops by itself; return its exit code and what it wrote to stderr."""
+        """Wait until the process exits; return its exit code and stderr."""
         code = self.process.wait(PATIENCE)
         assert self.process.stderr
         return code, self.process.stderr.read().decode()

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from tests.support.campaigns import LISTS, NOW, STRING_FIELDS, Json
 from tests.support.constants import ID, KEY
 
-# The same examples in every run: a verdict on a change is about the change.
+# The same examples in every run, so that a test fails only because of a change.
 modest = settings(deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it is in the JSON, however long."""
+    """A number as written in the JSON, of any length."""
 
     digits: str
 
 
 def render(value: Any, escaped: bool) -> str:
-    """Write ``value`` as JSON: all in ASCII, or with every character as it is."""
+    """Return ``value`` as JSON, with characters outside ASCII escaped or not."""
     if isinstance(value, Number):
         return value.digits
     if isinstance(value, dict):
@@ -35,7 +35,7 @@ def render(value: Any, escaped: bool) -> str:
 
 
 def body(value: Json, escaped: bool = True) -> bytes:
-    """Write ``value`` as an API might send it; lone surrogates are escapes, or make it invalid UTF-8."""
+    """Return ``value`` as an API could send it; lone surrogates are escaped, or make it invalid UTF-8."""
     return render(value, escaped).encode("utf-8", "surrogatepass")
 
 

@@ -1,4 +1,4 @@
-"""A token file, an audit file and an API, for tests of a hosted server that lets in holders of tokens."""
+"""A token file, an audit file and an API. Use them for tests of a hosted server that accepts tokens."""
 
 import json
 from pathlib import Path
@@ -10,15 +10,15 @@ from tests.support.fault_server import FaultServer
 
 
 class Team:
-    """What configures a hosted server for a team.
+    """The configuration of a hosted server for a team.
 
     Args:
-        folder: Where the files are made.
-        api: The API in front of which the server runs.
+        folder: The folder for the files.
+        api: The API that the server uses.
 
     Attributes:
         token_file: The file with the digests of the tokens.
-        audit_file: Where the server writes its audit.
+        audit_file: The file to which the server writes its audit log.
         tokens: The tokens, by name.
         environment: The ``CALLERS_*`` variables of the server.
     """
@@ -41,6 +41,6 @@ class Team:
         return self.tokens[name]
 
     def audit(self) -> list[dict[str, object]]:
-        """Return the lines of the audit so far."""
+        """Return the entries of the audit log so far."""
         lines = self.audit_file.read_text().splitlines() if self.audit_file.exists() else []
         return [json.loads(line) for line in lines]

@@ -1,4 +1,4 @@
-"""Runs the command on a pseudo-terminal; use it for what differs there: prompts, colours and hints for people."""
+"""Runs ``callers-mcp`` on a pseudo-terminal. Use it for behaviour on a terminal: prompts, colours, hints for people."""
 
 import os
 import subprocess
@@ -19,13 +19,13 @@ class Terminal:
     """A process on its own terminal, which is its stdin, stdout and stderr unless ``streams`` replaces one."""
 
     def __init__(self, *arguments: str, environment: dict[str, str] | None = None, **streams: int) -> None:
-        self._ours, its = pty.openpty()
+        self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "callers_mcp", *arguments],
             env=inherited() | {"TERM": "xterm-256color"} | (environment or {}),
-            **({"stdin": its, "stdout": its, "stderr": its} | streams),
+            **({"stdin": theirs, "stdout": theirs, "stderr": theirs} | streams),
         )
-        os.close(its)
+        os.close(theirs)
 
     def read_until(self, text: str) -> str:
         """Return the output until it contains ``text`` or the process exits."""

@@ -1,4 +1,4 @@
-"""Recognizes the text of a campaign and of a page of campaigns; use it to show that no foreign text adds a line."""
+"""Recognizes the text of a campaign and of a page of campaigns. Use it to show that text from the API adds no line."""
 
 import re
 
@@ -44,22 +44,22 @@ _PAGE = re.compile(
 
 
 def is_ours(line: str) -> bool:
-    """Return whether ``line`` is a line that we write: what strangers wrote is in quotation marks, or a plain token."""
+    """Return whether ``line`` is a line of the summary: text from the API is only in quotes, or is a plain token."""
     return _line.fullmatch(line) is not None
 
 
 def is_our_sentence(sentence: str) -> bool:
-    """Return whether ``sentence`` is one that we write in ``attention`` or ``find_hints``."""
+    """Return whether ``sentence`` is a sentence that the summary has in ``attention`` or ``worth_checking``."""
     return _sentence.fullmatch(sentence) is not None
 
 
 def outside_quotes(text: str) -> str:
-    """Return ``text`` without what is in quotation marks."""
+    """Return ``text`` without its parts in quotation marks."""
     return _quoted.sub("", text)
 
 
 def is_our_page(text: str, campaigns: int) -> bool:
-    """Return whether ``text`` is a page that we write, with a line for each of so many campaigns and no other line."""
+    """Return whether ``text`` is a page of ``find_campaigns`` with one line per campaign and no other line."""
     page = _PAGE.fullmatch(text)
     rows = page["rows"].splitlines()[1:] if page and page["rows"] else []
     return page is not None and len(rows) == campaigns and text.splitlines() == text.split("\n")

@@ -1,4 +1,4 @@
-"""An entry of a token file, and files as a test needs them, valid and broken; none of it needs a server."""
+"""Token files, valid and broken, and the error of a refused one. Use it for tests of tokens without a server."""
 
 import hashlib
 import json
@@ -51,5 +51,5 @@ def refusal(call: Callable[..., Any], *arguments: Any) -> str:
     assert "\n" not in text
     assert DIGEST[:8] not in text
     assert PLANTED[12:20] not in text
-    assert refused.value.__suppress_context__ or not refused.value.__context__  # so that no traceback quotes the file
+    assert refused.value.__suppress_context__ or not refused.value.__context__  # a traceback must not quote the file
     return text

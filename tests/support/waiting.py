@@ -1,4 +1,4 @@
-"""Waiting for a condition, in place of sleeping for a time that may be too short on a busy machine."""
+"""Waits until a condition is true. Use it instead of sleeping, which may be too short on a busy machine."""
 
 import time
 from collections.abc import Callable
@@ -10,5 +10,5 @@ def until(condition: Callable[[], bool], what: str) -> None:
     """Wait until ``condition`` returns true; fail with ``what`` if it never does."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"this never came true: {what}"
+        assert time.monotonic() < deadline, f"this did not become true: {what}"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The worker processes of ``callers-mcp http --workers N``: found, stopped one by one, connected to."""
+"""Finds the worker processes of ``callers-mcp http --workers N``, stops them, and connects to each."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ HAS_PROC = pytest.mark.skipif(
 
 
 def workers(server: Hosted, count: int) -> list[int]:
-    """Wait until there are so many workers, and return their process ids."""
+    """Wait until there are ``count`` workers, and return their process ids."""
     found: list[int] = []
 
     def have_started() -> bool:
@@ -29,7 +29,7 @@ def workers(server: Hosted, count: int) -> list[int]:
 
 
 def connections_to_workers(server: Hosted, count: int) -> list[HttpConnection]:
-    """Return a connection to each worker, made while the others are stopped."""
+    """Return a connection to each worker, opened while the others are paused."""
     connections, pids = [], workers(server, count)
     for taken in pids:
         others = [pid for pid in pids if pid != taken]
@@ -44,7 +44,7 @@ def connections_to_workers(server: Hosted, count: int) -> list[HttpConnection]:
 
 
 def has_ended(pid: int) -> bool:
-    """Return whether a process is gone, or only waits until its parent collects it."""
+    """Return whether a process has exited."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
@@ -52,7 +52,7 @@ def has_ended(pid: int) -> bool:
 
 
 def _command_of(pid: str) -> bytes:
-    """Return the command line of a process; of one that is gone or just ends, nothing."""
+    """Return the command line of a process; nothing if it has exited."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
