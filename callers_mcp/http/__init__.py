@@ -1,1 +1,1 @@
-"""One server for many callers, over Streamable HTTP: who may call, what they may see, and how it is looked after."""
+"""The hosted server: many callers over Streamable HTTP, with authentication, access limits and monitoring."""

@@ -1,4 +1,4 @@
-"""The hosted server as one ASGI application: the gate, the SDK's transport, the look-ups, and what watches them."""
+"""The hosted server as one ASGI application: middleware, the SDK's transport, look-ups, audit log and metrics."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 
 class HostedServer:
-    """Everything that one process of a hosted server consists of.
+    """All parts of the hosted server in one process.
 
     Args:
         settings: The key, the base URL, the limits.
-        hosting: Who may call, and how it is looked after.
-        instructions: What a model is told of the server, where not the usual.
+        hosting: The ``CALLERS_HTTP_*`` settings.
+        instructions: Replaces the default instructions for the model.
 
     Raises:
         NotConfigured: There is no usable key.
@@ -44,8 +44,9 @@ class HostedServer:
         AuditError: The audit file can't be written.
 
     Attributes:
-        readiness: For the one who ends it.
-        metrics: For the one who serves them; ``None`` where they are off.
+        app: The ASGI application.
+        readiness: Whether the server is ready; its ``draining`` is set when the process stops.
+        metrics: The metrics of this process, which the caller serves; ``None`` if they are off.
     """
 
     def __init__(self, settings: Settings, hosting: HostingSettings, *, instructions: str | None = None) -> None:
@@ -70,18 +71,18 @@ class HostedServer:
         self.readiness = Readiness(checks)
         options = {"instructions": instructions} if instructions else {}
         server = create_server(settings, client=self._client, get_principal=_get_principal, **options)
-        inner = server.streamable_http_app(
+        sdk_app = server.streamable_http_app(
             streamable_http_path=MCP_PATH,
             json_response=True,
             stateless_http=True,
             max_request_body_size=MAX_REQUEST_BYTES,
             transport_security=_transport_security(hosting),
         )
-        self._run_sdk = inner.router.lifespan_context
-        inner.router.lifespan_context = self._lifespan
+        self._run_sdk = sdk_app.router.lifespan_context
+        sdk_app.router.lifespan_context = self._lifespan
         metrics = self.metrics
         self.app = HttpMiddleware(
-            inner,
+            sdk_app,
             hosting,
             Authenticator(hosting, tokens, self._oauth, metrics.count_rejection if metrics else lambda reason: None),
             self.readiness,
@@ -89,7 +90,7 @@ class HostedServer:
         )
 
     def close(self) -> None:
-        """Let go of what a server that never served holds."""
+        """Release the resources of a server that was never started."""
         self._observer.audit.close()
 
     @asynccontextmanager
@@ -100,13 +101,13 @@ class HostedServer:
                 stack.push_async_callback(self._limiter.aclose)
             if self._oauth:
                 stack.push_async_callback(self._oauth.aclose)
-                stack.callback(asyncio.ensure_future(self._oauth.prefetch()).cancel)  # it may be slow, or away
+                stack.callback(asyncio.ensure_future(self._oauth.prefetch()).cancel)  # the issuer may be slow or down
             await stack.enter_async_context(self._run_sdk(app))
             yield
 
 
 class _HostedObserver(Observer):
-    """Tells the audit and the metrics of each look-up; the audit's line stands for the log's."""
+    """Passes each look-up to the audit log and the metrics. The audit line replaces the log record."""
 
     audit: AuditLog
 
@@ -128,10 +129,10 @@ class _HostedObserver(Observer):
 
 
 def _get_principal(ctx: ServerRequestContext[CallersClient]) -> Principal:
-    """Return who was verified at the gate; without that there is no call."""
+    """Return the principal that the middleware verified."""
     principal = ctx.request.scope[PRINCIPAL_KEY] if ctx.request else None
     if not isinstance(principal, Principal):
-        raise PermissionError("no caller")
+        raise PermissionError("no verified principal")
     return principal
 
 

@@ -1,7 +1,7 @@
-"""The front door: what every HTTP request passes before the SDK sees it.
+"""The checks that every HTTP request passes before it reaches the SDK.
 
-Order: the open paths; a proxy that nobody named; who asks; the method; the body, bounded in size and time; the number
-of calls at once. From then on the call lives no longer than its client.
+In this order: public paths; proxies and plain http; authentication; the method; the size and time of the body; the
+number of concurrent calls. After that, a call is cancelled if its client disconnects.
 """
 
 import asyncio
@@ -23,50 +23,50 @@ from callers_mcp.http.settings import MCP_PATH, HostingSettings
 from callers_mcp.settings import is_loopback
 
 MAX_REQUEST_BYTES = 65_536
-"""A call is a few hundred bytes."""
+"""The largest body of a request; a call takes a few hundred bytes."""
 
 BODY_TIMEOUT_SECONDS = 10.0
 """How long a client may take to send its body."""
 
 PRINCIPAL_KEY = "callers_mcp.caller"
-"""Where a request's scope holds the verified caller: nothing that a client sends comes there."""
+"""The key of the verified principal in a request's ASGI scope; nothing that a client sends gets this key."""
 
 _FORWARDING_HEADERS = (b"forwarded", b"via", b"x-real-ip")
 _DISCONNECT: Message = {"type": "http.disconnect"}
 
 
 class HttpMiddleware:
-    """An ASGI application around the SDK's.
+    """The ASGI middleware around the SDK's application.
 
     Args:
         app: The SDK's application.
-        hosting: What is allowed.
-        authentication: Finds the caller.
-        readiness: For the probe; while it drains, connections are closed after their answer.
-        over_capacity: Told of each call that was one too many.
+        hosting: The ``CALLERS_HTTP_*`` settings.
+        authenticator: Verifies the principal of a request.
+        readiness: Answers the readiness probe; while it drains, each connection is closed after its response.
+        over_capacity: Called for each call above ``hosting.max_calls``.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         hosting: HostingSettings,
-        authentication: Authenticator,
+        authenticator: Authenticator,
         readiness: Readiness,
         over_capacity: Callable[[], None],
     ) -> None:
         self._app = app
-        self._authentication = authentication
+        self._authenticator = authenticator
         self._readiness = readiness
         self._over_capacity = over_capacity
         self._max_calls = hosting.max_calls
         self._calls = 0
         self._refuses_forwarded = hosting.refuses_forwarded
-        # Off loopback without TLS of our own, plain http is the named proxy's alone.
+        # Outside loopback and without TLS in this server, only the trusted proxies may use plain http.
         self._plain_http_from_proxies = not hosting.on_loopback and not hosting.tls
         self._is_proxy = lru_cache(1024)(lambda address: _is_trusted_proxy(address, hosting))
         public = urlsplit(hosting.url).path.rstrip("/")
         self._endpoints = {MCP_PATH, f"{MCP_PATH}/", public, f"{public}/"}
-        metadata = authentication.metadata()
+        metadata = authenticator.metadata()
         self._public_paths: dict[str, Callable[[], tuple[int, Mapping[str, object]]]] = {
             "/healthz": lambda: (200, {"alive": True}),
             "/readyz": self._readiness_response,
@@ -78,26 +78,26 @@ class HttpMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)  # the life span; uvicorn is told to know no WebSockets
+            await self._app(scope, receive, send)  # the lifespan; WebSockets are turned off in uvicorn
         elif scope["path"] in self._endpoints:
             await self._endpoint(scope, receive, send)
         elif (respond := self._public_paths.get(scope["path"])) and scope["method"] in ("GET", "HEAD"):
             status, content = respond()
             await _send(send, status, {"Content-Type": "application/json"}, json.dumps(content).encode())
         else:
-            await _send_error(send, 404, f"Nothing is here; the MCP endpoint is {MCP_PATH}.")
+            await _send_error(send, 404, f"Not found; the MCP endpoint is {MCP_PATH}.")
 
     async def _endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Blanks after a value are no part of it (RFC 9110, section 5.5); httptools leaves them there.
+        # Blanks after a value are not a part of it (RFC 9110, section 5.5), but httptools keeps them.
         scope = {**scope, "headers": [(name, value.rstrip(b" \t")) for name, value in scope["headers"]]}
         try:
             self._require_direct(scope)
-            principal = await self._authentication.authenticate(scope["headers"])
+            principal = await self._authenticator.authenticate(scope["headers"])
         except HttpRejection as rejection:
-            await _send(send, *self._authentication.rejection_response(rejection, self._client_address(scope)))
+            await _send(send, *self._authenticator.rejection_response(rejection, self._client_address(scope)))
             return
-        if scope["method"] != "POST":  # nothing is ever pushed, and there is no session to delete
-            await _send_error(send, 405, "This endpoint takes POST alone.", {"Allow": "POST"})
+        if scope["method"] != "POST":  # there are no server events to GET, and no session to DELETE
+            await _send_error(send, 405, "This endpoint accepts only POST.", {"Allow": "POST"})
             return
         body = await self._body(scope, receive, send)
         if body is None:
@@ -113,7 +113,7 @@ class HttpMiddleware:
             self._calls -= 1
 
     def _require_direct(self, scope: Scope) -> None:
-        """Refuse what came a way that the operator did not name."""
+        """Refuse a request through an untrusted proxy, or over plain http from another client."""
         if self._refuses_forwarded:
             for name, _ in scope["headers"]:
                 if name in _FORWARDING_HEADERS or name.startswith(b"x-forwarded-"):
@@ -122,7 +122,7 @@ class HttpMiddleware:
             raise InsecureTransport
 
     async def _body(self, scope: Scope, receive: Receive, send: Send) -> bytes | None:
-        """Read the body; ``None`` where the request has been answered, or its client is gone."""
+        """Read the body; return ``None`` if an error was sent or the client has disconnected."""
         close = {"Connection": "close"}
         body, has_more = bytearray(), True
         is_too_large = _declared_bytes(scope) > MAX_REQUEST_BYTES
@@ -148,11 +148,11 @@ class HttpMiddleware:
         return content
 
     async def _call(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        """Hand the call to the SDK, and cancel it when its client goes away, which the SDK alone would not notice."""
+        """Pass the call to the SDK, and cancel it if its client disconnects, which the SDK does not notice."""
         call = anyio.CancelScope()
         replayed = False
 
-        async def client_leaves() -> None:
+        async def wait_for_disconnect() -> None:
             while (await receive())["type"] != "http.disconnect":
                 pass
             call.cancel()
@@ -165,7 +165,7 @@ class HttpMiddleware:
             await asyncio.shield(disconnected)
             return _DISCONNECT
 
-        disconnected = asyncio.ensure_future(client_leaves())
+        disconnected = asyncio.ensure_future(wait_for_disconnect())
         try:
             with call:
                 await self._app(
@@ -200,7 +200,7 @@ def _declared_bytes(scope: Scope) -> int:
 
 def _is_trusted_proxy(address: str, hosting: HostingSettings) -> bool:
     if is_loopback(address) and not hosting.on_loopback:
-        return True  # this machine's own, such as a sidecar
+        return True  # a proxy on this machine, such as a sidecar
     return _is_address(address) and any(ipaddress.ip_address(address) in network for network in hosting.trusted_proxies)
 
 
@@ -209,30 +209,30 @@ def _is_address(text: str) -> bool:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return "%" not in text  # behind which a zone may say anything
+    return "%" not in text  # a zone, which may contain any text
 
 
 def _is_serializable(body: bytes) -> bool:
-    """Tell whether what is read from ``body`` can be written again: the SDK would fail on it only then."""
+    """Return whether the values in ``body`` can be written as JSON; if not, the SDK would fail when it responds."""
     try:
         if b"\\u" in body or not body.isascii():
-            from_json(body)  # refuses lone surrogates, as an id that has one could not be answered
+            from_json(body)  # refuses lone surrogates: a response could not repeat an id that contains one
     except ValueError:
         return False
     return True
 
 
 def _simplify_parse_errors(send: Send) -> Send:
-    """Say shortly what the SDK says in pydantic's words, for developers: that a message is no JSON-RPC."""
-    held: Message | None = None
+    """Replace the SDK's long pydantic error for an invalid message with one sentence."""
+    pending_start: Message | None = None
 
     async def simplified(message: Message) -> None:
-        nonlocal held
+        nonlocal pending_start
         if message["type"] == "http.response.start" and message["status"] == 400:
-            held = message
+            pending_start = message
             return
-        if held is not None:
-            start, held = held, None
+        if pending_start is not None:
+            start, pending_start = pending_start, None
             if b"errors.pydantic.dev" in message["body"]:
                 await _send_error(send, 400, "Invalid message: it is not a JSON-RPC 2.0 request.", code=-32602)
                 return
@@ -243,7 +243,7 @@ def _simplify_parse_errors(send: Send) -> Send:
 
 
 def _close_after(send: Send) -> Send:
-    """Let the connection end with its answer, so that a client that stays on it finds another server."""
+    """Close the connection after its response, so that the client's next request reaches another server."""
 
     async def closed(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,27 +1,27 @@
-"""Why a request is refused before any tool sees it, as the HTTP answer that it gets.
+"""The reasons to refuse a request before it reaches a tool, each with its HTTP status.
 
 ::
 
-    Refusal
-    ├── Unauthenticated      401: no token, or one that is not valid
-    ├── InsufficientScope    403: a valid token without the scope that is needed
+    HttpRejection
+    ├── Unauthenticated      401: no token, or an invalid one
+    ├── InsufficientScope    403: a valid token without the required scope
     ├── IssuerUnavailable    503: the token can't be checked now
-    ├── Forwarded            403: it came through a proxy that nobody named
-    └── PlainHttp            403: it came in the clear, from elsewhere than a named proxy
+    ├── UntrustedProxy       403: forwarded by a proxy that is not configured
+    └── InsecureTransport    403: sent unencrypted, and not by a trusted proxy
 """
 
 from typing import ClassVar
 
 
 class HttpRejection(Exception):
-    """A request that is refused.
+    """A refused request.
 
     Attributes:
         status: The HTTP status.
-        error: The code of RFC 6750, section 3.1; ``None`` where no token was given.
-        description: One sentence for people, without the token or anything that was taken from it.
-        reason: A short word for the metrics: ``missing``, ``unknown``, ``expired``, ...
-        retry_after_seconds: When to try again, where that can help.
+        error: The error code of RFC 6750, section 3.1; ``None`` if no token was sent.
+        description: One sentence for people; it contains no part of the token.
+        reason: A short word for the log and the metrics: ``missing``, ``unknown``, ``expired``, ...
+        retry_after_seconds: When to try again; ``None`` if that can't help.
     """
 
     status: ClassVar[int]
@@ -35,7 +35,7 @@ class HttpRejection(Exception):
 
 
 class Unauthenticated(HttpRejection):
-    """No token was given, or it is not valid."""
+    """No token was sent, or it is not valid."""
 
     status = 401
 
@@ -45,41 +45,41 @@ class Unauthenticated(HttpRejection):
 
 
 class InsufficientScope(HttpRejection):
-    """The token is valid, but has not the scope that is needed."""
+    """The token is valid, but does not have the required scope."""
 
     status = 403
     error = "insufficient_scope"
 
 
 class IssuerUnavailable(HttpRejection):
-    """The issuer's keys can't be had now, so that no token of its can be checked."""
+    """The issuer's keys can't be fetched now, so its tokens can't be checked."""
 
     status = 503
     error = "temporarily_unavailable"
 
 
 class UntrustedProxy(HttpRejection):
-    """The request came through a proxy, and nobody said that one stands in front of this server."""
+    """The request came through a proxy, but ``CALLERS_HTTP_AUTH`` is not set, so no proxy is expected."""
 
     status = 403
     error = "forbidden"
 
     def __init__(self) -> None:
         super().__init__(
-            "This server takes no forwarded requests: its operator sets CALLERS_HTTP_AUTH before a proxy leads to it.",
+            "This server does not accept forwarded requests. Its operator must set CALLERS_HTTP_AUTH before putting a "
+            "proxy in front of it.",
             reason="forwarded",
         )
 
 
 class InsecureTransport(HttpRejection):
-    """The request came in the clear, past the proxy that speaks TLS."""
+    """The request came unencrypted, and not from the proxy that provides TLS."""
 
     status = 403
     error = "forbidden"
 
     def __init__(self) -> None:
         super().__init__(
-            "This server takes plain http from its proxy alone, which CALLERS_HTTP_TRUSTED_PROXIES names; use its "
-            "https URL.",
+            "This server accepts plain http only from the proxies in CALLERS_HTTP_TRUSTED_PROXIES; use its https URL.",
             reason="plain_http",
         )

@@ -1,7 +1,7 @@
-"""What an operator of a hosted server can set: ``CALLERS_HTTP_*``.
+"""The settings of the hosted server: ``CALLERS_HTTP_*``.
 
-Unlike over stdio, nothing is taken as a default that was meant as something else: a placeholder, an unknown variable or
-half a configuration is an error.
+Unlike over stdio, no mistake is replaced by a default: a placeholder, an unknown variable or an incomplete
+configuration is an error.
 """
 
 import ipaddress
@@ -16,19 +16,21 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from callers_mcp.settings import HTTP_PREFIX, SettingsError, is_loopback, is_placeholder, unknown_variables
 
 MCP_PATH = "/mcp"
-"""Where the server itself has its endpoint."""
+"""The path of the MCP endpoint on this server; a proxy may publish another one."""
 
 Method = Literal["tokens", "oauth", "none"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class HostingSettings(BaseSettings):
-    """What is set for one hosted server: by ``CALLERS_HTTP_`` and the field's name, and on the command line.
+    """The settings of one hosted server.
+
+    The variable of a field is ``CALLERS_HTTP_`` and the field's name. Three fields come from the command line.
 
     Attributes:
-        host: Where to listen; from the command line.
-        port: The same; 0 takes a free one.
-        tls: Whether the server itself speaks TLS; from the command line.
+        host: The address to listen on; from the command line.
+        port: The port to listen on; from the command line.
+        tls: Whether the server itself provides TLS; from the command line.
     """
 
     model_config = SettingsConfigDict(
@@ -40,25 +42,25 @@ class HostingSettings(BaseSettings):
     )
     token_file: Path | None = Field(default=None, description="the file with the tokens' digests")
     public_url: str | None = Field(
-        default=None, description="the URL that hosts use, with its path; https off loopback"
+        default=None, description="the URL that hosts use, with its path; https except on loopback"
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="further values of the Host header, comma separated"
+        default=(), description="more accepted values of the Host header, comma separated"
     )
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
-        default=(), description="addresses or networks whose forwarded headers count, comma separated"
+        default=(), description="addresses or networks of trusted proxies, comma separated"
     )
-    oauth_issuer: str | None = Field(default=None, description="the issuer's URL; https off loopback")
-    oauth_audience: str | None = Field(default=None, description="what a token's audience must hold")
+    oauth_issuer: str | None = Field(default=None, description="the issuer's URL; https except on loopback")
+    oauth_audience: str | None = Field(default=None, description="the audience that a token must have")
     oauth_scope: str = Field(default="campaigns:read", description="the scope that a token needs")
     oauth_organizations_claim: str = Field(
-        default="callers_organizations", description="the claim that lists what the caller may see"
+        default="callers_organizations", description="the claim that lists the organizations that the caller may see"
     )
-    rate_limit: str | None = Field(default=None, description="look-ups of one caller, such as 120/minute")
+    rate_limit: str | None = Field(default=None, description="look-ups that one caller may make, such as 120/minute")
     rate_limit_storage: SecretStr = Field(
         default=SecretStr("memory://"), description="memory:// (one worker only) or redis://..."
     )
-    max_calls: int = Field(default=200, ge=1, le=10_000, description="calls at once in one process, 1 to 10000")
+    max_calls: int = Field(default=200, ge=1, le=10_000, description="concurrent calls in one process, 1 to 10000")
     drain_seconds: float = Field(
         default=5.0,
         ge=0,
@@ -66,8 +68,8 @@ class HostingSettings(BaseSettings):
         allow_inf_nan=False,
         description="seconds between readiness off and closing, 0 to 300",
     )
-    metrics: tuple[str, int] | None = Field(default=None, description="where to serve the metrics, host:port")
-    audit_file: Path | None = Field(default=None, description="the file for the audit")
+    metrics: tuple[str, int] | None = Field(default=None, description="the address that serves the metrics, host:port")
+    audit_file: Path | None = Field(default=None, description="the file for the audit log")
 
     host: str = Field(default="127.0.0.1", exclude=True)
     port: int = Field(default=8000, exclude=True)
@@ -75,10 +77,10 @@ class HostingSettings(BaseSettings):
 
     @classmethod
     def from_environment(cls, **overrides: Any) -> "HostingSettings":
-        """Read the settings from ``os.environ``, and take ``overrides`` for what they name.
+        """Read the settings from ``os.environ``; ``overrides`` replace single fields.
 
         Raises:
-            SettingsError: One line, which names the variable and what it takes.
+            SettingsError: A value is invalid; one line that names the variable and what it takes.
         """
         try:
             settings = cls(**overrides)
@@ -98,7 +100,7 @@ class HostingSettings(BaseSettings):
 
     @property
     def audience(self) -> str:
-        """What an OAuth token's audience must hold."""
+        """The audience that an OAuth token must have."""
         return self.oauth_audience or self.url
 
     @property
@@ -108,17 +110,17 @@ class HostingSettings(BaseSettings):
 
     @property
     def methods(self) -> frozenset[Method]:
-        """How callers may prove who they are; empty where anybody on this machine may call."""
+        """The ways to authenticate; empty if the server requires no authentication."""
         return frozenset(self.auth or ()) - {"none"}
 
     @property
     def refuses_forwarded(self) -> bool:
-        """Whether a request that came through a proxy is refused, as nobody has said that one stands in front."""
+        """Whether requests through a proxy are refused, because ``CALLERS_HTTP_AUTH`` is not set."""
         return self.auth is None
 
     @property
     def known_hosts(self) -> tuple[str, ...]:
-        """The values of the Host header that are this server; ``:*`` stands for any port."""
+        """The values of the Host header that are accepted; ``:*`` matches any port."""
         public = _host_values(self.public_url) if self.public_url else ()
         own: tuple[str, ...] = ()
         if self.on_loopback:
@@ -173,7 +175,7 @@ class HostingSettings(BaseSettings):
     def _path(cls, path: Path | None) -> Path | None:
         try:
             return path and path.expanduser()
-        except RuntimeError as error:  # of a user who is not here
+        except RuntimeError as error:  # ~NAME of a user who does not exist
             raise ValueError("is not a path") from error
 
     @field_validator("rate_limit")
@@ -199,27 +201,27 @@ class HostingSettings(BaseSettings):
         stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
         for name, value in stripped.items():
             if isinstance(value, str) and is_placeholder(value):
-                raise ValueError(f"{variable(name)} holds a placeholder that was not filled in.")
+                raise ValueError(f"{variable(name)} contains a placeholder that was not filled in.")
         return {name: value for name, value in stripped.items() if value != ""}
 
     @model_validator(mode="after")
     def _check_combination(self) -> "HostingSettings":
-        """Refuse half a configuration, above all one that would let strangers in."""
+        """Refuse an incomplete configuration, above all one that would open the server to other machines."""
         reachable = self.public_url or self.allowed_hosts or self.trusted_proxies
         if self.auth is None and (reachable or not self.on_loopback):
             raise ValueError(
-                f"{variable('auth')} has to be set where others than this machine may reach the server: tokens, "
-                "oauth, or none where a gateway in front of it authenticates."
+                f"Set {variable('auth')} if other machines may reach the server: to tokens, to oauth, or to none if a "
+                "gateway in front of it authenticates callers."
             )
         if self.auth is not None and (not self.auth or ("none" in self.auth and len(self.auth) > 1)):
-            raise ValueError(f"{variable('auth')} takes tokens, oauth, both with a comma, or none alone.")
+            raise ValueError(f"{variable('auth')} takes tokens, oauth, both with a comma, or only none.")
         if not self.on_loopback and not self.tls and not self.trusted_proxies:
             raise ValueError(
-                "Off loopback, tokens and campaigns must not travel in the clear: give --certfile and --keyfile, or "
-                f"name the proxy that speaks TLS in {variable('trusted_proxies')}."
+                "Outside loopback, tokens and campaigns must be encrypted: give --certfile and --keyfile, or set "
+                f"{variable('trusted_proxies')} to the address of the proxy that provides TLS."
             )
         if not self.known_hosts:
-            raise ValueError(f"{variable('public_url')} has to be set where the server listens on every address.")
+            raise ValueError(f"Set {variable('public_url')} if the server listens on every address.")
         if "oauth" in self.methods:
             missing = [] if self.oauth_issuer else ["oauth_issuer"]
             missing += [] if self.public_url or self.on_loopback else ["public_url"]
@@ -233,13 +235,13 @@ class HostingSettings(BaseSettings):
             ]
             if unused:
                 raise ValueError(
-                    f"{' and '.join(sorted(unused))} would have no effect: {variable('auth')} does not hold {method}."
+                    f"{' and '.join(sorted(unused))} would have no effect: {variable('auth')} does not have {method}."
                 )
         return self
 
 
 FIELDS = tuple(name for name, field in HostingSettings.model_fields.items() if not field.exclude)
-"""What can be set by an environment variable."""
+"""The fields that can be set by an environment variable."""
 
 
 def variable(field: str) -> str:
@@ -255,7 +257,7 @@ def _is_unspecified(host: str) -> bool:
 
 
 def _host_values(url: str) -> tuple[str, ...]:
-    """Return what clients of ``url`` send as Host: most leave out the port that is the scheme's own."""
+    """Return the Host values that clients of ``url`` send; most omit the default port of the scheme."""
     parts = urlsplit(url.lower())
     default_port = 443 if parts.scheme == "https" else 80
     host = parts.netloc.removesuffix(f":{default_port}")

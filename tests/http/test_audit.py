@@ -115,11 +115,9 @@ def test_a_file_that_cannot_be_opened_is_an_error_of_one_line(tmp_path: Path) ->
         tmp_path / "no\nfolder" / "audit": "No such file",
         tmp_path / "file" / "audit": "Not a directory",
         tmp_path: "Is a directory",
-        tmp_path / "pipe": "nobody reads the pipe",
+        tmp_path / "pipe": "no process reads the pipe",
     }.items():
-        with pytest.raises(
-            AuditError, match=f"CALLERS_HTTP_AUDIT_FILE.*{reason}.*; give a file in a folder"
-        ) as refused:
+        with pytest.raises(AuditError, match=f"CALLERS_HTTP_AUDIT_FILE.*{reason}.*; use a file in a folder") as refused:
             AuditLog(path, str)
         assert "\n" not in str(refused.value)
         assert str(path).replace("\n", " ") in str(refused.value)
@@ -244,8 +242,8 @@ def test_lines_are_kept_in_order_until_the_file_can_be_created_again(
     log.record(look_up("last"))
     assert callers((tmp_path / "away" / path.name).read_bytes(), path.read_bytes()) == [*names, "last"]
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
-        (logging.ERROR, f"the audit: {problem}; the last 1000 lines are kept until it can"),
-        (logging.WARNING, f'the audit: "{path}" can be written to again; 0 lines are lost'),
+        (logging.ERROR, f"the audit log: {problem}; the last 1000 lines are kept until that works"),
+        (logging.WARNING, f'the audit log: "{path}" can be written to again; 0 lines were lost'),
     ]
 
 
@@ -286,7 +284,7 @@ def test_a_full_pipe_delays_no_look_up_and_its_lost_lines_are_counted(
     log = audit(path)
     for number in range(3_000):
         log.record(look_up(f"token:{number}"))
-    assert log.problem == f'"{path}" can\'t be written to (nobody reads the pipe)'
+    assert log.problem == f'"{path}" can\'t be written to (no process reads the pipe)'
     content = b""
     while log.problem:
         content += os.read(reader, 1_000_000)
@@ -296,11 +294,13 @@ def test_a_full_pipe_delays_no_look_up_and_its_lost_lines_are_counted(
     lost = 3_000 - len(numbers)
     assert numbers == [number for number in range(3_000) if not 2_000 - lost <= number < 2_000]
     assert lost > 0
-    assert caplog.messages[-1].endswith(f"can be written to again; {lost} lines are lost")
+    assert caplog.messages[-1].endswith(f"can be written to again; {lost} lines were lost")
 
     log.record(look_up())  # the reader has left
     log.close()
-    assert caplog.messages[-1] == (f'the audit lost 1 lines: "{path}" can\'t be written to (nobody reads the pipe)')
+    assert caplog.messages[-1] == (
+        f'the audit log lost 1 lines: "{path}" can\'t be written to (no process reads the pipe)'
+    )
 
 
 def test_a_full_stderr_delays_no_look_up(tmp_path: Path) -> None:

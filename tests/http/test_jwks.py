@@ -187,7 +187,7 @@ async def test_a_slow_issuer_is_not_waited_for_long(
     provider.pages[JWKS] = behaviour
     while not provider.fetches:  # on a busy machine the time may be over before the keys are requested
         assert await outcome(verifier, provider.token()) == "issuer_unavailable"
-        assert "no whole answer within 0.2 seconds" in warnings(caplog)[-1]
+        assert "no complete response within 0.2 seconds" in warnings(caplog)[-1]
         clock.now += PAUSE
     provider.wait_for_disconnect()
 

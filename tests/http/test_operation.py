@@ -97,7 +97,7 @@ def test_two_servers_with_one_redis_apply_one_limit_to_a_caller(
             other = one.look_up(campaign_id(99), **bearer(bob)).result
             redis.send(signal.SIGKILL)
             without = two.look_up(campaign_id(98), **bearer(ann)).result
-            until(lambda: "ERROR" in two.errors, "the log says that the limit does not hold")
+            until(lambda: "ERROR" in two.errors, "the log says that the limit is not applied")
     limited = [result for result in results if result["isError"]]
     assert len(limited) == 4
     details = limited[-1]["_meta"]["callers-mcp/error"]

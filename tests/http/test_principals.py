@@ -243,7 +243,7 @@ def test_an_error_carries_the_id_by_which_the_operator_finds_it(
 def test_while_the_token_file_is_missing_no_caller_is_let_in_and_readiness_is_off(company: Company) -> None:
     away = company.team.token_file.rename(company.team.token_file.with_suffix(".away"))
     try:
-        until(lambda: company.look_up("all", CAMPAIGNS[None]).status == 401, "no caller is let in")
+        until(lambda: company.look_up("all", CAMPAIGNS[None]).status == 401, "no caller is accepted")
         ready = company.server.request("GET", "/readyz")
         assert (ready.status, ready.content) == (503, {"ready": False, "problems": ["tokens"]})
         assert company.server.request("GET", "/healthz").status == 200

@@ -54,7 +54,7 @@ async def test_a_caller_over_the_limit_is_told_which_limit_it_is_and_when_to_try
     assert isinstance(seconds, int)
     assert 3600 - (time.monotonic() - started) <= seconds <= 3600
     assert refused.value.message == (
-        "This server's limit for you is used up: 3 look-ups per hour. The Callers API was not asked. "
+        "You have reached this server's limit of 3 look-ups per hour. No request was sent to the Callers API. "
         f"Try again in {seconds} seconds."
     )
     assert refused.value.details()["http_status"] is None

@@ -50,7 +50,7 @@ def test_a_file_that_a_group_may_read_is_read_and_keeps_its_mode(file: Path, goo
 
 @pytest.mark.parametrize("name", ["", "a b", "a" * 65, "a\n", "é", "a/b", "a|b", PLANTED])
 def test_a_name_that_is_unfit_for_a_log_is_refused(file: Path, name: str) -> None:
-    assert "1 to 64 of" in refusal(add, file, name, MAIN)
+    assert "1 to 64 characters from" in refusal(add, file, name, MAIN)
     assert not file.exists()
 
 
@@ -98,19 +98,19 @@ def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
 
 @as_root
 def test_owner_and_group_stay_or_nothing_is_changed() -> None:
-    nobody = 65534
+    other = 65534
     with tempfile.TemporaryDirectory() as folder:  # as others may not enter pytest's own
         file = Path(folder, "tokens.json")
         add(file, "ci", MAIN)
         file.chmod(0o640)
         for path in (file.parent, file, file.with_name("tokens.json.lock")):
-            os.chown(path, nobody, nobody)
+            os.chown(path, other, other)
         revoke(file, "ci")
-        assert (file.stat().st_uid, file.stat().st_gid, mode(file)) == (nobody, nobody, 0o640)
-        os.chown(file, 0, nobody)
+        assert (file.stat().st_uid, file.stat().st_gid, mode(file)) == (other, other, 0o640)
+        os.chown(file, 0, other)
         beside = sorted(file.parent.iterdir())
-        os.setegid(nobody)
-        os.seteuid(nobody)
+        os.setegid(other)
+        os.seteuid(other)
         try:
             text = refusal(add, file, "ci", MAIN)
         finally:
@@ -256,7 +256,7 @@ def test_a_token_is_given_what_the_options_say_and_the_list_shows_it(
         (["add", "ci", "--sub-organization", "a b"], 2, "one id each time"),
         (["add", "ci", "--sub-organization", "a,b"], 2, "one id each time"),
         (["add", "ci", "--sub-organization", "${SUB}"], 2, "one id each time"),
-        (["add", "a b", "--all"], 1, "1 to 64 of"),
+        (["add", "a b", "--all"], 1, "1 to 64 characters from"),
         (["add", "there", "--all"], 1, "token revoke there"),
         (["revoke", "their"], 1, "did you mean there?"),
         (["revoke"], 2, "NAME"),
@@ -285,7 +285,7 @@ def test_an_unusable_file_is_reported_in_one_line(
     write(file, {"tokens": [ENTRY | {"main": PLANTED}]})
     result = command(*arguments)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "main of entry 1 (ci) takes true or false" in result.stderr
+    assert "main of entry 1 (ci) must be true or false" in result.stderr
     assert result.stderr.count("\n") == 1
     assert PLANTED not in result.stderr
 

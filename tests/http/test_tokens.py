@@ -143,13 +143,13 @@ def test_no_caller_is_let_in_while_the_file_is_broken(file: Path, caplog: pytest
         assert says in str(authenticator.problem)
         assert "\n" not in str(authenticator.problem)
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert errors == [f"Nobody is let in by token: {authenticator.problem}"]  # once, however many calls there are
+    assert errors == [f"No token is accepted: {authenticator.problem}"]  # once, however many calls there are
     if file.is_dir():
         file.rmdir()
     write(file, good)
     assert authenticator.authenticate(token)
     assert authenticator.problem is None
-    assert "good again" in caplog.records[-1].getMessage()
+    assert "is valid again" in caplog.records[-1].getMessage()
     assert token.removeprefix("callers_mcp_") not in caplog.text
     assert sha256(token) not in caplog.text
 
@@ -261,17 +261,17 @@ def without(field: str) -> dict[str, Any]:
 
 ENTRIES: list[tuple[Any, str]] = [
     (5, "entry 2 is not an object"),
-    *((without(field), f" has no {field}, which takes ") for field in ENTRY),
-    (ENTRY | {"sub_organisations": []}, "entry 2 (ci) has a field that is none of name, sha256, "),
-    (ENTRY | {PLANTED: 1}, "has a field that is none of"),
-    (ENTRY | {"name": "a b"}, "name of entry 2 takes"),
-    (ENTRY | {"name": DIGEST, "sha256": "ci"}, "sha256 of entry 2 takes 64 lower case hex digits"),
+    *((without(field), f" has no {field}; it must be ") for field in ENTRY),
+    (ENTRY | {"sub_organisations": []}, "entry 2 (ci) has an unknown field; the fields are name, sha256, "),
+    (ENTRY | {PLANTED: 1}, "has an unknown field"),
+    (ENTRY | {"name": "a b"}, "name of entry 2 must be"),
+    (ENTRY | {"name": DIGEST, "sha256": "ci"}, "sha256 of entry 2 must be 64 lowercase hexadecimal digits"),
     (ENTRY | {"name": ""}, "name of entry 2"),
     (ENTRY | {"name": "\ud800"}, "name of entry 2"),
     (ENTRY | {"name": "ci\n"}, "name of entry 2"),
     (ENTRY | {"sha256": PLANTED}, "sha256 of entry 2 (ci)"),
     (ENTRY | {"sha256": DIGEST.upper()}, "sha256 of entry 2 (ci)"),
-    (ENTRY | {"main": "true"}, "main of entry 2 (ci) takes true or false"),
+    (ENTRY | {"main": "true"}, "main of entry 2 (ci) must be true or false"),
     (ENTRY | {"main": 1}, "main of entry 2 (ci)"),
     (ENTRY | {"main": None}, "main of entry 2 (ci)"),
     *(

@@ -81,7 +81,7 @@ def test_a_worker_that_dies_is_replaced_and_ctrl_c_reaches_one_that_just_starts(
         code, errors = server.wait()
         assert all(has_ended(worker) for worker in pids)
     assert code == 130
-    assert f"worker {died} ended" in errors
+    assert f"worker {died} exited" in errors
     assert "Traceback" not in errors
 
 

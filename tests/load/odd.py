@@ -146,7 +146,7 @@ HEADER_VALUES: dict[str, tuple[bytes, ...]] = {
     "a date": (b"9999-12-31",),
     "a wildcard": (b"*/*;q=0",),
     "commas": (b",,;;,=,",),
-    "an unknown bearer token": (b"Bearer callers_nobody",),
+    "an unknown bearer token": (b"Bearer callers_unknown",),
     "Basic": (b"Basic dXNlcjpwYXNz",),
     "only Bearer": (b"Bearer",),
     "Bearer with odd bytes": (b"Bearer \xff\x7f\t\xc3",),

@@ -1,1 +1,1 @@
-"""Who calls a hosted server: bearer tokens, the token file, OAuth."""
+"""Authentication of callers: bearer tokens, the token file, OAuth."""

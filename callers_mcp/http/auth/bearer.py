@@ -1,4 +1,4 @@
-"""Bearer authentication: from a request's headers to a verified principal, or to the rejection of the specification.
+"""Bearer authentication: turns a request's headers into a verified principal, or into the rejection that MCP specifies.
 
 Source: https://modelcontextprotocol.io/specification/2025-11-25/basic/authorization, RFC 6750, RFC 9728.
 """
@@ -23,15 +23,16 @@ logger = logging.getLogger(__name__)
 Headers = Iterable[tuple[bytes, bytes]]
 
 METADATA_PATH = "/.well-known/oauth-protected-resource"
+"""Where hosts find the metadata of a protected resource (RFC 9728, section 3)."""
 
 
 class Authenticator:
-    """Finds the caller of a request.
+    """Verifies the principal of a request.
 
     Args:
-        hosting: Which methods hold, and what the metadata names.
-        tokens: Knows the API tokens, where they are accepted.
-        oauth: Verifies the issuer's tokens, where they are accepted.
+        hosting: The accepted methods, and the values for the metadata.
+        tokens: Checks API tokens; ``None`` if they are not accepted.
+        oauth: Checks the issuer's access tokens; ``None`` if they are not accepted.
         on_rejection: Receives the reason of each rejection, for the metrics.
     """
 
@@ -51,26 +52,26 @@ class Authenticator:
         self._resource, self._issuer = hosting.url, hosting.oauth_issuer
 
     async def authenticate(self, headers: Headers) -> Principal:
-        """Return who asks.
+        """Return the principal of a request; ``ANONYMOUS`` if the server requires no authentication.
 
         Raises:
-            Refusal: They don't say, or it does not hold.
+            HttpRejection: There is no token, or it is not valid.
         """
         if not self._required:
             return ANONYMOUS
         token = _bearer_token(headers)
-        # Each kind of token has its own check, so none is taken for the other.
+        # The pattern decides which check a token gets; no token gets both.
         if self._oauth is None or TOKEN_PATTERN.fullmatch(token):
             principal = self._tokens.authenticate(token) if self._tokens else None
             if principal is None:
-                raise Unauthenticated("This token is not known here, or was revoked.", reason="unknown")
+                raise Unauthenticated("This token is unknown or was revoked.", reason="unknown")
             return principal
         return await self._oauth.verify(token)
 
     def rejection_response(self, rejection: HttpRejection, client: str) -> tuple[int, dict[str, str], bytes]:
-        """Return the HTTP answer to a refused request, and take note of it: status, headers, body."""
+        """Count and log a refused request, and return the HTTP response: status, headers, body."""
         self._on_rejection(rejection.reason)
-        # A request without a token is how hosts find out that they need one.
+        # Hosts send a first request without a token to learn that they need one.
         level = logging.INFO if rejection.reason == "missing" else logging.WARNING
         logger.log(level, "refused: status=%d reason=%s client=%s", rejection.status, rejection.reason, client)
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
@@ -82,7 +83,7 @@ class Authenticator:
         return rejection.status, headers, json.dumps(body).encode()
 
     def metadata(self) -> Mapping[str, object] | None:
-        """Return the protected resource's metadata, by which hosts find the issuer (RFC 9728, section 2)."""
+        """Return the protected resource's metadata, with the issuer (RFC 9728, section 2); ``None`` without OAuth."""
         if self._metadata_url is None:
             return None
         return {
@@ -103,15 +104,15 @@ class Authenticator:
 def _bearer_token(headers: Headers) -> str:
     values = [value for name, value in headers if name == b"authorization"]
     if not values:
-        raise Unauthenticated("Give a token: Authorization: Bearer ...", reason="missing")
+        raise Unauthenticated("Send a token: Authorization: Bearer ...", reason="missing")
     scheme, _, token = values[0].decode("latin-1").strip().partition(" ")
     token = token.strip()
     if len(values) > 1 or scheme.lower() != "bearer" or not token or not token.isascii() or " " in token:
-        raise Unauthenticated("The Authorization header takes one token: Bearer ...", reason="malformed")
+        raise Unauthenticated("The Authorization header must contain one token: Bearer ...", reason="malformed")
     return token
 
 
 def _metadata_url(resource: str) -> str:
-    """Return where a resource's metadata stands (RFC 9728, section 3.1)."""
+    """Return the URL of a resource's metadata (RFC 9728, section 3.1)."""
     parts = urlsplit(resource)
     return f"{parts.scheme}://{parts.netloc}{METADATA_PATH}{parts.path.rstrip('/')}"

@@ -1,4 +1,4 @@
-"""The keys with which an OAuth issuer signs: found, fetched, and kept for a while."""
+"""The signing keys of an OAuth issuer: discovery, fetch and cache."""
 
 import asyncio
 import json
@@ -23,16 +23,16 @@ from callers_mcp.http.settings import variable
 from callers_mcp.settings import is_loopback
 
 MIN_FETCH_INTERVAL_SECONDS = 30.0
-"""How long after a fetch the next one waits, so that nobody makes us ask an issuer more often."""
+"""The pause after each fetch, so that callers can't make the server send the issuer many requests."""
 
-_REFRESH_AFTER_SECONDS = 3600.0  # older keys are used on, and fetched anew meanwhile
-_MAX_AGE_SECONDS = 24 * 3600.0  # for which keys are good while the issuer is away
+_REFRESH_AFTER_SECONDS = 3600.0  # older keys are still used, and fetched again in the background
+_MAX_AGE_SECONDS = 24 * 3600.0  # how long keys are used while the issuer is unavailable
 _TIMEOUT_SECONDS = 10.0  # for a whole fetch
 _MAX_BODY_BYTES = 262_144
 
 _HEADERS = {
     "Accept": "application/json, application/jwk-set+json",
-    "Accept-Encoding": "identity",  # so that few bytes can't become many
+    "Accept-Encoding": "identity",  # so that a small response can't expand to a large one
     "User-Agent": f"callers-mcp/{__version__}",
 }
 
@@ -44,15 +44,15 @@ _ALGORITHMS = {
     "OKP Ed25519": ("EdDSA",),
     "OKP Ed448": ("EdDSA",),
 }
-ALGORITHMS = frozenset(algorithm for fitting in _ALGORITHMS.values() for algorithm in fitting)
-"""The signatures that count: asymmetric ones alone."""
+ALGORITHMS = frozenset(algorithm for algorithms in _ALGORITHMS.values() for algorithm in algorithms)
+"""The accepted signature algorithms: only asymmetric ones."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A public key, and the algorithms for which it may be used."""
+    """A public key of the issuer, and the algorithms it may be used with."""
 
     key_id: str | None
     algorithms: tuple[str, ...]
@@ -62,13 +62,13 @@ class VerificationKey:
 class IssuerKeys:
     """The keys of one issuer.
 
-    They are fetched when a token needs them: one fetch at a time, for which all wait who need it, and a pause after
-    each, whether it failed or not.
+    They are fetched when a token needs them. There is one fetch at a time, which all callers share, and a pause after
+    each fetch, even if it failed.
 
     Args:
         issuer: An https URL, or http on loopback.
-        clock: Gives seconds that never run backwards.
-        min_fetch_interval_seconds: From the end of a fetch to the next one.
+        clock: Returns seconds; must be monotonic.
+        min_fetch_interval_seconds: The pause from the end of a fetch to the next one.
     """
 
     def __init__(
@@ -87,10 +87,10 @@ class IssuerKeys:
         self._task: asyncio.Task[None] | None = None
 
     async def get(self) -> tuple[VerificationKey, ...]:
-        """Return the keys; those that are good are not waited for.
+        """Return the keys; wait for a fetch only if there are no usable keys.
 
         Raises:
-            IssuerUnavailable: There are none, and none can be had.
+            IssuerUnavailable: There are no usable keys, and the fetch failed.
         """
         if self._age() > _MAX_AGE_SECONDS:
             await self.refresh()
@@ -101,28 +101,28 @@ class IssuerKeys:
         return self._keys
 
     async def refresh(self) -> bool:
-        """Fetch the keys, unless the pause forbids it, and tell whether they came."""
+        """Fetch the keys, and return whether that succeeded; ``False`` during the pause."""
         task = self._start_fetch()
         if task is None:
             return False
-        await asyncio.wait([task])  # who is cancelled here leaves the task to the others
+        await asyncio.wait([task])  # a cancelled caller leaves the task running for the others
         return not self._failed
 
     @property
     def is_issuer_unavailable(self) -> bool:
-        """Whether the last fetch failed, so that a key that we don't know may be a good one."""
+        """Whether the last fetch failed; then an unknown key may be a valid new one."""
         return self._failed
 
     def unavailable(self) -> IssuerUnavailable:
-        """Return the refusal of a token for which a key is missing that may come."""
+        """Return the rejection of a token whose key may be available later."""
         return IssuerUnavailable(
-            "The keys of the sign-in service can't be fetched now, so the token could not be checked.",
+            "The keys of the identity provider can't be fetched now, so the token could not be checked.",
             reason="issuer_unavailable",
             retry_after_seconds=max(1, math.ceil(self._next_at - self._clock())),
         )
 
     async def aclose(self) -> None:
-        """End a fetch that is under way."""
+        """Cancel a fetch in progress."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -131,7 +131,7 @@ class IssuerKeys:
         return self._clock() - self._fetched_at
 
     def _start_fetch(self) -> asyncio.Task[None] | None:
-        """Return the fetch under way, begun here if need be; ``None`` where the pause forbids it."""
+        """Return the fetch in progress, or start one; return ``None`` during the pause."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._fetch()) if self._clock() >= self._next_at else None
         return self._task
@@ -140,47 +140,47 @@ class IssuerKeys:
         try:
             with anyio.fail_after(_TIMEOUT_SECONDS):
                 keys, unusable = await _fetch_keys(self._issuer)
-        except Exception as error:  # whatever it was: others are served on, and the next fetch may do better
+        except Exception as error:  # any error: other tokens are still served, and the next fetch may succeed
             self._failed = True
             logger.warning(
-                "The keys of the OAuth issuer can't be fetched: %s. %s The operator checks %s and the network.",
+                "The keys of the OAuth issuer can't be fetched: %s. %s Check %s and the network.",
                 _reason(error),
                 self._consequence(),
                 variable("oauth_issuer"),
             )
         else:
             self._keys, self._fetched_at, self._failed = keys, self._clock(), False
-            logger.info("fetched the keys of the OAuth issuer: %d, and %d that can't be used", len(keys), unusable)
+            logger.info("fetched the keys of the OAuth issuer: %d usable, %d not usable", len(keys), unusable)
         finally:
             self._next_at = self._clock() + self._min_fetch_interval
 
     def _consequence(self) -> str:
         minutes = math.ceil((_MAX_AGE_SECONDS - self._age()) / 60) if self._keys else 0
         if minutes <= 0:
-            return "Its tokens are answered with 503 until they are there."
-        return f"Those at hand are good for another {minutes} minutes."
+            return "Its tokens get status 503 until the keys are available."
+        return f"The keys from an earlier fetch stay valid for another {minutes} minutes."
 
 
 class _InvalidResponse(Exception):
-    """What came is not what was asked for; the text is for the log and has nothing of it but what is marked so."""
+    """The response is invalid. The message is for the log; what it quotes from the response is escaped."""
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return f"there was no whole answer within {_TIMEOUT_SECONDS:g} seconds"
+        return f"no complete response within {_TIMEOUT_SECONDS:g} seconds"
     if isinstance(error, httpx2.TransportError):
         return f"{type(error).__name__}, {str(error)!a:.200}"
     return str(error) if isinstance(error, _InvalidResponse) else type(error).__name__
 
 
 async def _fetch_keys(issuer: str) -> tuple[tuple[VerificationKey, ...], int]:
-    """Return the keys that can be used, and how many others there are."""
+    """Return the usable keys, and the number of the other ones."""
     over_tls = urlsplit(issuer).scheme == "https"
     async with httpx2.AsyncClient(
         headers=_HEADERS,
         follow_redirects=False,
-        timeout=None,  # the deadline of the whole fetch covers it
-        # Plain http stays on this machine: no proxy, and no certificates, which take 30 ms to load.
+        timeout=None,  # the whole fetch has a deadline
+        # Plain http stays on this machine: it needs no proxy, and no certificates, which take 30 ms to load.
         trust_env=over_tls,
         verify=over_tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     ) as http:
@@ -207,7 +207,7 @@ async def _discover(http: httpx2.AsyncClient, issuer: str) -> httpx2.URL:
 
 
 def _metadata_urls(issuer: str) -> Iterator[str]:
-    # In the order in which MCP has its clients look, so that both sides find the same document.
+    # In the order that MCP specifies for clients, so that both sides find the same document.
     parts = urlsplit(issuer)
     origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
     yield f"{origin}/.well-known/oauth-authorization-server{path}"
@@ -219,7 +219,9 @@ def _metadata_urls(issuer: str) -> Iterator[str]:
 def _jwks_uri(metadata: dict[str, Any], issuer: str) -> httpx2.URL:
     issuer_named = metadata.get("issuer")
     if issuer_named != issuer:
-        raise _InvalidResponse(f"it names another issuer, {str(issuer_named)!a:.200} (a slash at the end counts)")
+        raise _InvalidResponse(
+            f"it names another issuer, {str(issuer_named)!a:.200} (a slash at the end makes a difference)"
+        )
     jwks_uri = metadata.get("jwks_uri")
     try:
         url = httpx2.URL(jwks_uri if isinstance(jwks_uri, str) else "")
@@ -227,7 +229,7 @@ def _jwks_uri(metadata: dict[str, Any], issuer: str) -> httpx2.URL:
         url = httpx2.URL("")
     is_safe = url.host and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host)))
     if not is_safe or url.scheme != urlsplit(issuer).scheme:
-        raise _InvalidResponse("it has no jwks_uri that is https, or on loopback http where the issuer is too")
+        raise _InvalidResponse("it has no valid jwks_uri: https, or http on loopback if the issuer uses that too")
     return url
 
 
@@ -250,9 +252,9 @@ async def _get_object(http: httpx2.AsyncClient, url: httpx2.URL | str) -> dict[s
 
 
 def _verification_key(jwk: object) -> VerificationKey | None:
-    """Read one member of a JWK set; what can't check a signature, or must not, is left out and spoils no other.
+    """Read one key of a JWK set; return ``None`` if it can't, or must not, check a signature.
 
-    ``PyJWKSet`` would raise for all of them where one is an ``oct`` without ``k``, or has an odd ``alg``.
+    ``PyJWKSet`` would refuse the whole set if one key is an ``oct`` without ``k``, or has an unknown ``alg``.
     """
     if not isinstance(jwk, dict):
         return None
@@ -265,7 +267,7 @@ def _verification_key(jwk: object) -> VerificationKey | None:
         or jwk.get("use") not in (None, "sig")
         or (isinstance(operations, list) and "verify" not in operations)
         or not isinstance(key_id, str | None)
-        or "d" in jwk  # the private half: whoever read it can sign
+        or "d" in jwk  # a private key: anyone who has read it can sign
     ):
         return None
     try:

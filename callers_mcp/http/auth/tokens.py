@@ -1,4 +1,4 @@
-"""Authentication by API token, with the token file as it is now."""
+"""Authentication by API token; changes of the token file take effect without a restart."""
 
 import logging
 import os
@@ -16,24 +16,24 @@ from callers_mcp.http.auth.token_store import (
 )
 
 RECHECK_SECONDS = 1.0
-"""How long a server goes on with what it knows of the file."""
+"""How often a server checks whether the file has changed."""
 
 SETTLED_SECONDS = 2.0
-"""The age from which on a file's times tell a change apart: no file system's clock is coarser."""
+"""The age at which a file's times show each further change: every file system's clock is finer than this."""
 
 logger = logging.getLogger(__name__)
 
 
 class TokenAuthenticator:
-    """Knows whose a token is, by the token file as it is now.
+    """Finds the principal of a token in the token file.
 
-    Where the file vanishes or breaks, nobody is let in until it is mended.
+    If the file disappears or becomes invalid, no token is accepted until it is fixed.
 
     Args:
         path: The token file.
 
     Raises:
-        TokenFileError: It can't be read now: a server must not start.
+        TokenFileError: The file can't be read at the start; the server must not start.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,14 +46,14 @@ class TokenAuthenticator:
         self._load()
 
     def authenticate(self, token: str) -> Principal | None:
-        """Return whose ``token`` is; ``None`` where it is nobody's."""
+        """Return the principal of ``token``; ``None`` if the token is unknown."""
         if time.monotonic() >= self._recheck_at:
             self._check_again()
         return self._principals.get(token_digest(token)) if TOKEN_PATTERN.fullmatch(token) else None
 
     @property
     def problem(self) -> str | None:
-        """Why nobody is let in, in a line; ``None`` where all is well."""
+        """Why no token is accepted, in one line; ``None`` if the file is valid."""
         if time.monotonic() >= self._recheck_at:
             self._check_again()
         return self._problem
@@ -62,7 +62,7 @@ class TokenAuthenticator:
         self._recheck_at = time.monotonic() + RECHECK_SECONDS
         before = self._records
         try:
-            # One read with a problem is read again each time: its cause may be anywhere on the way to it.
+            # After a problem, always read again: the cause may be in any folder of the path.
             if self._version is not None and _version(self._path.stat()) == self._version:
                 return
             self._load()
@@ -71,11 +71,11 @@ class TokenAuthenticator:
             problem = str(error) if isinstance(error, TokenFileError) else unreadable_message(self._path, error)
             if problem != self._problem:
                 self._problem = problem
-                logger.error("Nobody is let in by token: %s", problem)
+                logger.error("No token is accepted: %s", problem)
             return
         if self._problem is not None:
             self._problem = None
-            logger.warning("The token file is good again; it has %d tokens.", len(self._records))
+            logger.warning("The token file is valid again; it has %d tokens.", len(self._records))
         elif self._records != before:
             logger.info("The token file has changed; it has %d tokens now.", len(self._records))
 
@@ -85,11 +85,11 @@ class TokenAuthenticator:
             bytes.fromhex(record.sha256): Principal(f"token:{record.name}", record.organizations)
             for record in self._records
         }
-        # One that changed just now may change again within the same tick of its clock: it is read once more.
+        # A file that changed just now may change again with the same times, so it is read once more.
         age = min(abs(time.time() - changed) for changed in (status.st_mtime, status.st_ctime))
         self._version = _version(status) if age > SETTLED_SECONDS else None
 
 
 def _version(status: os.stat_result) -> tuple[int, ...]:
-    """Tell two states of a file apart; by its change time too: it tells of modes, and no one can set it back."""
+    """Return what differs between two states of a file. The change time shows changed modes, and can't be set back."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

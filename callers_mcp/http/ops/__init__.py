@@ -1,1 +1,1 @@
-"""What an operator watches and limits: audit, metrics, rate limit, readiness."""
+"""Operation of the hosted server: audit log, metrics, rate limit, readiness."""

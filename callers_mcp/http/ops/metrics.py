@@ -1,17 +1,18 @@
-"""What a Prometheus server is told: of no campaign, no caller and no token.
+"""Prometheus metrics. No label contains a campaign, a caller or a token.
 
 =============================================  =========  ==========================================================
-``callers_mcp_look_ups_total``                 outcome    look-ups that ended: ``found``, ``cancelled``, or the error
+``callers_mcp_look_ups_total``                 outcome    finished look-ups: ``found``, ``cancelled``, or the error
 ``callers_mcp_look_up_duration_seconds``                  how long the callers waited
-``callers_mcp_look_ups_in_flight``                        look-ups now
-``callers_mcp_shared_look_ups_total``                     look-ups that joined another one's request
+``callers_mcp_look_ups_in_flight``                        look-ups in progress
+``callers_mcp_shared_look_ups_total``                     look-ups that shared another one's request
 ``callers_mcp_api_request_duration_seconds``              how long each request to the API took
-``callers_mcp_api_retries_total``                         requests to the API beyond a look-up's first
-``callers_mcp_authentication_failures_total``  reason     requests that were refused at the door
-``callers_mcp_turned_away_calls_total``                   calls beyond those allowed at once
+``callers_mcp_api_retries_total``                         requests to the API after a look-up's first one
+``callers_mcp_authentication_failures_total``  reason     requests refused before a tool ran
+``callers_mcp_turned_away_calls_total``                   calls above the limit of concurrent calls
 =============================================  =========  ==========================================================
 
-Several workers write to files in one folder, whose sum their parent serves (prometheus-client's multiprocess mode).
+With several workers, each writes to files in one folder, and the parent process serves the sums (the multiprocess mode
+of prometheus-client).
 """
 
 import atexit
@@ -40,87 +41,80 @@ if TYPE_CHECKING:
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _FOLDER_PREFIX = "callers-mcp-metrics-"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_OTHER_LABEL = "other"  # a label has a closed set of values: nobody can make the metrics grow
+_OTHER_LABEL = "other"  # labels have a fixed set of values, so a client can't make the metrics grow
 
 _KINDS = {error.kind for error in vars(errors).values() if isinstance(error, type) and hasattr(error, "kind")}
 _OUTCOMES = ("found", "cancelled", *sorted(_KINDS), _OTHER_LABEL)
 _REASONS = (
-    *("missing", "malformed", "unknown", "expired", "not_yet", "issuer", "audience", "claims", "subject"),
-    *(
-        "type",
-        "too_long",
-        "signature",
-        "algorithm",
-        "unknown_key",
-        "scope",
-        "issuer_unavailable",
-        "forwarded",
-        "plain_http",
-        _OTHER_LABEL,
-    ),
+    *("missing", "malformed", "unknown", "expired", "not_yet", "issuer", "audience", "claims", "subject", "type"),
+    *("too_long", "signature", "algorithm", "unknown_key", "scope", "issuer_unavailable", "forwarded", "plain_http"),
+    _OTHER_LABEL,
 )
 
 logger = logging.getLogger(__name__)
 
 
 class MetricsError(Exception):
-    """The metrics can't be served; one line that says what to do."""
+    """The metrics can't be served; the message is one line that says what to do."""
 
 
 class Metrics:
-    """Counts what happens in one process; told of look-ups as an observer is."""
+    """The metrics of one process; the look-up methods are the same as in ``Observer``."""
 
     def __init__(self) -> None:
         if not Path(os.environ.get(_FOLDER_VARIABLE, "")).name.startswith(_FOLDER_PREFIX):
-            os.environ.pop(_FOLDER_VARIABLE, None)  # somebody else's; it counts at the import that follows
+            os.environ.pop(_FOLDER_VARIABLE, None)  # set for another program; prometheus_client reads it at import
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would add a series to each counter
         self._registry = CollectorRegistry()
         self._server: _Server | None = None
         counter = partial(Counter, namespace="callers_mcp", registry=self._registry)
         histogram = partial(Histogram, namespace="callers_mcp", registry=self._registry, buckets=_BUCKETS)
-        lookups = counter("look_ups", "Look-ups that ended.", ["outcome"])
-        rejections = counter("authentication_failures", "Requests that were refused at the door.", ["reason"])
+        lookups = counter("look_ups", "Finished look-ups.", ["outcome"])
+        rejections = counter("authentication_failures", "Requests refused before a tool ran.", ["reason"])
         self._lookups_by_outcome = {name: lookups.labels(name) for name in _OUTCOMES}
         self._rejections_by_reason = {name: rejections.labels(name) for name in _REASONS}
         self._seconds = histogram("look_up_duration_seconds", "How long the callers waited.")
         self._api_seconds = histogram("api_request_duration_seconds", "How long each request to the API took.")
         self._in_flight = Gauge(
-            "callers_mcp_look_ups_in_flight", "Look-ups now.", registry=self._registry, multiprocess_mode="livesum"
+            "callers_mcp_look_ups_in_flight",
+            "Look-ups in progress.",
+            registry=self._registry,
+            multiprocess_mode="livesum",
         )
-        self._retries = counter("api_retries", "Requests to the API beyond a look-up's first.")
-        self._shared = counter("shared_look_ups", "Look-ups that joined another one's request.")
-        self._over_capacity = counter("turned_away_calls", "Calls beyond those allowed at once.")
+        self._retries = counter("api_retries", "Requests to the API after a look-up's first one.")
+        self._shared = counter("shared_look_ups", "Look-ups that shared another one's request.")
+        self._over_capacity = counter("turned_away_calls", "Calls above the limit of concurrent calls.")
 
     def on_lookup_started(self) -> None:
-        """Count a look-up that begins."""
+        """Count a started look-up."""
         self._in_flight.inc()
 
     def on_lookup_finished(self, event: LookupEvent) -> None:
-        """Count a look-up that ended."""
+        """Count a finished look-up."""
         self._in_flight.dec()
         self._lookups_by_outcome.get(event.outcome, self._lookups_by_outcome[_OTHER_LABEL]).inc()
         self._seconds.observe(event.seconds)
         if event.shared:
-            self._shared.inc()  # its attempts are another one's
+            self._shared.inc()  # its attempts are counted with the look-up that made the request
         elif event.attempts > 1:
             self._retries.inc(event.attempts - 1)
 
     def on_api_request(self, seconds: float) -> None:
-        """Count a request to the API that ended."""
+        """Count a finished request to the API."""
         self._api_seconds.observe(seconds)
 
     def count_rejection(self, reason: str) -> None:
-        """Count a request that was refused at the door."""
+        """Count a request that was refused before a tool ran."""
         self._rejections_by_reason.get(reason, self._rejections_by_reason[_OTHER_LABEL]).inc()
 
     def count_over_capacity(self) -> None:
-        """Count a call that was one too many."""
+        """Count a call above the limit of concurrent calls."""
         self._over_capacity.inc()
 
     def serve(self, host: str, port: int) -> int:
-        """Serve this process's metrics on a port of their own, and return it; 0 takes a free one.
+        """Serve the metrics of this process on a separate port, and return the port; port 0 means a free one.
 
         Raises:
             MetricsError: The address can't be used.
@@ -129,7 +123,7 @@ class Metrics:
         return self._server.server_port
 
     def close(self) -> None:
-        """Serve no longer."""
+        """Stop serving."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -137,7 +131,10 @@ class Metrics:
 
 
 def serve_multiprocess_metrics(host: str, port: int) -> Callable[[int], None]:
-    """Serve the sum of all workers that are started from now on; return what is to be told the id of each that ended.
+    """Serve the sums over all workers started after this call.
+
+    Returns:
+        A function to call with the process id of each worker that has exited.
 
     Raises:
         MetricsError: The address can't be used.
@@ -157,13 +154,15 @@ def serve_multiprocess_metrics(host: str, port: int) -> Callable[[int], None]:
 def _serve(host: str, port: int, registry: "CollectorRegistry") -> "_Server":
     try:
         server = _Server((host, port))
-    except (OSError, TypeError) as error:  # TypeError: a name that no host can have
+    except (OSError, TypeError) as error:  # TypeError: not a valid host name
         why = getattr(error, "strerror", None) or "not an address"
-        raise MetricsError(f"{variable('metrics')}: {host} port {port} can't be used ({why}); give another.") from None
+        raise MetricsError(
+            f"{variable('metrics')}: {host} port {port} can't be used ({why}); set another address."
+        ) from None
     server.set_app(partial(_respond, registry))
     Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    shown = f"[{host}]" if ":" in host else host
-    logger.info("metrics are on http://%s:%d/metrics", shown, server.server_port)
+    url_host = f"[{host}]" if ":" in host else host
+    logger.info("metrics are on http://%s:%d/metrics", url_host, server.server_port)
     return server
 
 
@@ -174,7 +173,7 @@ def _respond(registry: "CollectorRegistry", environ: "WSGIEnvironment", respond:
         try:
             response: Iterable[bytes] = make_wsgi_app(registry)(environ, respond)
             return response
-        except Exception as error:  # a worker may be about to make its files
+        except Exception as error:  # such as a worker that is just creating its files
             logger.warning("the metrics can't be read now (%s)", type(error).__name__)
             status, message = "503 Service Unavailable", b"The metrics can't be read now.\n"
     else:
@@ -184,7 +183,7 @@ def _respond(registry: "CollectorRegistry", environ: "WSGIEnvironment", respond:
 
 
 class _Handler(WSGIRequestHandler):
-    """Answers one request; what strangers send to this port leaves no trace on stderr, and holds no thread for long."""
+    """Answers one request. It logs nothing that a client sends, and stops waiting for a client after 10 seconds."""
 
     timeout = 10.0
 
@@ -193,7 +192,7 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread a request; prometheus-client's own prints a stack trace for each client that breaks off."""
+    """Serves each request in a thread. The server of prometheus-client prints a stack trace if a client disconnects."""
 
     daemon_threads = True
 
@@ -202,11 +201,11 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Bind, without the search for the host's name, which takes seconds where DNS does not answer."""
+        """Bind without looking up the host's name, which takes seconds if DNS does not answer."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Leave a client that broke off alone."""
-        logger.debug("a request for the metrics broke off", exc_info=True)
+        """Ignore a client that disconnected."""
+        logger.debug("a request for the metrics failed", exc_info=True)

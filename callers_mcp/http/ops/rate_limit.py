@@ -1,7 +1,7 @@
-"""How many look-ups each caller may make: counted here, or in a Redis that several servers share.
+"""The rate limit per caller, counted in this process or in a Redis that several servers share.
 
-A moving window: so many look-ups in any span of that length. Of the strategies that ``limits`` has, it alone lets no
-burst through where two spans meet, and knows when the next look-up is free. It costs a number for each within the span.
+It uses a moving window: at most so many look-ups in any span of that length. Only this strategy of ``limits`` allows no
+burst between two spans, and knows when the next look-up is allowed. It stores one number per look-up in the span.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool
 
 _MEMORY = "memory"
-_STORAGE_VARIABLE = f"{HTTP_PREFIX}RATE_LIMIT_STORAGE"  # the settings import this module, not the other way
+_STORAGE_VARIABLE = f"{HTTP_PREFIX}RATE_LIMIT_STORAGE"  # not variable(): the settings import this module
 _REDIS = {
     "redis": "redis",
     "rediss": "rediss",
@@ -35,13 +35,13 @@ _REDIS = {
 }  # Valkey speaks Redis's protocol
 _HOST = re.compile(r"[0-9A-Za-z._:-]+")
 _NUMBER = re.compile(r"(/[0-9]{0,4})?")
-_MAX_LOOKUPS = 10_000  # in a window: what is kept of each caller
+_MAX_LOOKUPS = 10_000  # in a window; limits the memory per caller
 _MAX_WINDOW_SECONDS = 31 * 86_400
 
-_TIMEOUT_SECONDS = 0.5  # for a connection to the store, and again for its answer
+_TIMEOUT_SECONDS = 0.5  # to connect to the store, and again for its response
 _MAX_CONNECTIONS = 16
-_STORE_RETRY_SECONDS = 5.0  # for which a store that failed is left alone
-_LOG_INTERVAL_SECONDS = 30.0  # between two records about a store that is down
+_STORE_RETRY_SECONDS = 5.0  # until a failed store is tried again
+_LOG_INTERVAL_SECONDS = 30.0  # between two log records about an unavailable store
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +50,9 @@ def parse_rate(text: str) -> "RateLimitItem":
     """Read a rate, such as ``120/minute`` or ``10 per 5 seconds``.
 
     Raises:
-        ValueError: It is none; one line that says what one is.
+        ValueError: It is not a valid rate; one line that says what is.
     """
-    import limits  # a quarter of a second, for servers that limit
+    import limits  # takes 0.25 s, so only servers with a limit import it
 
     try:
         rates = limits.parse_many(text)
@@ -66,10 +66,10 @@ def parse_rate(text: str) -> "RateLimitItem":
 
 
 def check_storage(url: str) -> None:
-    """Make sure that ``url`` names a store that can be used; nothing is connected.
+    """Check that ``url`` names a supported store, without connecting to it.
 
     Raises:
-        ValueError: It does not; one line, in which nothing of the URL stands, as that may hold a password.
+        ValueError: It does not; one line without any part of the URL, which may contain a password.
     """
     if is_in_memory(url):
         return
@@ -79,23 +79,23 @@ def check_storage(url: str) -> None:
             raise ValueError
         if not _NUMBER.fullmatch(parts.path):
             raise ValueError
-        _pool(url).make_connection()  # type: ignore[no-untyped-call]  # refuses what is no option of it
+        _pool(url).make_connection()  # type: ignore[no-untyped-call]  # refuses unknown options
     except Exception:
         raise ValueError(
-            "takes memory:// or redis://[[user]:password@]host[:port][/number], or rediss:// with TLS; what is special "
-            "in a password is written as in any URL, such as %40 for @"
+            "takes memory:// or redis://[[user]:password@]host[:port][/number], or rediss:// with TLS; special "
+            "characters in a password are percent-encoded, such as %40 for @"
         ) from None
 
 
 def is_in_memory(url: str) -> bool:
-    """Tell whether ``url`` names the store that holds in one process alone."""
+    """Return whether ``url`` names the store in memory, which only one process can use."""
     return url == f"{_MEMORY}://"
 
 
 class RateLimiter:
-    """Admits a caller's look-ups up to a rate.
+    """Admits each caller's look-ups up to a rate.
 
-    A store that is down or slow stops nobody: the look-ups go on, and the log says for how many there was no limit.
+    If the store is down or slow, look-ups continue without a limit, and the log says how many.
 
     Args:
         rate: See ``parse_rate``.
@@ -112,9 +112,9 @@ class RateLimiter:
         """Count a look-up of ``principal``.
 
         Raises:
-            RateLimited: It is one too many.
+            RateLimited: It would exceed the limit.
         """
-        # A digest, as a name may hold what separates the parts of a key.
+        # A digest, because a name may contain the separator of a key's parts.
         key = hashlib.sha256(principal.name.encode(errors="surrogatepass")).hexdigest()
         seconds = await self._window.count(key)
         if not seconds:
@@ -123,11 +123,11 @@ class RateLimiter:
         if self._rate.multiples > 1:
             span = f"{self._rate.multiples} {span}s"
         error = RateLimited(
-            f"This server's limit for you is used up: {self._rate.amount} look-ups per {span}. The Callers API was not "
-            f"asked. Try again in {seconds} second{'s' if seconds > 1 else ''}.",
+            f"You have reached this server's limit of {self._rate.amount} look-ups per {span}. No request was sent to "
+            f"the Callers API. Try again in {seconds} second{'s' if seconds > 1 else ''}.",
             retry_after_seconds=seconds,
         )
-        error.transient = False  # it is for the caller to wait
+        error.transient = False  # so that it is not retried here: the caller has to wait
         raise error
 
     async def aclose(self) -> None:
@@ -137,7 +137,7 @@ class RateLimiter:
 
 class _Window(Protocol):
     async def count(self, key: str) -> int:
-        """Count one more look-up and return 0, or return the seconds after which there is room for it."""
+        """Count one more look-up and return 0, or return the seconds until it is allowed."""
 
     async def aclose(self) -> None: ...
 
@@ -145,7 +145,7 @@ class _Window(Protocol):
 class _MemoryWindow:
     """The windows of one process.
 
-    Those of ``limits`` go through all their callers at each look-up: with 1,000 of them 75 ms.
+    The memory storage of ``limits`` scans all callers at each look-up, which takes 75 ms with 1,000 callers.
     """
 
     def __init__(self, rate: "RateLimitItem") -> None:
@@ -172,7 +172,7 @@ class _MemoryWindow:
 
 
 class _RedisWindow:
-    """The windows of all servers that name the same store."""
+    """The windows of all servers that use the same store."""
 
     def __init__(self, rate: "RateLimitItem", url: str) -> None:
         from limits.aio.storage import RedisStorage
@@ -180,7 +180,7 @@ class _RedisWindow:
 
         self._rate = rate
         self._pool = _pool(url)
-        # limits makes no connection of its own then, and never sees the URL, which its errors would show.
+        # With a pool, limits makes no other connection and never gets the URL, which its errors would show.
         options: dict[str, Any] = {"connection_pool": self._pool}
         storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="callers_mcp", **options)
         self._limiter = MovingWindowRateLimiter(storage)
@@ -195,19 +195,19 @@ class _RedisWindow:
             self._log_unlimited("it failed a moment ago")
             return 0
         if self._failed:
-            self._back_off()  # while this look-up tries, the others need not wait
+            self._back_off()  # while this look-up tries the store, the others do not wait
         try:
-            # For all of it, the wait for a connection too; the pool alone would refuse a burst.
+            # Includes the wait for a free connection: without the limiter, the pool would refuse a burst.
             async with asyncio.timeout(2 * _TIMEOUT_SECONDS), self._free_connections:
                 seconds = await self._hit(key)
-        except Exception as error:  # whatever goes wrong with the store must not stop the look-up
+        except Exception as error:  # no error of the store may stop the look-up
             self._failed = True
             self._back_off()
             self._log_unlimited(_reason(error))
             return 0
         if self._failed:
             self._failed, self._retry_at = False, 0.0
-            logger.warning("the rate limit holds again; %d more look-ups went on without it", self._unlimited)
+            logger.warning("the rate limit works again; %d more look-ups were not limited", self._unlimited)
             self._unlimited = 0
         return seconds
 
@@ -215,24 +215,23 @@ class _RedisWindow:
         if await self._limiter.hit(self._rate, key):
             return 0
         window = await self._limiter.get_window_stats(self._rate, key)
-        # Where there is room by now, or another machine's clock goes wrong, this is still between 1 and the span.
+        # If there is room by now, or another machine's clock is wrong, this is still between 1 and the span.
         return min(_whole_seconds(0 if window.remaining else window.reset_time - time.time()), self._rate.get_expiry())
 
     def _back_off(self) -> None:
         self._retry_at = time.monotonic() + _STORE_RETRY_SECONDS
 
     def _log_unlimited(self, reason: str) -> None:
-        """Count a look-up that went on without a limit, and say so now and then."""
+        """Count a look-up without a limit, and log the count at most once per interval."""
         self._unlimited += 1
         now = time.monotonic()
         if now >= self._next_log_at:
             self._next_log_at = now + _LOG_INTERVAL_SECONDS
             logger.error(
-                "the rate limit did not hold for %d look-ups, which went on: of the store that %s names, %s; the "
-                "operator mends it or the setting",
+                "the rate limit was not applied to %d look-ups: the store failed (%s); fix the store or %s",
                 self._unlimited,
-                _STORAGE_VARIABLE,
                 reason,
+                _STORAGE_VARIABLE,
             )
             self._unlimited = 0
 
@@ -249,29 +248,29 @@ def _pool(url: str) -> "ConnectionPool":
 
     scheme, rest = url.split(":", 1)
     pool: ConnectionPool = ConnectionPool.from_url(f"{_REDIS[scheme]}:{rest}", max_connections=_MAX_CONNECTIONS)
-    # Whatever the URL says, and beside the timeout for all of it: Python 3.11's asyncio.wait_for can lose that one.
+    # Overrides the URL. Needed beside the overall timeout, which Python 3.11's asyncio.wait_for can lose.
     pool.connection_kwargs.update(
         socket_connect_timeout=_TIMEOUT_SECONDS,
         socket_timeout=_TIMEOUT_SECONDS,
-        # Once, for a connection that broke since it was last used; where a new one breaks too, the store is down.
+        # One retry, for a connection that broke while it was idle. If a new one breaks too, the store is down.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
     return pool
 
 
 def _reason(error: Exception) -> str:
-    """Say why the store did not count, in words that hold nothing of its URL."""
+    """Return why the store failed, without any part of its URL."""
     import redis
 
     if isinstance(error, redis.AuthenticationError):
-        return "the password is refused"
+        return "it refused the password"
     if isinstance(error, (TimeoutError, redis.TimeoutError)):
-        return "no answer came in time"
+        return "no response in time"
     if isinstance(error, (OSError, redis.ConnectionError)):
-        return "there is no connection"
-    return f"an error came back ({type(error).__name__})"
+        return "no connection"
+    return f"it returned an error, {type(error).__name__}"
 
 
 def _whole_seconds(seconds: float) -> int:
-    """Round up, and a whole number too: in the very moment that it names there is no room yet."""
+    """Round up to the next whole second, also from a whole number: at that exact time there is no room yet."""
     return max(0, math.floor(seconds)) + 1

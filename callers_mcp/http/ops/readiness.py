@@ -3,17 +3,17 @@
 from collections.abc import Callable, Mapping
 
 HealthCheck = Callable[[], str | None]
-"""Says in a line what is wrong, or nothing."""
+"""Returns in one line what is wrong; ``None`` if nothing is."""
 
 
 class Readiness:
-    """Ready while nothing is wrong and the server is not draining.
+    """The server is ready while no check fails and it is not draining.
 
     Args:
-        checks: What has to be well, by the word that the probe is given. What is wrong in detail stands in the log.
+        checks: The checks by name. The probe shows the name of a failed check; the details are only in the log.
 
     Attributes:
-        draining: Set when the server is asked to end: it still answers, but should be sent no more.
+        draining: Set when the server stops: it still answers, but should get no new calls.
     """
 
     def __init__(self, checks: Mapping[str, HealthCheck]) -> None:
@@ -21,5 +21,5 @@ class Readiness:
         self.draining = False
 
     def problems(self) -> list[str]:
-        """Name what is wrong."""
+        """Return the names of the failed checks, and ``draining``."""
         return [name for name, check in self._checks.items() if check()] + (["draining"] if self.draining else [])

@@ -1,1 +1,1 @@
-"""The processes of a hosted server, and the bounds of its HTTP protocol."""
+"""The processes of the hosted server, and the limits of its HTTP protocol."""

@@ -1,4 +1,4 @@
-"""One process of a hosted server: it listens, and it ends as an operator expects."""
+"""One process of the hosted server: serve on a socket, and shut down gracefully."""
 
 import gc
 import logging
@@ -22,26 +22,26 @@ from callers_mcp.settings import Settings
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than the proxy in front keeps an idle connection, so that it is the one to close it."""
+"""How long an idle connection is kept: longer than in the proxy in front, so that the proxy closes it first."""
 
 MAX_CONNECTIONS = 10_000
-"""Of clients at once, idle ones included; more are told to come back."""
+"""Concurrent client connections, idle ones included; requests on further ones get status 503."""
 
 _MAX_FILE_DESCRIPTORS = 2 * MAX_CONNECTIONS
-_GRACE_SECONDS = 5  # beyond the deadline of the last call
-_SAME_INTERRUPT_SECONDS = 1.0  # a terminal tells each process, and the parent of several workers tells them again
+_GRACE_SECONDS = 5  # after the deadline of the last call
+_SAME_INTERRUPT_SECONDS = 1.0  # a worker gets a Ctrl-C from the terminal, and again from its parent
 
 
 @dataclass(frozen=True, slots=True)
 class ServeConfig:
-    """What a process has to serve, and how; it is handed to each worker.
+    """The configuration that each serving process gets.
 
     Attributes:
         settings: The key, the base URL, the limits.
-        hosting: Who may call, and how it is looked after.
-        certfile: The certificate chain, where the server itself speaks TLS.
-        keyfile: Its key.
-        instructions: What a model is told, where not the usual.
+        hosting: The ``CALLERS_HTTP_*`` settings.
+        certfile: The certificate chain (PEM); ``None`` if the server itself does not provide TLS.
+        keyfile: The private key of the certificate.
+        instructions: Replaces the default instructions for the model.
     """
 
     settings: Settings
@@ -52,14 +52,14 @@ class ServeConfig:
 
 
 def serve(serve_config: ServeConfig, hosted: HostedServer, listener: socket.socket) -> int:
-    """Serve until a signal ends it, and return the exit code.
+    """Serve until a signal stops the process, and return the exit code.
 
-    SIGTERM drains: readiness turns off, and for ``CALLERS_HTTP_DRAIN_SECONDS`` new calls are still answered. Then no
-    new connection is taken, and the calls in flight end within their deadline. SIGINT does the same without the drain,
-    and a second one, later, does not wait for the calls.
+    SIGTERM drains: readiness turns off, and new calls are still answered for ``CALLERS_HTTP_DRAIN_SECONDS``. Then no
+    new connection is accepted, and the calls in progress finish within their deadline. SIGINT does the same without
+    the drain, and a later second SIGINT does not wait for the calls.
     """
     _allow_many_connections()
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are of what strangers send
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are about bad input from clients
     config = uvicorn.Config(
         hosted.app,
         http=BoundedProtocol,
@@ -77,14 +77,14 @@ def serve(serve_config: ServeConfig, hosted: HostedServer, listener: socket.sock
     )
     server = _Server(config, hosted.readiness, serve_config.hosting.drain_seconds)
     gc.collect()
-    gc.freeze()  # what is loaded stays: no collection need look at it again
+    gc.freeze()  # the loaded modules stay, so no later collection has to scan them
     gc.enable()
     server.run([listener])
     return server.exit_code
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, ended by us: it alone stops listening at once, and dies by the signal."""
+    """Uvicorn with a graceful shutdown. By default it stops listening at once, and raises the signal again at exit."""
 
     def __init__(self, config: uvicorn.Config, readiness: Readiness, drain_seconds: float) -> None:
         super().__init__(config)
@@ -97,7 +97,7 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None, None, None]:
         """Handle the signals while the block runs."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        if hasattr(signal, "pthread_sigmask"):  # a worker is born with interrupts held back
+        if hasattr(signal, "pthread_sigmask"):  # a worker starts with interrupts blocked
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         try:
             yield
@@ -106,26 +106,26 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain, or close at once."""
+        """Drain on SIGTERM; close on SIGINT."""
         self._readiness.draining = True
         if sig == signal.SIGINT:
             self.exit_code = 130
             now = time.monotonic()
             if now > self._interrupted_at + _SAME_INTERRUPT_SECONDS:
                 self.force_exit = True
-                logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it would say of all that it was cut off
+                logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it would log each call that is cut off
             self._interrupted_at = min(self._interrupted_at, now)
             self.should_exit = True
         else:
             self._closes_at = min(self._closes_at, time.monotonic() + self._drain_seconds)
 
     async def on_tick(self, counter: int) -> bool:
-        """Tell, ten times a second, whether to close."""
+        """Return whether to close; called ten times a second."""
         return await super().on_tick(counter) or time.monotonic() >= self._closes_at
 
 
 def _allow_many_connections() -> None:
-    """Take as many descriptors as the system gives: each client and each request to the API needs one."""
+    """Raise the limit of file descriptors: each client and each request to the API needs one."""
     with suppress(ImportError, ValueError, OSError):  # Windows has no such limit
         import resource
 

@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP protocol, with a bound on the head of a request: on its size, and on the time it may take."""
+"""Uvicorn's HTTP protocol with limits: size and time of a request's head, pipelining, and unread responses."""
 
 import asyncio
 import sys
@@ -11,114 +11,115 @@ MAX_HEAD_BYTES = 32_768
 """The request line and all headers; a bearer token has a few thousand bytes at most."""
 
 HEAD_TIMEOUT_SECONDS = 10.0
-"""How long a client may take to send them."""
+"""How long a client may take to send the head of a request."""
 
 MAX_PIPELINED_REQUESTS = 16
-"""Requests that may wait on one connection for the answer to an earlier one; hosts send none so."""
+"""Requests that may wait on one connection for an earlier response; MCP hosts do not pipeline."""
 
 READ_TIMEOUT_SECONDS = 10.0
-"""How long a client may leave what it is sent unread, while it holds a call's place."""
+"""How long a client may leave a response unread while it counts as a concurrent call."""
 
 _LENGTHS = (b"content-length", b"transfer-encoding")
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Ends the connection of who floods, or sends a head byte by byte; httptools alone waits and collects for ever.
+    """Closes the connection of a client that sends too much or too slowly; httptools would wait and buffer forever.
 
-    Trailers, and what else surrounds a body, count as its head does.
+    Trailers and everything else around a body count like the head.
 
-    A client that offers an upgrade, such as Java's to HTTP/2, is answered without it; httptools alone drops the body.
+    If a client offers an upgrade, such as Java's to HTTP/2, its request is answered without the upgrade; httptools
+    would drop the body.
     """
 
-    _bytes_beside_body = 0
-    _last_data = b""  # to the parser, last
-    _replaying_head = False  # to a second parser; all that it holds has been taken
+    _bytes_outside_body = 0
+    _last_data = b""  # the last bytes passed to the parser
+    _replaying_head = False  # for a second parser: the callbacks have already run
     _current_cycle: RequestResponseCycle | None = None
     _head_timer: asyncio.TimerHandle | None = None
     _read_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first head."""
+        """Start to wait for the first head."""
         super().connection_made(transport)
         self._start_head_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to no body."""
+        """Count the bytes that are not part of a body, and parse them."""
         if self.cycle is None or self.cycle.response_complete:
-            # The next request on an idle connection, or the rest of one that was refused early.
+            # The next request on an idle connection, or the rest of a request that was refused early.
             self._start_head_timer()
-        self._bytes_beside_body += len(data)
+        self._bytes_outside_body += len(data)
         self._feed(data)
-        if self._bytes_beside_body > MAX_HEAD_BYTES and not self.transport.is_closing():
+        if self._bytes_outside_body > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("The head of the request is too large.")
 
     def on_message_begin(self) -> None:
-        """Start the clock, where requests follow each other without a pause too."""
-        if len(self.pipeline) >= MAX_PIPELINED_REQUESTS:  # uvicorn alone takes in more with each answer, without bound
-            raise httptools.HttpParserError("too many requests in one go")
+        """Start the timer for the head, also for a pipelined request."""
+        if len(self.pipeline) >= MAX_PIPELINED_REQUESTS:  # uvicorn has no such limit
+            raise httptools.HttpParserError("too many pipelined requests")
         if not self._replaying_head:
             super().on_message_begin()
             self._start_head_timer()
 
     def on_url(self, url: bytes) -> None:
-        """Take the URL."""
+        """Read the URL."""
         if not self._replaying_head:
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
+        """Read a header."""
         if not self._replaying_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Stop the clock: from here on the application bounds what comes."""
+        """Stop the timer: the application limits the body."""
         if not self._replaying_head:
             self._stop_head_timer()
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Leave to the application what it counts."""
-        self._bytes_beside_body -= len(body)
+        """Do not count the body here: the application does."""
+        self._bytes_outside_body -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Stop the clock, and count anew."""
+        """Stop the timer, and reset the count."""
         if self.parser.should_upgrade():
             return  # the body is still to come
         self._stop_head_timer()
-        self._bytes_beside_body = 0
+        self._bytes_outside_body = 0
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what came, and end the connection."""
+        """Refuse the request, and close the connection."""
         self._disconnect_current()
         super().send_400_response(msg)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock, and what nobody waits for."""
+        """Stop the timers, and the call in progress."""
         self._stop_head_timer()
         self._stop_read_timer()
         self._disconnect_current()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """Wait for the client to read the last answer, but not for ever."""
+        """Limit how long the client may take to read the last response."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._start_read_timer()
 
     def pause_writing(self) -> None:
-        """Wait for the client to read, but not for ever."""
+        """Limit how long the client may take to read."""
         super().pause_writing()
         self._start_read_timer()
 
     def resume_writing(self) -> None:
-        """Go on: the client reads."""
+        """Stop the timer: the client reads again."""
         self._stop_read_timer()
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """End an idle connection, with what nobody has read."""
+        """Close an idle connection; abort it if the client has not read the last response."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         else:
@@ -129,7 +130,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _disconnect_current(self) -> None:
-        """Tell the request under way that its client is gone; uvicorn alone tells the one that came last."""
+        """Notify the request in progress that its client has disconnected; uvicorn notifies only the newest request."""
         if self._current_cycle is not None:
             self._current_cycle.disconnected = True
             self._current_cycle.message_event.set()
@@ -150,15 +151,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _abort_unread(self) -> None:
         self._disconnect_current()
-        self.transport.abort()  # to close it would wait for the reader
+        self.transport.abort()  # close() would wait for the client to read
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Read the rest of a request that offered an upgrade with a new parser, which is told how long the body is.
+        """Parse the rest of a request that offered an upgrade with a new parser, which gets the length of the body.
 
         Source: RFC 9110, section 7.8; https://github.com/Kludex/uvicorn/issues/2722
         """
         upgrade = sys.exception()
-        if self.pipeline or not isinstance(upgrade, httptools.HttpParserUpgrade):  # each costs a parser
+        if self.pipeline or not isinstance(upgrade, httptools.HttpParserUpgrade):  # each needs another parser
             self.send_400_response("Only one request at a time may offer an upgrade.")
             return
         rest = self._last_data[upgrade.args[0] :]

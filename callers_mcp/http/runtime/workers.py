@@ -1,4 +1,4 @@
-"""Several processes behind one listening socket, and the parent that keeps them."""
+"""Several worker processes on one listening socket, and the parent that supervises them."""
 
 import logging
 import multiprocessing
@@ -18,21 +18,21 @@ from callers_mcp.http.runtime.process import ServeConfig
 
 logger = logging.getLogger(__name__)
 
-# Before a worker that died is replaced: one that dies at once must not keep the machine busy.
+# Before a dead worker is replaced: a worker that dies at once must not keep the machine busy.
 _RESTART_DELAY_SECONDS = 1.0
-_STARTUP_FAILURE = 3  # uvicorn's exit code; 2 is ours
+_STARTUP_FAILURE = 3  # uvicorn's exit code; this package uses 2
 
 
 def supervise(
     serve_config: ServeConfig, count: int, on_worker_exit: Callable[[int], None], listener: socket.socket
 ) -> int:
-    """Keep ``count`` workers serving until a signal ends them all, and return the exit code.
+    """Keep ``count`` workers serving until a signal stops them, and return the exit code.
 
     Args:
-        serve_config: What they serve.
-        count: How many.
-        on_worker_exit: Told the process id of each worker that has ended.
-        listener: The socket they share.
+        serve_config: The configuration of the workers.
+        count: The number of workers.
+        on_worker_exit: Called with the process id of each worker that has exited.
+        listener: The socket that the workers share.
     """
     signals: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -47,10 +47,10 @@ def supervise(
                 continue
             on_worker_exit(worker.pid or 0)
             if index not in replaced and worker.exitcode in (2, _STARTUP_FAILURE):
-                failed = worker.exitcode  # it would fail again; what breaks later may be mended, and others serve
+                failed = worker.exitcode  # a failed start would fail again; a later failure may be temporary
                 break
             replaced.add(index)
-            logger.error("worker %s ended with exit code %s; it is replaced", worker.pid, worker.exitcode)
+            logger.error("worker %s exited with code %s; starting another one", worker.pid, worker.exitcode)
             time.sleep(_RESTART_DELAY_SECONDS)
             workers[index] = _start_worker(serve_config, listener)
     listener.close()
@@ -76,11 +76,11 @@ def _start_worker(serve_config: ServeConfig, listener: socket.socket) -> SpawnPr
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Let a Ctrl-C reach a worker that is born here only when it handles signals, not while it loads its modules."""
+    """Start workers with SIGINT blocked, so that Ctrl-C reaches them only when they handle signals."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # its start would let them through again
+    resource_tracker.ensure_running()  # its start would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -89,7 +89,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 def _run_worker(serve_config: ServeConfig, listener: socket.socket) -> None:
-    """Serve as a worker, until the parent says so or is gone."""
+    """Serve as a worker until the parent sends a signal or exits."""
     from callers_mcp import logs
     from callers_mcp.api.errors import NotConfigured
     from callers_mcp.http.app import HostedServer
