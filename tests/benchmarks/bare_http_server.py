@@ -1,4 +1,4 @@
-"""About the least that the SDK allows over Streamable HTTP: one pooled HTTP client, uvicorn's defaults, no checks."""
+"""A minimal SDK server over Streamable HTTP: one pooled HTTP client, uvicorn's defaults, no checks."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""About the least that the SDK allows: its low-level server, one pooled HTTP client, no checks, no summary."""
+"""A minimal SDK server over stdio: the low-level server, one pooled HTTP client, no checks, no summary."""
 
 import json
 import os

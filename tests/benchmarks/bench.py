@@ -1,9 +1,10 @@
-"""callers-mcp beside a bare SDK server: start-up, latency, throughput, memory, as ratios within one run.
+"""Compare callers-mcp with a bare SDK server: start-up, latency, throughput and memory, as ratios within one run.
 
     python tests/benchmarks/bench.py [--rounds 7]
 
-Both servers are spawned in turn, each round, over stdio, by a client that is a bare pipe and favours neither, in front
-of the same simulated API on loopback. Printed are medians over the rounds, and ours divided by the bare one's.
+Each round starts both servers, one after the other, over stdio, with a simple client that is the same for both, and
+with the same simulated API on loopback. It prints the medians over the rounds, and the ratio of callers-mcp to the bare
+server.
 """
 
 import argparse
@@ -54,7 +55,7 @@ IN_FLIGHT = 50
 
 
 class Pipe:
-    """A server over stdio, spoken to in JSON lines."""
+    """A server over stdio, called with JSON lines."""
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -86,7 +87,7 @@ class Pipe:
         self.receive()
 
     def peak_memory(self) -> float:
-        """Return MiB, or 0 where the system does not say."""
+        """Return the peak memory in MiB; 0 if the system does not report it."""
         status = Path(f"/proc/{self._process.pid}/status")
         if not status.exists():
             return 0.0
@@ -126,7 +127,7 @@ def start_upstream() -> int:
 
 
 def measure(command: list[str], environment: dict[str, str], calls: int) -> dict[str, float]:
-    """Run one server through its life; return the figures of this round."""
+    """Start one server, call it and stop it; return the figures of this round."""
     started = time.perf_counter()
     pipe = Pipe(command, environment)
     pipe.handshake()
@@ -153,7 +154,7 @@ def measure(command: list[str], environment: dict[str, str], calls: int) -> dict
 
 
 def main() -> None:
-    """Measure both servers in turn, and print the table."""
+    """Measure both servers, and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--calls", type=int, default=200)

@@ -1,10 +1,10 @@
-"""callers-mcp beside a bare SDK server over Streamable HTTP: calls a second and latency, as ratios within one run.
+"""Compare callers-mcp with a bare SDK server over Streamable HTTP: calls a second and latency, as ratios in one run.
 
     python tests/benchmarks/http_bench.py [--rounds 5] [--seconds 2] [--connections 100]
 
-Ours requires a token, and audits; the bare server accepts any caller. Each round spawns both, in front of the same
-simulated API, and this process calls them in turn over kept connections. Then: how many requests the API sees of
-identical look-ups, and what a second worker brings. Reads ``/proc``, so it takes Linux.
+callers-mcp requires a token and writes an audit log; the bare server accepts any caller. Each round starts both, with
+the same simulated API, and this process calls them in turn over open connections. Then it measures how many requests
+identical look-ups cause at the API, and the effect of a second worker. It needs Linux, because it reads ``/proc``.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from tests.load.client import HANDSHAKE, LATEST, Answer, Calls, random_ids, requ
 from tests.load.loop import run
 from tests.load.processes import BARE, OURS, Api, Target, idle_seconds, raise_descriptor_limit, serve
 
-ASKED = {"calls a second": ("at least", 0.95), "p99, ms": ("at most", 1.15)}
+LIMITS = {"calls a second": ("at least", 0.95), "p99, ms": ("at most", 1.15)}
 Figures = dict[str, float]
 
 
 @dataclass
 class Rounds:
-    """What each server did in each round, by figure."""
+    """The figures of each server in each round."""
 
     figures: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
 
@@ -40,9 +40,9 @@ class Rounds:
         for name, value in figures.items():
             self.figures[server][name].append(value)
 
-    def table(self, mine: str, other: str, asked: dict[str, tuple[str, float]]) -> Iterator[str]:
-        """Yield the lines of a table: medians, and the median ratio of those turns that followed each other."""
-        yield f"| median of {len(next(iter(self.figures[mine].values())))} turns | {mine} | {other} | ratio | asked |"
+    def table(self, mine: str, other: str, limits: dict[str, tuple[str, float]]) -> Iterator[str]:
+        """Yield the lines of a table: medians, and the median of the ratios of consecutive turns."""
+        yield f"| median of {len(next(iter(self.figures[mine].values())))} turns | {mine} | {other} | ratio | limit |"
         yield "| --- | --- | --- | --- | --- |"
         for name, values in self.figures[mine].items():
             against = self.figures[other][name]
@@ -50,12 +50,12 @@ class Rounds:
             yield (
                 f"| {name} | {statistics.median(values):,.2f} | {statistics.median(against):,.2f} "
                 f"| {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
-                f"| {' '.join(map(str, asked.get(name, ())))} |"
+                f"| {' '.join(map(str, limits.get(name, ())))} |"
             )
 
 
 async def drive(target: Target, version: str, seconds: float, connections: int) -> Figures:
-    """Call for so long, over each connection one call after the other; return the figures."""
+    """Call for ``seconds``, one call at a time on each connection; return the figures."""
     wrong: list[Answer] = []
     ends = float("inf")
 
@@ -70,7 +70,7 @@ async def drive(target: Target, version: str, seconds: float, connections: int) 
     calls.seconds.clear()
     spent, idle, started = target.process.processor_seconds(), idle_seconds(), time.perf_counter()
     await asyncio.sleep(seconds)
-    while not calls.seconds and not running.done():  # noqa: ASYNC110 (a machine that is busy otherwise)
+    while not calls.seconds and not running.done():  # noqa: ASYNC110 (on a busy machine)
         await asyncio.sleep(0.01)
     count, took, idle = len(calls.seconds), time.perf_counter() - started, idle_seconds() - idle
     spent = [now - then for now, then in zip(target.process.processor_seconds(), spent, strict=True)]
@@ -84,20 +84,20 @@ async def drive(target: Target, version: str, seconds: float, connections: int) 
         "p50, ms": ordered[count // 2] * 1000,
         "p99, ms": ordered[count * 99 // 100] * 1000,
         "server's processor time a call, ms": sum(spent) / count * 1000,
-        "calls a second of the busiest process": count / max(*spent, 0.01),  # the clock's tick
+        "calls a second of the busiest process": count / max(*spent, 0.01),  # at least one tick of the clock
         "cores that the server had, or could have had": (sum(spent) + idle) / took,
     }
 
 
 async def identical(target: Target, count: int) -> None:
-    """Ask for one campaign over as many connections at the same moment."""
+    """Request one campaign over ``count`` connections at the same time."""
     calls = Calls(requests(target, LATEST), itertools.repeat("6" * 24, count), lambda campaign_id, answer: None)
     await calls.run(target.url, count)
     assert len(calls.seconds) == count
 
 
 def take_turns(figures: Rounds, servers: dict[str, Target], version: str, options: argparse.Namespace) -> None:
-    """Measure the servers one after the other, several times, so that what else the machine does meets them all."""
+    """Measure the servers one after the other, several times, so that other load on the machine affects all of them."""
     for turn in range(options.turns):
         for name in sorted(servers, reverse=turn % 2 == 1):
             figures.add(name, run(drive(servers[name], version, options.seconds, options.connections)))
@@ -116,11 +116,11 @@ def compare(options: argparse.Namespace) -> None:
                 take_turns(figures, {"callers-mcp": ours, "bare SDK server": bare}, version, options)
     for version, figures in rounds.items():
         print(f"\nClients of {version}, {options.connections} connections, ours with a token:\n")
-        print(*figures.table("callers-mcp", "bare SDK server", ASKED), sep="\n")
+        print(*figures.table("callers-mcp", "bare SDK server", LIMITS), sep="\n")
 
 
 def share(options: argparse.Namespace) -> None:
-    """Print how many requests the API sees when the same look-up is made many times at once."""
+    """Print how many requests the API gets when the same look-up is made many times at once."""
     print(f"\n{options.connections} identical look-ups in flight, the API takes 0.5 s; requests that it saw:\n")
     for name, command in (("callers-mcp", options.server), ("bare SDK server", options.bare)):
         with Api(latency=0.5) as api, serve(command, api, with_token=name == "callers-mcp") as target:
@@ -129,7 +129,7 @@ def share(options: argparse.Namespace) -> None:
 
 
 def scale(options: argparse.Namespace) -> None:
-    """Print what a second worker brings."""
+    """Print the effect of a second worker."""
     figures = Rounds()
     for _ in range(options.rounds):
         with (
@@ -137,15 +137,15 @@ def scale(options: argparse.Namespace) -> None:
             serve([*options.server, "--workers", "1"], api) as one,
             serve([*options.server, "--workers", "2"], api) as two,
         ):
-            two.process.wait_until_idle()  # or the worker that is first would get every connection
+            two.process.wait_until_idle()  # otherwise the first worker would get every connection
             take_turns(figures, {"1 worker": one, "2 workers": two}, LATEST, options)
     print(f"\nTwo workers beside one, {os.cpu_count()} cores, which this client and the API share with them:\n")
     print(
         *figures.table("2 workers", "1 worker", {"calls a second of the busiest process": ("at least", 1.6)}), sep="\n"
     )
     print(
-        "\nCalls a second can double only where each worker has a core to itself. Where it has not, those of the "
-        "busiest\nprocess show what free cores would do: the calls of all workers by the processor time of the busiest."
+        "\nCalls a second can double only if each worker has a free core. If not, the figure of the busiest process "
+        "shows the\neffect of free cores: the calls of all workers divided by the processor time of the busiest one."
     )
 
 

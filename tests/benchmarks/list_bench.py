@@ -1,11 +1,11 @@
-"""Lists of 5,000 campaigns: how long other callers wait at a stretch meanwhile, and what fetching and searching take.
+"""Lists of 5,000 campaigns: how long other callers are blocked, and how long fetching and searching take.
 
     python tests/benchmarks/list_bench.py [--rounds 7]
 
-A simulated API in its own process serves the lists. In this process a task that only takes its turn represents the
-other callers: the longest time between two of its turns is what they wait. Printed are medians over the rounds and the
-maximum, and the processor time of the wait, which a busy machine does not lengthen. Exits with 1 if the median wait is
-over 100 ms for 5,000 campaigns.
+A simulated API in a separate process serves the lists. In this process, a task that only yields represents the other
+callers: they are blocked for the longest time between two of its turns. The output has medians over the rounds and
+maxima, and the processor time of the block, which does not depend on other load. The exit code is 1 if the median block
+is over 100 ms for 5,000 campaigns.
 """
 
 import argparse
@@ -35,28 +35,28 @@ from callers_mcp.server.completion import complete
 from callers_mcp.server.tools.find_campaigns import FIND_CAMPAIGNS
 from tests.benchmarks.bench import CAMPAIGN
 
-ASKED_MILLISECONDS = 100
+MAX_BLOCK_MILLISECONDS = 100
 COUNT = 5_000
 LARGEST = 16 * 1024 * 1024
 LARGE = "large-{}"
-"""An organization whose list has as many campaigns as fit into the limit; all others have ``COUNT``."""
+"""An organization with as many campaigns as fit into the size limit; all others have ``COUNT``."""
 
 _WORDS = (
     *("spring", "autumn", "renewal", "follow-up", "Zürich", "Kraków", "reminder", "win-back", "survey"),
     *("Überprüfung", "café", "東京", "debt", "welcome"),
 )
-# In the names of figures without a verdict: what is asked is said of 5,000 campaigns, and one round is chance.
+# In the names of figures without a limit: it is for 5,000 campaigns, and one round is not enough for a verdict.
 _FOR_INFORMATION = ("16 MiB", "first in the process")
 
 
 @dataclass
 class Round:
-    """What was measured in one round, in milliseconds.
+    """The figures of one round, in milliseconds.
 
     Attributes:
-        stretch: The longest time between two turns of the others.
-        processor: Of that, what this process worked.
-        took: The whole.
+        stretch: The longest time between two turns of the other task.
+        processor: The longest processor time between two turns.
+        took: The total time.
     """
 
     stretch: float = 0.0
@@ -71,19 +71,19 @@ class Results:
     rounds: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))
 
     def table(self) -> Iterator[str]:
-        yield "| median (maximum), ms | others wait at a stretch | of it processor time | the whole takes |"
+        yield "| median (maximum), ms | others are blocked | processor time of it | total time |"
         yield "| --- | --- | --- | --- |"
         for name, rounds in self.rounds.items():
             cells = [_cell([getattr(one, figure) for one in rounds]) for figure in ("stretch", "processor", "took")]
             yield f"| {name} | {' | '.join(cells)} |"
 
     def too_long(self) -> list[str]:
-        """Name the figures with a longer stretch than asked."""
+        """Return the names of the figures whose median stretch is over the limit."""
         return [
             name
             for name, rounds in self.rounds.items()
             if not any(words in name for words in _FOR_INFORMATION)
-            and statistics.median(one.stretch for one in rounds) > ASKED_MILLISECONDS
+            and statistics.median(one.stretch for one in rounds) > MAX_BLOCK_MILLISECONDS
         ]
 
 
@@ -119,7 +119,7 @@ def listed(*, large: bool) -> bytes:
 
 
 def serve() -> None:
-    """Be the API, until stdin ends; print the port."""
+    """Serve the API until stdin is closed; print the port first."""
     answers = {
         large: b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
         for large in (False, True)
@@ -146,7 +146,7 @@ def serve() -> None:
 
 @contextmanager
 def api() -> Iterator[str]:
-    """Run the API in a process of its own; give its base URL."""
+    """Run the API in a separate process; yield its base URL."""
     command = [sys.executable, __file__, "--serve"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -156,7 +156,7 @@ def api() -> Iterator[str]:
 
 
 async def measured(work: Callable[[], Awaitable[object]]) -> Round:
-    """Do ``work`` while another task takes turns."""
+    """Run ``work`` while another task takes turns, and return the figures."""
     found = Round()
     done = False
 
@@ -181,10 +181,10 @@ async def measured(work: Callable[[], Awaitable[object]]) -> Round:
 
 
 async def bench(base_url: str, rounds: int) -> Results:
-    """Measure each figure once a round, each round with a client of its own, which has nothing yet."""
+    """Measure each figure once per round. Each round has a new client, whose cache is empty."""
     results = Results()
     searches: dict[str, dict[str, Any]] = {
-        "search: nothing asked for": {},
+        "search: no query": {},
         "search: a word": {"query": "spring"},
         "search: one letter": {"query": "s"},
         "search: misspelt": {"query": "sprnig"},
@@ -207,9 +207,9 @@ async def bench(base_url: str, rounds: int) -> Results:
                 return asyncio.gather(*[fetch(pattern.format(each)) for each in range(4)])
 
             results.rounds[f"{prefix}list of {COUNT:,}"].append(await measured(partial(fetch, "one")))
-            if number == 0:  # it has loaded what is needed
+            if number == 0:  # only to load the modules
                 continue
-            results.rounds["the same, kept"].append(await measured(partial(fetch, "one")))
+            results.rounds["the same, from the cache"].append(await measured(partial(fetch, "one")))
             for name, arguments in searches.items():
                 call = partial(FIND_CAMPAIGNS.call, {**arguments, "sub_organization_id": "one"}, client)
                 results.rounds[name].append(await measured(call))
@@ -223,7 +223,7 @@ async def bench(base_url: str, rounds: int) -> Results:
 
 
 def main() -> int:
-    """Measure, print the table, and tell whether it is as asked."""
+    """Measure, print the table, and return the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
@@ -236,7 +236,7 @@ def main() -> int:
     print("\n".join(results.table()))
     too_long = results.too_long()
     if too_long:
-        print(f"\nOver {ASKED_MILLISECONDS} ms at a stretch: {'; '.join(too_long)}", file=sys.stderr)
+        print(f"\nOver {MAX_BLOCK_MILLISECONDS} ms: {'; '.join(too_long)}", file=sys.stderr)
     return 1 if too_long else 0
 
 

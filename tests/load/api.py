@@ -1,4 +1,4 @@
-"""A simulated Callers API that costs next to nothing, answers to any id, and fails in a known share of the cases.
+"""A simulated Callers API that uses little processor time, knows every id, and fails in a known share of requests.
 
     python -m tests.load.api [--latency SECONDS] [--faults SEED]
 
@@ -7,7 +7,7 @@ requested.
 
 It is not ``tests.support.fault_server``: that one has a thread for each connection, and keeps every request for the
 test to read. Under load it would cost more than the server that is measured, and grow with the run. This one answers
-from bytes made beforehand, in one event loop of a process of its own, and counts.
+from prepared bytes, in one event loop of a separate process, and only counts.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _VARIABLES = [f"custom_{number:02d}" for number in range(40)]
 
 
 def campaign(campaign_id: str) -> dict[str, Any]:
-    """Return the campaign that the API has under an id; it has the id twice, so that answers can't be confused."""
+    """Return the campaign with an id. It contains the id twice, so that answers can't be confused."""
     return CAMPAIGN | {"id": campaign_id, "name": f"Campaign {campaign_id}", "variables": _VARIABLES}
 
 
@@ -46,7 +46,7 @@ _FAILED = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r
 
 
 class Api:
-    """What all connections share: the counts, and the order of the faults."""
+    """The state that all connections share: the counts, and the order of the faults."""
 
     def __init__(self, latency: float, seed: int | None) -> None:
         self.latency = latency
@@ -59,7 +59,7 @@ class Api:
         self._has_faults = seed is not None
         self._order: list[int] = []
 
-    def fate(self) -> int:
+    def next_fault(self) -> int:
         """Decide what happens to the next request."""
         if not self._has_faults:
             return FINE
@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
         self._api = api
         self._received = b""
         self._waits: asyncio.TimerHandle | None = None
-        self._is_asked = False
+        self._is_pending = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop has its own class
@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
         self._api.connections.discard(self)
         if self._waits is not None:
             self._waits.cancel()
-        if self._is_asked:
+        if self._is_pending:
             self._api.counts["abandoned"] += 1
             self._done()
 
@@ -107,10 +107,10 @@ class Connection(asyncio.Protocol):
         counts["requests"] += 1
         counts["in_flight"] += 1
         counts["peak_in_flight"] = max(counts["peak_in_flight"], counts["in_flight"])
-        self._is_asked = True
+        self._is_pending = True
         if campaign_id.startswith(HELD.encode()):
             return
-        fate = self._api.fate()
+        fate = self._api.next_fault()
         seconds = self._api.latency + (SLOW_SECONDS if fate == SLOW else 0)
         if seconds:
             self._waits = asyncio.get_running_loop().call_later(seconds, self._finish, campaign_id, fate)
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
             reset(self._transport)
 
     def _done(self) -> None:
-        self._is_asked = False
+        self._is_pending = False
         self._api.counts["in_flight"] -= 1
 
     def _write_json(self, content: object) -> None:

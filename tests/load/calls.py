@@ -1,4 +1,4 @@
-"""Many calls while the API fails now and then: each one answered, with the right campaign; nothing grows."""
+"""Many calls while the API sometimes fails: each is answered with the right campaign, and memory does not grow."""
 
 import asyncio
 import itertools
@@ -15,24 +15,24 @@ from tests.load.report import Report
 from tests.load.settle import until
 
 GROWTH = 0.10
-"""By how much the memory of the last quarter may differ from that of the second."""
+"""How much the memory of the last quarter may differ from the second quarter, as a share."""
 
 POOL = 100
-"""Connections to the API that a server may keep, as it is set up by default."""
+"""Connections to the API that a server may keep by default."""
 
-_FAR = 2  # descriptors more than at the start that are no leak
+_FAR = 2  # more descriptors than at the start; not yet a leak
 _WARM_UP = 5  # calls of each connection
 
 
 class Outcomes:
-    """What came back, compared with what was requested."""
+    """The answers, compared with the requests."""
 
     def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()
         self.wrong: list[str] = []
 
     def check(self, campaign_id: str, answer: Answer) -> None:
-        """Compare an answer, all of it, with the campaign that has this id."""
+        """Compare the whole answer with the campaign of this id."""
         try:
             result = json.loads(answer.body)["result"]
             kind = result["_meta"]["callers-mcp/error"]["kind"] if result.get("isError") else "found"
@@ -45,7 +45,7 @@ class Outcomes:
 
 
 def _is_campaign(campaign_id: str, result: dict[str, Any]) -> bool:
-    """Tell whether the structured content and both texts are those of this campaign."""
+    """Return whether the structured content and both texts belong to this campaign."""
     expected, structured = campaign(campaign_id), result["structuredContent"]
     summary_text, raw_text = (block["text"] for block in result["content"])
     return (
@@ -62,10 +62,10 @@ def run(target: Target, api: Api, *, count: int, connections: int, seed: int, gr
     Args:
         target: The server.
         api: Its API, started with faults.
-        count: How many calls.
-        connections: How many at once.
-        seed: Of the ids.
-        growth: By how much memory may differ, as a share.
+        count: The number of calls.
+        connections: The number of concurrent connections.
+        seed: The seed for the ids.
+        growth: How much memory may differ, as a share.
     """
     report, outcomes, process = Report(f"{count:,} calls over {connections} connections"), Outcomes(), target.process
     ids, first = random_ids(seed), connections * _WARM_UP

@@ -1,4 +1,4 @@
-"""A client that costs little beside the server: raw connections that are kept, requests made beforehand."""
+"""A client that uses little processor time: raw connections that stay open, and prepared requests."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ class Answer:
 
 
 class Protocol(asyncio.Protocol):
-    """One connection, over which ``calls`` goes until no id is left."""
+    """One connection, which makes the calls of ``calls`` until no id is left."""
 
     def __init__(self, calls: "Calls") -> None:
         self._calls = calls
@@ -85,14 +85,14 @@ class Protocol(asyncio.Protocol):
 
 @dataclass(slots=True)
 class Calls:
-    """Calls over several connections, one after the other over each, until the ids are used up.
+    """Calls over several connections, one at a time on each, until no id is left.
 
     Attributes:
         make: Makes each request.
         ids: What to request.
         check: Called with each requested id and its answer.
         seconds: How long each call took.
-        unanswered: Ids whose connection ended before the answer came.
+        unanswered: Ids whose connection was closed before the answer.
     """
 
     make: Make
@@ -123,7 +123,7 @@ class Calls:
             _, connection = await loop.create_connection(lambda: Protocol(self), host, port)
             self._open.add(connection)
             connection.greet(urlsplit(url).netloc)
-        # Under uvloop a busy server accepts one connection a turn: begin when it has them all.
+        # Under uvloop a busy server accepts one connection per loop iteration: start when it has accepted all.
         while self._greeted + len(self.unanswered) < connections:
             self._changed.clear()
             await self._changed.wait()
@@ -143,7 +143,7 @@ def address(url: str) -> tuple[str, int]:
 
 
 def random_ids(seed: int) -> Iterator[str]:
-    """Yield ids of campaigns without end, each another one."""
+    """Yield different campaign ids without end."""
     generator = random.Random(seed)
     while True:
         campaign_id = f"{generator.getrandbits(96):024x}"
@@ -160,7 +160,7 @@ def envelope(campaign_id: str, version: str) -> dict[str, Any]:
 
 
 def headers(target: Target, version: str) -> list[tuple[str, str]]:
-    """Return what a client of this version sends along; the length comes after it."""
+    """Return the headers that a client of this version sends, without the length."""
     given = [
         ("Host", urlsplit(target.url).netloc),
         ("Accept", "application/json, text/event-stream"),
@@ -175,7 +175,7 @@ def headers(target: Target, version: str) -> list[tuple[str, str]]:
 
 
 def requests(target: Target, version: str) -> Make:
-    """Return what makes the request of an id, as a client of this version sends it."""
+    """Return a function that makes the request for an id, as a client of this version sends it."""
     lines = [f"POST {urlsplit(target.url).path} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in headers(target, version)]
     body = json.dumps(envelope(_MARK, version))
@@ -184,7 +184,7 @@ def requests(target: Target, version: str) -> Make:
 
 
 async def call(target: Target, campaign_id: str, version: str = LATEST) -> Answer:
-    """Look one campaign up, over a connection of its own."""
+    """Look up one campaign over a new connection."""
     answers: list[Answer] = []
     calls = Calls(requests(target, version), iter([campaign_id]), lambda _, answer: answers.append(answer))
     async with asyncio.timeout(PATIENCE):

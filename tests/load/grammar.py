@@ -41,7 +41,7 @@ class Malformed:
 
 
 class Draft:
-    """A good call, to be spoilt."""
+    """A valid call, to be made invalid."""
 
     def __init__(self, target: Target, version: str, generator: random.Random, *, with_token: bool) -> None:
         self.random, self.version = generator, version
@@ -76,7 +76,7 @@ class Draft:
 
 
 def _value(draft: Draft, path: tuple[str, ...], text: str | None) -> None:
-    """Put raw JSON at a path of the envelope, or take out what is there."""
+    """Put raw JSON at a path of the envelope, or remove the value there."""
     inner = draft.envelope
     for step in path[:-1]:
         if not isinstance(inner.get(step), dict):
@@ -177,7 +177,7 @@ def _chunks(draft: Draft, change: Change, codings: tuple[bytes, ...] = (b"chunke
 
 
 def _spoilers() -> list[list[tuple[str, Spoil]]]:
-    """Return everything that can be done to a message, by layer."""
+    """Return all changes that can be made to a message, by layer."""
     return [
         [
             (f"{'.'.join(path)}: {name}", partial(_value, path=path, text=text))
@@ -212,7 +212,7 @@ def _spoilers() -> list[list[tuple[str, Spoil]]]:
 
 
 def malformed(target: Target, seed: int) -> Iterator[Malformed]:
-    """Yield malformed messages without end: each layer in turn, each version, with a token and without."""
+    """Yield malformed messages without end, for each layer and version, with and without a token."""
     generator = random.Random(seed)
     layers = _spoilers()
     order = [_endless(layer, generator) for layer in layers]
@@ -221,7 +221,7 @@ def malformed(target: Target, seed: int) -> Iterator[Malformed]:
         has_token = generator.random() < 0.8
         spoilt = [next(order[layer])]
         if generator.random() < 0.3:
-            # A second thing, of a layer that is applied later, so that it does not undo the first.
+            # A second change, of a layer that is applied later, so that it does not undo the first.
             later = generator.randrange(layer, len(layers))
             spoilt.append(next(order[later]))
         draft = Draft(target, version, generator, with_token=has_token)

@@ -16,7 +16,7 @@ from tests.support.hosted_server import clean_environment
 
 
 def free_port() -> int:
-    """Return a port below those that the system gives out, so that it stays free while its server restarts."""
+    """Return a port below the range that the system assigns, so that it stays free while its server restarts."""
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as tried, suppress(OSError):
@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 class Instance:
-    """One server, on a port of its own, which it keeps when it is started again."""
+    """One server, with a port that it keeps when it is started again."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self.port = free_port()

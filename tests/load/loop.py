@@ -1,4 +1,4 @@
-"""The event loop of what must cost little beside the server."""
+"""The event loop of the clients and the API, which must use little processor time."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,7 +8,7 @@ ResultT = TypeVar("ResultT")
 
 
 def run(call: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run on uvloop, if it is installed: half the cost."""
+    """Run on uvloop if it is installed, which takes half the processor time."""
     try:
         import uvloop
     except ImportError:

@@ -1,4 +1,4 @@
-"""Malformed messages: none ends the server, gets a 5xx or a stack trace, or leaves a good call unanswered."""
+"""Malformed messages: none stops the server, gets a 5xx or a stack trace, or prevents the answer to a good call."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from tests.support.constants import ID, PATIENCE
 
 AT_ONCE = 40
 _QUIET_SECONDS = 0.3
-"""Seconds without an answer until the client ends the rest of its message."""
+"""Seconds without an answer until the client closes its side of the connection."""
 
 _STACK = re.compile(
     rb'Traceback|File \\?"[^"]+\.py|errors\.pydantic\.dev|site-packages|line \d+, in |Error\(|Exception\b'
@@ -30,7 +30,7 @@ _INTERNAL = -32603
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What came back: all bytes, and whether the server ended what it had begun."""
+    """The reaction of the server: all bytes, and whether the answer was complete or the connection closed."""
 
     received: bytes
     ended: bool
@@ -44,7 +44,7 @@ class Reaction:
         if any(status >= 500 for status in self.statuses):
             found.append(f"status {max(self.statuses)}")
         if self.received and not self.statuses:
-            found.append("an answer that is no HTTP")
+            found.append("an answer that is not HTTP")
         if stack := _STACK.search(self.received):
             found.append(f"{stack[0].decode('latin-1')!r} in the answer")
         if not self.ended:
@@ -65,7 +65,7 @@ def _internal(received: bytes) -> bool:
 
 
 async def send(target: Target, message: Malformed) -> Reaction:
-    """Send a message over a connection of its own, and wait until the server has had its say."""
+    """Send a message over a new connection, and wait for the reaction of the server."""
     reader, writer = await asyncio.open_connection(*address(target.url))
     received = bytearray()
     ended = False
@@ -81,7 +81,7 @@ async def send(target: Target, message: Malformed) -> Reaction:
                 received.extend(data)
                 if _is_whole(bytes(received)):
                     return True
-                seconds = PATIENCE  # what has begun has to end
+                seconds = PATIENCE  # an answer that has begun must become complete
         except TimeoutError:
             return False
         except ConnectionError:
@@ -114,7 +114,7 @@ def _is_whole(received: bytes) -> bool:
 
 
 async def attack(target: Target, *, count: int, seed: int) -> tuple[Report, dict[str, list[str]]]:
-    """Send ``count`` messages, some at once; after each handful a good call has to be answered.
+    """Send ``count`` messages in concurrent batches; after each batch, a good call must be answered.
 
     Returns:
         The report, and for each kind of problem the messages that caused it.
@@ -148,12 +148,12 @@ async def attack(target: Target, *, count: int, seed: int) -> tuple[Report, dict
         "messages": f"{sum(statuses.values()):,}",
         "answers by status": ", ".join(f"{status}: {number:,}" for status, number in sorted(statuses.items())),
         "good calls in between, answered": f"{good:,}",
-        "the process": "lives" if target.process.is_alive else "ended",
+        "the process": "runs" if target.process.is_alive else "ended",
     }
     report.problems += [f"{kind}: {len(names)} times, first {names[0][:600]}" for kind, names in caused.items()]
     return report, caused
 
 
 def run(target: Target, *, count: int, seed: int) -> Report:
-    """Attack, and report."""
+    """Send the messages, and return the report."""
     return asyncio.run(attack(target, count=count, seed=seed))[0]

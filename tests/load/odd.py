@@ -1,4 +1,4 @@
-"""What a malformed message is made of: odd values, bodies, headers, ways to frame a body, request lines."""
+"""The parts of malformed messages: unusual values, bodies, headers, framings, request lines."""
 
 import gzip
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 Change = Callable[[bytes], bytes]
 """Changes a body."""
 
-# What JSON or some parsers allow, in place of what is expected. Text, so that it need not be a Python value.
+# Unexpected values that JSON or some parsers allow. As text, because some are not Python values.
 _DEEP = 3_000
 VALUES: dict[str, str] = {
     "null": "null",
@@ -179,7 +179,7 @@ LENGTHS: dict[str, tuple[bytes, ...]] = {
     "a length of a terabyte": (b"1099511627776",),
     "a length beyond 64 bits": (b"99999999999999999999",),
 }
-"""Values of ``Content-Length``, in which ``LENGTH`` is replaced by the right one."""
+"""Values of ``Content-Length``, in which ``LENGTH`` is replaced by the correct length."""
 
 CODINGS: dict[str, tuple[bytes, ...]] = {
     "gzip, chunked": (b"gzip, chunked",),

@@ -1,4 +1,4 @@
-"""The processes of a run: the server under test and the simulated API; and what the system reports of them."""
+"""The processes of a run, the server under test and the simulated API, and their use of memory, time and files."""
 
 import contextlib
 import os
@@ -29,11 +29,11 @@ _PROC = Path("/proc")
 
 
 class Process:
-    """A server in a process group of its own, whose first line on stdout holds its URL.
+    """A server in a separate process group. Its first line on stdout contains its URL.
 
     Args:
-        command: What to start.
-        environment: The ``CALLERS_*`` variables that it gets; ours are kept from it.
+        command: The command to start.
+        environment: The ``CALLERS_*`` variables of the server; it gets none from this process.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -68,7 +68,7 @@ class Process:
         self.close()
 
     def close(self) -> None:
-        """End the process and its children, whatever they do."""
+        """Kill the process and its children."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -90,22 +90,22 @@ class Process:
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def processor_seconds(self) -> list[float]:
-        """Return the processor time that each process has used, its own first."""
+        """Return the processor time of each process, the main process first."""
         ticks = os.sysconf("SC_CLK_TCK")
         return [sum(map(int, text.rpartition(")")[2].split()[11:13])) / ticks for text in self._read("stat")]
 
     def wait_until_idle(self) -> None:
-        """Wait until all processes have started, and have nothing to do."""
+        """Wait until all processes have started and are idle."""
         deadline, before = time.monotonic() + PATIENCE, [0.0]
         while before != (before := self.processor_seconds()) and time.monotonic() < deadline:
             time.sleep(0.5)
 
-    def descriptors(self, but_to: str) -> tuple[int, int]:
-        """Return how many files and sockets the processes have open, and how many connections to that URL beside.
+    def descriptors(self, pooled_url: str) -> tuple[int, int]:
+        """Return how many files and sockets the processes have open, and how many connections to that URL.
 
-        A pool keeps those for later, as many as it may; they are no leak.
+        The connections are counted separately: a pool keeps them for later, so they are not a leak.
         """
-        port = f":{urlsplit(but_to).port or 0:04X}"
+        port = f":{urlsplit(pooled_url).port or 0:04X}"
         rows = [line.split() for line in (_PROC / "net/tcp").read_text().splitlines()[1:]]
         pooled = {f"socket:[{row[9]}]" for row in rows if row[2].endswith(port)}
         opened = [name for pid in self._pids() for name in _open_files(pid)]
@@ -145,11 +145,11 @@ class Api(Process):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The server under test, and how one calls it.
+    """The server under test, and how to call it.
 
     Attributes:
         process: The server.
-        token: What callers send, or ``None`` if they need none.
+        token: The token that callers send; ``None`` if the server needs none.
     """
 
     process: Process
@@ -178,14 +178,14 @@ def serve(command: Sequence[str], api: Api, *, with_token: bool = True, **settin
 
 
 def idle_seconds() -> float:
-    """Return for how long the cores of this machine have had nothing to do, all together."""
+    """Return the idle time of all cores of this machine, in seconds."""
     ticks = (_PROC / "stat").read_text().split(maxsplit=6)[4:6]  # idle, and waiting for a disk
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def raise_descriptor_limit() -> None:
     """Let this process and those that it starts open as many files as the system allows them."""
-    import resource  # which Windows has not
+    import resource  # not on Windows
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 16_384 if hard == resource.RLIM_INFINITY else min(16_384, hard)

@@ -1,4 +1,4 @@
-"""What a run has to say: figures for the reader, and what went wrong."""
+"""The report of a run: figures and problems."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ class Report:
     Attributes:
         title: What was done.
         figures: What was counted and measured, in the order in which it is printed.
-        problems: What should not have happened; none is a success.
+        problems: What must not happen; the run succeeds if the list is empty.
     """
 
     title: str
@@ -18,7 +18,7 @@ class Report:
     problems: list[str] = field(default_factory=list)
 
     def require(self, promise: bool, otherwise: str) -> None:
-        """Note a problem unless the promise holds."""
+        """Add a problem unless the promise is kept."""
         if not promise:
             self.problems.append(otherwise)
 

@@ -1,8 +1,8 @@
-"""The shipped nginx site with real instances behind it: restarted one after the other, and killed, under load.
+"""The example nginx site with real instances behind it, which are restarted and killed one by one under load.
 
     python -m tests.load.rolling_restart [--clients 8] [--rounds 3]
 
-prints how many calls there were and how many failed.
+It prints the number of calls and of failures.
 """
 
 import argparse
@@ -62,12 +62,12 @@ http {{
 
 
 def nginx() -> str | None:
-    """Return where nginx is, which Debian keeps off the path of most users."""
+    """Return the path of nginx; on Debian its folder is not in PATH for most users."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 class Site:
-    """A real nginx with the shipped site in it, of which nothing but the placeholders and ``changes`` is replaced."""
+    """A real nginx with the example site, in which only the placeholders and ``changes`` are replaced."""
 
     def __init__(self, folder: Path, ports: Sequence[int], changes: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
@@ -124,7 +124,7 @@ class Site:
 
 
 class CampaignApi(FaultServer):
-    """An API that has a campaign under every id; those that begin with ``HELD`` it gives out when they are released."""
+    """An API that knows every id; it answers ids that begin with ``HELD`` only after ``release`` is set."""
 
     def __init__(self) -> None:
         super().__init__(self._answer)
@@ -148,13 +148,13 @@ class CampaignApi(FaultServer):
 
 
 def found(campaign_id: str) -> dict[str, Any]:
-    """Return the campaign that the API has under an id."""
+    """Return the campaign with an id."""
     return campaign(id=campaign_id, name=f"Campaign {campaign_id}")
 
 
 @dataclass
 class Stack:
-    """The API, two instances that are ready, and the site in front of them."""
+    """The API, two ready instances, and the site in front of them."""
 
     api: CampaignApi
     instances: list[Instance]
@@ -185,7 +185,7 @@ class Stack:
 
 @contextmanager
 def stack(folder: Path, **settings: str) -> Iterator[Stack]:
-    """Start everything."""
+    """Start the API, the instances and nginx, and wait until they are ready."""
     token_file = folder / "tokens.json"
     token = token_store.add(token_file, "rolling", UNRESTRICTED)
     with ExitStack() as closing:
@@ -209,21 +209,21 @@ def stack(folder: Path, **settings: str) -> Iterator[Stack]:
 
 
 async def until(condition: Callable[[], bool], within: float = PATIENCE) -> None:
-    """Wait for something that will be so."""
+    """Wait until ``condition`` is true."""
     deadline = time.monotonic() + within
     while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, "the condition did not become true"
         await asyncio.sleep(0.02)
 
 
 @dataclass
 class Load:
-    """Clients that call without a pause, each time another id.
+    """Clients that call without a pause, each time with a new id.
 
     Attributes:
-        calls: How many have been answered, or have failed.
-        failures: What was wrong, of each that failed.
-        slowest: Seconds of the slowest call.
+        calls: The number of calls that were answered or failed.
+        failures: What was wrong with each failed call.
+        slowest: The duration of the slowest call, in seconds.
     """
 
     stack: Stack
@@ -243,14 +243,14 @@ class Load:
                     self.failures.append(failure)
 
     async def more(self, calls: int) -> None:
-        """Let so many calls be made before going on."""
+        """Wait until that many more calls were made."""
         enough = self.calls + calls
         await until(lambda: self.calls >= enough, 2 * PATIENCE)
 
 
 @dataclass
 class Figures:
-    """What came of it."""
+    """The result of a run."""
 
     calls: int
     failures: list[str]
@@ -267,7 +267,7 @@ class Figures:
 
 
 async def roll(stack: Stack, *, clients: int, rounds: int = 1, kill: bool = False) -> Figures:
-    """Under load, restart each instance in turn, and with ``kill`` kill each as well."""
+    """Restart each instance under load, one after the other; with ``kill``, also kill each."""
     load, began, codes = Load(stack), time.monotonic(), Counter[int]()
     running = [asyncio.create_task(load.client()) for _ in range(clients)]
     await load.more(10 * clients)
@@ -287,7 +287,7 @@ async def roll(stack: Stack, *, clients: int, rounds: int = 1, kill: bool = Fals
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Restart and kill two instances behind the shipped site, under load.")
+    parser = argparse.ArgumentParser(description="Restart and kill two instances behind the example site, under load.")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()

@@ -1,8 +1,8 @@
-"""Load, vanishing clients and malformed messages, against the hosted server on loopback.
+"""Load, clients that disappear and malformed messages, against the hosted server on loopback.
 
     python tests/load/run.py [calls] [vanish] [malformed] [--short] [--seed N]
 
-Without a name all three run. Each stops by itself; the exit code is 1 if anything happened that should not.
+Without a name all three run. Each stops by itself. The exit code is 1 if there was a problem.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # for those who start this file as a script
+sys.path.insert(0, str(Path(__file__).parents[2]))  # if this file is started as a script
 
 from tests.load import calls, malformed, vanish
 from tests.load.processes import OURS, Api, raise_descriptor_limit, serve
@@ -27,26 +27,27 @@ Command = Sequence[str]
 
 
 def run_calls(seed: int, *, short: bool = False, server: Command = OURS) -> Report:
-    """Call 20,000 times while the API fails now and then.
+    """Call 20,000 times while the API sometimes fails.
 
-    Eight tries find each campaign; with the usual three, as in the short run, four calls of a thousand get an error.
+    With eight attempts each campaign is found. With three, as by default and in the short run, 4 of 1,000 calls get an
+    error.
     """
     attempts = "3" if short else "8"
-    # In a short run memory still settles: only a leak of megabytes a call would show.
+    # In a short run memory has not settled, so only a leak of megabytes per call would show.
     count, connections, growth = (300, 30, 0.2) if short else (20_000, 100, calls.GROWTH)
     with Api(latency=0.005, faults=seed) as api, serve(server, api, CALLERS_MAX_ATTEMPTS=attempts) as target:
         return calls.run(target, api, count=count, connections=connections, seed=seed, growth=growth)
 
 
 def run_vanish(seed: int, *, short: bool = False, server: Command = OURS) -> Report:
-    """Let 2,000 clients vanish mid-call."""
+    """Let 2,000 clients disappear during a call."""
     count, growth = (100, 0.5) if short else (2_000, 0.1)
     with socket.create_server(("127.0.0.1", 0)) as free:
         metrics = f"127.0.0.1:{free.getsockname()[1]}"
     settings: dict[str, Any] = {
         "CALLERS_HTTP_METRICS": metrics,
         "CALLERS_MAX_CONNECTIONS": str(vanish.POOL),
-        "CALLERS_TIMEOUT": "600",  # so that no look-up ends by itself while we watch
+        "CALLERS_TIMEOUT": "600",  # so that no look-up times out during the run
     }
     with Api() as api, serve(server, api, **settings) as target:
         url = f"http://{metrics}/metrics"
@@ -63,7 +64,7 @@ RUNS: dict[str, Callable[..., Report]] = {"calls": run_calls, "vanish": run_vani
 
 
 def main() -> None:
-    """Run what is named, and print the tables."""
+    """Run the named runs, and print the tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("runs", nargs="*", default=[], help=", ".join(RUNS))
     parser.add_argument("--short", action="store_true", help="a few seconds of each")
@@ -71,7 +72,7 @@ def main() -> None:
     parser.add_argument("--server", type=shlex.split, default=OURS, help="the command that starts the server")
     options = parser.parse_args()
     raise_descriptor_limit()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
     problems = 0
     for name in options.runs or RUNS:
         report = RUNS[name](options.seed, short=options.short, server=options.server)

@@ -12,16 +12,16 @@ from tests.support.constants import PATIENCE
 ValueT = TypeVar("ValueT")
 
 
-def until(look: Callable[[], ValueT], holds: Callable[[ValueT], bool]) -> ValueT:
-    """Look again and again until it holds, or patience ends; return what was seen last."""
+def until(look: Callable[[], ValueT], is_settled: Callable[[ValueT], bool]) -> ValueT:
+    """Call ``look`` until ``is_settled`` accepts its value, or until the deadline; return the last value."""
     deadline = time.monotonic() + PATIENCE
-    while not holds(seen := look()) and time.monotonic() < deadline:
+    while not is_settled(seen := look()) and time.monotonic() < deadline:
         time.sleep(0.01)
     return seen
 
 
 def answers_well(target: Target) -> bool:
-    """Return whether a client of each kind finds its campaign now."""
+    """Return whether a client of each protocol version finds its campaign."""
 
     async def calls() -> list[Answer]:
         return [await call(target, "6" * 24, version) for version in (LATEST, HANDSHAKE)]

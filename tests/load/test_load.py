@@ -1,6 +1,6 @@
-"""The server under fire, in short: faults at the API, clients that vanish, malformed messages.
+"""Short load runs: faults at the API, clients that disappear, malformed messages.
 
-``python tests/load/run.py`` is the long form, and repeats a run by its seed.
+``python tests/load/run.py`` makes the long runs, and repeats a run by its seed.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="what a process has open is read from /proc"),
 ]
-SEED = 4  # of all random choices, so that each run does the same
+SEED = 4  # the seed of all random choices, so that each run does the same
 
 
 @pytest.fixture(autouse=True, scope="module")

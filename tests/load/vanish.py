@@ -1,4 +1,4 @@
-"""Clients that connect and vanish mid-call, in every way there is, and leave nothing behind."""
+"""Clients that connect and disappear during a call, in many ways, and leave nothing behind."""
 
 import random
 import re
@@ -21,10 +21,10 @@ _RST = struct.pack("ii", 1, 0)
 _GAUGE = re.compile(r"^(\w*in_flight)\S* (\S+)$", re.MULTILINE)
 
 POOL = 50
-"""Connections to the API that the server may have: more than clients that wait for it, and too few to hide a leak."""
+"""Connections to the API that the server may have: more than waiting clients, and too few to hide a leak."""
 
 WAYS = (
-    # how, of a hundred, how many; whether the API holds the look-up until the client has gone
+    # how; how many of a hundred; whether the API delays the look-up until the client has disconnected
     ("with an RST, while the API works", 15, True),
     ("with a FIN, while the API works", 15, True),
     ("with more requests sent already, while the API works", 10, True),
@@ -36,7 +36,7 @@ WAYS = (
 
 
 class Crowd:
-    """Clients that come together and vanish together."""
+    """Clients that connect together and disappear together."""
 
     def __init__(self, target: Target, generator: random.Random) -> None:
         self._address = address(target.url)
@@ -47,7 +47,7 @@ class Crowd:
         self.ways: Counter[str] = Counter()
 
     def come(self, way: str, is_held: bool) -> None:
-        """Connect, and send as much as this way does."""
+        """Connect, and send as much of the request as this way needs."""
         campaign_id = f"{self._random.getrandbits(96):024x}"
         if is_held:
             # Few enough that some request the same campaign, and share its look-up.
@@ -77,14 +77,14 @@ class Crowd:
 
 
 def run(target: Target, api: Api, *, count: int, seed: int, growth: float, metrics: str | None) -> Report:
-    """Let ``count`` clients come and vanish, a hundred at a time.
+    """Let ``count`` clients connect and disappear, a hundred at a time.
 
     Args:
         target: The server.
         api: Its API, without faults.
-        count: How many clients; hundreds.
-        seed: Of what they request and where they break off.
-        growth: By how much memory may grow between a tenth of them and the end, as a share.
+        count: The number of clients, a multiple of 100.
+        seed: The seed for what they request and where they stop.
+        growth: How much memory may grow from a tenth of the clients to the end, as a share.
         metrics: The URL of the server's metrics, if it has any.
     """
     report, process = Report(f"{count:,} clients that vanish mid-call, seed {seed}"), target.process
@@ -126,8 +126,8 @@ def run(target: Target, api: Api, *, count: int, seed: int, growth: float, metri
     return report
 
 
-def _reaches(api: Api, holds: Callable[[int], bool]) -> bool:
-    return holds(until(lambda: api.stats()["in_flight"], holds))
+def _reaches(api: Api, is_reached: Callable[[int], bool]) -> bool:
+    return is_reached(until(lambda: api.stats()["in_flight"], is_reached))
 
 
 def _gauges(metrics: str | None) -> dict[str, float]:
