@@ -185,10 +185,8 @@ class CallersClient:
         async with self._observed_lookup(CAMPAIGN_LIST, sub_organization_id) as state:
             request = state.request = self._request(None, sub_organization_id, group_id)
             listing: Listing[RowT] | None = None
-            for candidate in (
-                replace(request, group_id=None),
-                request,
-            ):  # a cached list of all groups can answer for one group
+            # A cached list of all groups can answer for one group.
+            for candidate in (replace(request, group_id=None), request):
                 listing = listing or self._list_cache.get((candidate, to_row))
             if listing is None:
                 attempt = self._list_attempt(request, to_row)

@@ -1,6 +1,7 @@
 """Checks before the SDK: public paths, unknown proxies, authentication, method, body size and time, number of calls.
 
-If the client disconnects, the call is cancelled. The Host header is checked in ``app.py`` (``_transport_security``).
+They run in this order. If the client disconnects, the call is cancelled. The Host header is checked in
+``app.py`` (``_transport_security``).
 """
 
 import asyncio

@@ -167,7 +167,10 @@ def _without_entry(host: Host, config: Path, text: str, current: Mapping[str, An
 
 
 def _backup_if_unchanged(host: Host, config: Path, text: str, current: Mapping[str, Any]) -> bytes | None:
-    """Return the backup, if adding our entry to it gives exactly the present file; otherwise None."""
+    """Return the backup, if adding our entry to it gives exactly the present file; otherwise None.
+
+    A backup that already has an entry of ours is not from before the installation, so it is not returned.
+    """
     try:
         backup = files.read(files.backup_path(config))
         earlier = "" if backup is None else backup.decode()
