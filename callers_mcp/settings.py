@@ -52,15 +52,16 @@ class Settings(BaseSettings):
         description="an https URL, or http on loopback, without user info, query or fragment",
     )
     sub_organization_id: str | None = Field(
-        default=None, description="the organization to look into if a call names none: a sub-organization's id, or main"
+        default=None, description="a sub-organization's id, or main; used if a call does not name an organization"
     )
     sub_organizations: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         default=None,
-        description="the only organizations that may be looked into: ids and the word main, comma separated",
+        description="the only organizations that calls may read: ids and the word main, comma separated",
     )
     organization_id: str | None = Field(
         default=None,
-        description="the main organization's id, to list its campaigns, and to hide them from callers without access",
+        description="the main organization's id; needed to list its campaigns, and to hide its campaigns from callers "
+        "who may not see them",
     )
     timeout: float = Field(
         default=30.0,
@@ -69,7 +70,9 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="seconds for a whole look-up, more than 0, at most 600",
     )
-    max_attempts: int = Field(default=3, ge=1, le=10, description="tries of one look-up, 1 to 10")
+    max_attempts: int = Field(
+        default=3, ge=1, le=10, description="the largest number of tries of one look-up, the first included, 1 to 10"
+    )
     max_connections: int = Field(default=100, ge=1, le=1000, description="connections to the API at once, 1 to 1000")
     max_body_bytes: int = Field(
         default=1_048_576, ge=1024, le=67_108_864, description="largest answer in bytes, decompressed, 1024 to 67108864"

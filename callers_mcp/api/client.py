@@ -185,7 +185,8 @@ class CallersClient:
         async with self._observed_lookup(CAMPAIGN_LIST, sub_organization_id) as state:
             request = state.request = self._request(None, sub_organization_id, group_id)
             listing: Listing[RowT] | None = None
-            for candidate in (replace(request, group_id=None), request):  # a list of all groups serves each group
+            # A cached list of all groups can answer for one group.
+            for candidate in (replace(request, group_id=None), request):
                 listing = listing or self._list_cache.get((candidate, to_row))
             if listing is None:
                 attempt = self._list_attempt(request, to_row)
@@ -218,7 +219,9 @@ class CallersClient:
         return await run_with_deadline(attempt, self._settings)
 
     async def enforces_sub_organizations(self, campaign_id: str) -> bool:
-        """Return whether the API refuses a campaign under a sub-organization that does not exist, as isolation needs.
+        """Return whether the API refuses a campaign under a sub-organization that does not exist.
+
+        This must be true for organizations to be separated.
 
         Raises:
             CallersError: The API returned neither a campaign nor a refusal.

@@ -1,4 +1,7 @@
-"""Retries within one deadline per look-up, which covers the attempts, the waits and the wait for a connection."""
+"""Retries within one deadline per look-up, which covers the attempts, the waits and the wait for a connection.
+
+The limits are CALLERS_MAX_ATTEMPTS and CALLERS_TIMEOUT in ``callers_mcp/settings.py``.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar

@@ -1,7 +1,7 @@
-"""Identical look-ups at the same moment share one request to the API.
+"""Shares one request between identical look-ups at the same time, each with its own deadline.
 
-Each caller has a separate deadline and can be cancelled separately. When the last caller has left, the request is
-cancelled. Answers are not kept: a look-up that starts after the answer makes a new request.
+Each caller can be cancelled separately. When the last caller has left, the request is cancelled. Answers are not kept:
+a look-up that starts after the answer makes a new request.
 """
 
 import secrets

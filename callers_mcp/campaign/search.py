@@ -104,8 +104,7 @@ _CURSOR = re.compile(r"([0-9a-f]{12})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,7})\
 class Cursor(NamedTuple):
     """The position where the next page begins. It needs no server-side state, so any process can continue.
 
-    It contains the sort key of the last campaign shown, so it stays valid if this or another campaign is added or
-    removed.
+    It contains the sort key of the last campaign shown. It stays valid if campaigns are added or removed.
 
     Attributes:
         query_hash: The hash of the search.

@@ -1,7 +1,7 @@
-"""The checks that every HTTP request passes before it reaches the SDK.
+"""Checks before the SDK: public paths, unknown proxies, authentication, method, body size and time, number of calls.
 
-In this order: public paths; proxies and plain http; authentication; the method; the size and time of the body; the
-number of concurrent calls. After that, a call is cancelled if its client disconnects.
+They run in this order. If the client disconnects, the call is cancelled. The Host header is checked in
+``app.py`` (``_transport_security``).
 """
 
 import asyncio
@@ -29,7 +29,7 @@ BODY_TIMEOUT_SECONDS = 10.0
 """How long a client may take to send its body."""
 
 PRINCIPAL_KEY = "callers_mcp.caller"
-"""The key of the verified principal in a request's ASGI scope; nothing that a client sends gets this key."""
+"""The key of the verified principal in a request's ASGI scope; a client cannot set it."""
 
 _FORWARDING_HEADERS = (b"forwarded", b"via", b"x-real-ip")
 _DISCONNECT: Message = {"type": "http.disconnect"}
@@ -43,7 +43,7 @@ class HttpMiddleware:
         hosting: The ``CALLERS_HTTP_*`` settings.
         authenticator: Verifies the principal of a request.
         readiness: Answers the readiness probe; while it drains, each connection is closed after its response.
-        over_capacity: Called for each call above ``hosting.max_calls``.
+        over_capacity: Called when a call is refused because there are too many (``hosting.max_calls``).
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class HttpMiddleware:
         self._max_calls = hosting.max_calls
         self._calls = 0
         self._refuses_forwarded = hosting.refuses_forwarded
-        # Outside loopback and without TLS in this server, only the trusted proxies may use plain http.
+        # Outside loopback and without TLS in this server, only trusted proxies may use plain http.
         self._plain_http_from_proxies = not hosting.on_loopback and not hosting.tls
         self._is_proxy = lru_cache(1024)(lambda address: _is_trusted_proxy(address, hosting))
         public = urlsplit(hosting.url).path.rstrip("/")
@@ -78,7 +78,7 @@ class HttpMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)  # the lifespan; WebSockets are turned off in uvicorn
+            await self._app(scope, receive, send)  # the lifespan; WebSockets are disabled in uvicorn
         elif scope["path"] in self._endpoints:
             await self._endpoint(scope, receive, send)
         elif (respond := self._public_paths.get(scope["path"])) and scope["method"] in ("GET", "HEAD"):
@@ -91,7 +91,7 @@ class HttpMiddleware:
         # Blanks after a value are not a part of it (RFC 9110, section 5.5), but httptools keeps them.
         scope = {**scope, "headers": [(name, value.rstrip(b" \t")) for name, value in scope["headers"]]}
         try:
-            self._require_direct(scope)
+            self._check_proxy_and_tls(scope)
             principal = await self._authenticator.authenticate(scope["headers"])
         except HttpRejection as rejection:
             await _send(send, *self._authenticator.rejection_response(rejection, self._client_address(scope)))
@@ -112,7 +112,7 @@ class HttpMiddleware:
         finally:
             self._calls -= 1
 
-    def _require_direct(self, scope: Scope) -> None:
+    def _check_proxy_and_tls(self, scope: Scope) -> None:
         """Refuse a request through an untrusted proxy, or over plain http from another client."""
         if self._refuses_forwarded:
             for name, _ in scope["headers"]:
@@ -142,7 +142,7 @@ class HttpMiddleware:
             await _send_error(send, 413, f"The request is larger than {MAX_REQUEST_BYTES} bytes.", close)
             return None
         content = bytes(body)
-        if not _is_serializable(content):
+        if not _is_utf8_json(content):
             await _send_error(send, 400, "Parse error: the request is not UTF-8 JSON.", code=-32700)
             return None
         return content
@@ -212,7 +212,7 @@ def _is_address(text: str) -> bool:
     return "%" not in text  # a zone, which may contain any text
 
 
-def _is_serializable(body: bytes) -> bool:
+def _is_utf8_json(body: bytes) -> bool:
     """Return whether the values in ``body`` can be written as JSON; if not, the SDK would fail when it responds."""
     try:
         if b"\\u" in body or not body.isascii():
@@ -223,7 +223,7 @@ def _is_serializable(body: bytes) -> bool:
 
 
 def _simplify_parse_errors(send: Send) -> Send:
-    """Replace the SDK's long pydantic error for an invalid message with one sentence."""
+    """Replace the SDK's long validation error with a short one."""
     pending_start: Message | None = None
 
     async def simplified(message: Message) -> None:

@@ -42,7 +42,7 @@ class HostingSettings(BaseSettings):
     )
     token_file: Path | None = Field(default=None, description="the file with the tokens' digests")
     public_url: str | None = Field(
-        default=None, description="the URL that hosts use, with its path; https except on loopback"
+        default=None, description="the URL that hosts use, with its path; https, except on this machine"
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="more accepted values of the Host header, comma separated"
@@ -50,8 +50,8 @@ class HostingSettings(BaseSettings):
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
         default=(), description="addresses or networks of trusted proxies, comma separated"
     )
-    oauth_issuer: str | None = Field(default=None, description="the issuer's URL; https except on loopback")
-    oauth_audience: str | None = Field(default=None, description="the audience that a token must have")
+    oauth_issuer: str | None = Field(default=None, description="the issuer's URL; https, except on this machine")
+    oauth_audience: str | None = Field(default=None, description="the value that the token's aud must contain")
     oauth_scope: str = Field(default="campaigns:read", description="the scope that a token needs")
     oauth_organizations_claim: str = Field(
         default="callers_organizations", description="the claim that lists the organizations that the caller may see"
@@ -66,7 +66,7 @@ class HostingSettings(BaseSettings):
         ge=0,
         le=300,
         allow_inf_nan=False,
-        description="seconds between readiness off and closing, 0 to 300",
+        description="seconds for which new calls are still accepted after SIGTERM, 0 to 300",
     )
     metrics: tuple[str, int] | None = Field(default=None, description="the address that serves the metrics, host:port")
     audit_file: Path | None = Field(default=None, description="the file for the audit log")

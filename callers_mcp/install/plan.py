@@ -25,7 +25,7 @@ class InstallationError(Exception):
 
 
 class CommandNotFound(InstallationError):
-    """The host's own command isn't on the PATH. ``lines`` are the commands for the user to run."""
+    """The host's own command isn't on the PATH. ``lines``: commands for the user to run."""
 
     def __init__(self, name: str, lines: Sequence[str]) -> None:
         super().__init__(f"the command {name} was not found, and only it may write this. Run this where it is found:")
@@ -41,7 +41,7 @@ class Change:
         config: The path of its configuration.
         before: The content of the file, or None if there is no file.
         after: The content after the change, or None if the file is deleted.
-        current: Our entry before the change, or None.
+        current: Our present entry, or None.
         desired: Our entry after the change, or None.
         keep_backup: Whether to keep the present backup: it is the file from before the first installation.
     """
@@ -56,7 +56,7 @@ class Change:
 
     @property
     def is_noop(self) -> bool:
-        """Whether nothing needs to change."""
+        """Whether nothing has to change."""
         return self.before == self.after
 
     @property
@@ -81,7 +81,7 @@ class Change:
 
 
 def plan_install(host: Host, entry: Mapping[str, Any], platform: Platform) -> Change:
-    """Plan to add the entry to the host, or to update it; keys that the user added to an earlier entry are kept.
+    """Plan to add the entry to the host, or to update it, and keep fields that the user added.
 
     Raises:
         InstallationError: The configuration can't be read, or another server has the name.
@@ -89,7 +89,7 @@ def plan_install(host: Host, entry: Mapping[str, Any], platform: Platform) -> Ch
     with _config_errors(host, platform) as config:
         before, text, current = _read_current(host, config, "Rename that server first.")
         desired = merge(current, entry)
-        after = documents.set_entry(text, host.format, _path(host), desired)
+        after = documents.set_entry(text, host.format, _key_path(host), desired)
         if after == text:
             return Change(host, config, before, before, current, desired)
         keep_backup = current is not None and _backup_if_unchanged(host, config, text, current) is not None
@@ -133,7 +133,7 @@ def snippet(host: Host, entry: Mapping[str, Any]) -> str:
     """Return the text to put into the host's configuration, or the host's own command that adds the entry."""
     if host.command:
         return "".join(f"{quote_command(command)}\n" for command in _commands(host, None, entry))
-    return documents.set_entry("", host.format, _path(host), entry)
+    return documents.set_entry("", host.format, _key_path(host), entry)
 
 
 def quote_command(command: Sequence[str]) -> str:
@@ -141,7 +141,7 @@ def quote_command(command: Sequence[str]) -> str:
     return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
 
 
-def _path(host: Host) -> tuple[str, ...]:
+def _key_path(host: Host) -> tuple[str, ...]:
     return (*host.container, NAME)
 
 
@@ -149,7 +149,7 @@ def _read_current(host: Host, config: Path, advice: str) -> tuple[bytes | None, 
     """Return the configuration's bytes, its text, and our entry in it."""
     before = files.read(config)
     text = (before or b"").decode()
-    current = documents.get_entry(text, host.format, _path(host))
+    current = documents.get_entry(text, host.format, _key_path(host))
     if current is not None and not is_ours(current):
         raise InstallationError(
             f"{host.title} has another server named {NAME} in {config}; nothing was changed. {advice}"
@@ -158,23 +158,26 @@ def _read_current(host: Host, config: Path, advice: str) -> tuple[bytes | None, 
 
 
 def _without_entry(host: Host, config: Path, text: str, current: Mapping[str, Any]) -> bytes | None:
-    """Return the configuration without the entry: the backup, byte for byte, if nothing else changed since then."""
+    """Return the configuration without the entry: the backup, byte for byte, if nothing else was changed since."""
     original = _backup_if_unchanged(host, config, text, current)
     if original is not None:
         return original
-    after = documents.remove_entry(text, host.format, _path(host))
+    after = documents.remove_entry(text, host.format, _key_path(host))
     return after.encode() if after.strip() else None
 
 
 def _backup_if_unchanged(host: Host, config: Path, text: str, current: Mapping[str, Any]) -> bytes | None:
-    """Return the backup if it has no entry of ours, and adding the present entry to it gives the present file."""
+    """Return the backup, if adding our entry to it gives exactly the present file; otherwise None.
+
+    A backup that already has an entry of ours is not from before the installation, so it is not returned.
+    """
     try:
         backup = files.read(files.backup_path(config))
         earlier = "" if backup is None else backup.decode()
-        if documents.get_entry(earlier, host.format, _path(host)) is None:
-            return backup if documents.set_entry(earlier, host.format, _path(host), current) == text else None
+        if documents.get_entry(earlier, host.format, _key_path(host)) is None:
+            return backup if documents.set_entry(earlier, host.format, _key_path(host), current) == text else None
     except (UnreadableConfig, UnicodeDecodeError):
-        pass  # not the file from before the installation
+        pass  # the backup is unrelated or damaged
     return None
 
 

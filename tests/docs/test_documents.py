@@ -118,6 +118,13 @@ def test_every_file_of_the_project_that_a_document_names_exists(document: str) -
     assert sorted(path for path in named if not list(ROOT.glob(path))) == []
 
 
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "tests/README.md"])
+def test_every_file_that_a_guide_names_without_its_folder_exists(document: str) -> None:
+    named = set(re.findall(r"`([\w.-]+\.(?:py|md|toml|json|txt|lock))`", DOCUMENTS[document]))
+    existing = {file.name for folder in ("callers_mcp", "docs", "tests") for file in (ROOT / folder).rglob("*")}
+    assert named - existing - {file.name for file in ROOT.iterdir()} == set()
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_test_that_a_document_names_exists(document: str) -> None:
     named = set(re.findall(r"`(test_\w+)`", DOCUMENTS[document]))

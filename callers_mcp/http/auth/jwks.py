@@ -1,4 +1,4 @@
-"""The signing keys of an OAuth issuer: discovery, fetch and cache."""
+"""The OAuth issuer's signing keys: discovery, fetch and cache."""
 
 import asyncio
 import json
