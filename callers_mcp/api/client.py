@@ -13,8 +13,16 @@ from typing import Self, TypeVar
 import anyio
 from pydantic import JsonValue
 
-from callers_mcp.access import OPERATOR, Principal, accessible_organizations, can_access, resolve_organization
-from callers_mcp.api.errors import CallersError, DeadlineExceeded, InvalidArguments, NotConfigured
+from callers_mcp.access import (
+    OPERATOR,
+    SUB_ORGANIZATION_HELP,
+    Principal,
+    accessible_organizations,
+    can_access,
+    parse_sub_organization,
+    resolve_organization,
+)
+from callers_mcp.api.errors import Advice, CallersError, DeadlineExceeded, InvalidArguments, NotConfigured, expected
 from callers_mcp.api.events import CAMPAIGN_LIST, LookupEvent, Observer
 from callers_mcp.api.json_reader import Document, mask
 from callers_mcp.api.key import KeySource
@@ -37,9 +45,16 @@ from callers_mcp.api.responses import (
 from callers_mcp.api.retry import OnRetry, run_with_deadline
 from callers_mcp.api.singleflight import SingleFlight
 from callers_mcp.api.transport import ConnectionPool
-from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings
+from callers_mcp.sanitize import quote
+from callers_mcp.settings import MAIN, Settings
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+
+CAMPAIGN_ID_HELP = Advice(
+    "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812; ask the user for the id",
+    "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812",
+)
+"""What an argument that names a campaign takes."""
 
 ResultT = TypeVar("ResultT")
 
@@ -97,6 +112,19 @@ class CallersClient:
         """The settings of this client."""
         return self._settings
 
+    def parse_sub_organization(self, text: str | None) -> str | None:
+        """Return the id or ``main`` that a caller wrote as ``text``; ``None`` if it is blank or ``None``.
+
+        Raises:
+            InvalidArguments: It is not a valid id.
+        """
+        try:
+            organization: str | None = parse_sub_organization(text)
+        except ValueError:
+            problem = f"sub_organization_id {quote(self.mask(text or ''), 60)} is not valid"
+            raise InvalidArguments(expected(problem, SUB_ORGANIZATION_HELP)) from None
+        return organization
+
     def resolve_sub_organization(self, sub_organization_id: str | None = None) -> str | None:
         """Return the organization that a call reads: a sub-organization's id, or ``None`` for the main organization.
 
@@ -149,7 +177,9 @@ class CallersClient:
         Source: https://docs.callers.ai/api-reference/campaigns/get-a-campaign-by-id
         """
         if not OBJECT_ID.fullmatch(campaign_id):
-            raise InvalidArguments("A campaign's id is 24 hexadecimal digits.")
+            problem = f"campaign_id {quote(self.mask(campaign_id), 60)} is not valid"
+            raise InvalidArguments(expected(problem, CAMPAIGN_ID_HELP))
+        sub_organization_id = self.parse_sub_organization(sub_organization_id)
         async with self._observed_lookup(campaign_id, sub_organization_id) as state:
             request = state.request = self._request(campaign_id, sub_organization_id)
             document = await state.run_shared(self._single_flight, request, self._campaign_attempt(request), on_retry)
@@ -182,6 +212,7 @@ class CallersClient:
 
         Source: https://docs.callers.ai/api-reference/campaigns/get-all-campaigns-by-organization-id
         """
+        sub_organization_id = self.parse_sub_organization(sub_organization_id)
         async with self._observed_lookup(CAMPAIGN_LIST, sub_organization_id) as state:
             request = state.request = self._request(None, sub_organization_id, group_id)
             listing: Listing[RowT] | None = None
@@ -235,8 +266,6 @@ class CallersClient:
     @asynccontextmanager
     async def _observed_lookup(self, target: str, sub_organization_id: str | None) -> AsyncIterator["_LookupState"]:
         """Check the rate limit, and report the outcome of the block to the observer."""
-        if sub_organization_id is not None and not SUB_ORGANIZATION_ID.fullmatch(sub_organization_id):
-            raise InvalidArguments("A sub-organization's id is visible ASCII without spaces, at most 128 characters.")
         started, outcome = time.perf_counter(), "cancelled"
         state = _LookupState(self._settings)
         self._observer.on_lookup_started()

@@ -67,7 +67,7 @@ print(sorted((unneeded | context) & set(sys.modules)))
 
 
 def test_a_look_up_from_the_command_line_does_not_load_the_sdk() -> None:
-    code = "import sys, callers_mcp.server.tools.get_campaign; print(sorted({'mcp', 'mcp_types'} & set(sys.modules)))"
+    code = "import sys, callers_mcp.cli.get, callers_mcp.campaign.lookup; print(sorted({'mcp', 'mcp_types'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

@@ -35,10 +35,18 @@ WRONG: list[tuple[str, dict[str, str], str]] = [
     ("review_campaign", {"campaign": ID, "x" * 100_000: ID}, "Unknown argument"),
     ("review_campaign", {"campaign": "x" * 401}, "campaign is too long: it takes at most 400 characters"),
     ("review_campaign", {"campaign": "x" * 1_000_000}, "campaign is too long"),
-    ("review_campaign", {"campaign": ID, "sub_organization_id": "a b"}, "sub_organization_id is not valid"),
-    ("review_campaign", {"campaign": ID, "sub_organization_id": "é"}, "sub_organization_id is not valid"),
-    ("review_campaign", {"campaign": ID, "sub_organization_id": "x\r\ny: z"}, "sub_organization_id is not valid"),
-    ("review_campaign", {"campaign": ID, "sub_organization_id": "x" * 129}, "sub_organization_id is not valid"),
+    ("review_campaign", {"campaign": ID, "sub_organization_id": "a b"}, 'sub_organization_id "a b" is not valid'),
+    ("review_campaign", {"campaign": ID, "sub_organization_id": "é"}, 'sub_organization_id "é" is not valid'),
+    (
+        "review_campaign",
+        {"campaign": ID, "sub_organization_id": "x\r\ny: z"},
+        'sub_organization_id "x',
+    ),
+    (
+        "review_campaign",
+        {"campaign": ID, "sub_organization_id": "x" * 129},
+        'sub_organization_id "x',
+    ),
     ("review_campaign", {"campaign": ID, "sub_organization_id": "x" * 401}, "sub_organization_id is too long"),
     ("compare_campaigns", {"first": ID}, "second is missing"),
     ("compare_campaigns", {"second": ID}, "first is missing"),
@@ -155,9 +163,7 @@ async def test_a_caller_over_their_limit_gets_that_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    "broken", ["callers_mcp.server.prompts.search", "callers_mcp.server.tools.get_campaign.summarize"]
-)
+@pytest.mark.parametrize("broken", ["callers_mcp.server.prompts.search", "callers_mcp.campaign.lookup.summarize"])
 async def test_a_bug_is_answered_with_a_reference_to_the_log_and_without_pythons_words(
     broken: str, mode: ConnectMode, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
