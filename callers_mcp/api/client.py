@@ -42,7 +42,7 @@ from callers_mcp.api.responses import (
     parse_list_response,
     require_api_response,
 )
-from callers_mcp.api.retry import OnRetry, run_with_deadline
+from callers_mcp.api.retry import OnRetry, RetryPolicy
 from callers_mcp.api.singleflight import SingleFlight
 from callers_mcp.api.transport import ConnectionPool
 from callers_mcp.sanitize import quote
@@ -83,7 +83,8 @@ class CallersClient:
         self._principal = OPERATOR
         self._keys = KeySource(settings)
         self._pool = ConnectionPool(settings, self._observer)
-        self._single_flight = SingleFlight()
+        self._retry_policy = RetryPolicy(settings.max_attempts, settings.timeout)
+        self._single_flight = SingleFlight(self._retry_policy)
         self._list_limiter = PerPrincipalLimiter(MAX_CONCURRENT_LISTS, MAX_CONCURRENT_LISTS_PER_PRINCIPAL)
         self._search_limiter = PerPrincipalLimiter(MAX_CONCURRENT_SEARCHES, 1)
         self._list_cache = ListCache(settings.list_cache_seconds)
@@ -246,7 +247,7 @@ class CallersClient:
             require_api_response(response)
             return response.status
 
-        return await run_with_deadline(attempt, self._settings)
+        return await self._retry_policy.run_with_deadline(attempt)
 
     async def enforces_sub_organizations(self, campaign_id: str) -> bool:
         """Return whether the API refuses a campaign under a sub-organization that does not exist, as isolation needs.
@@ -256,7 +257,9 @@ class CallersClient:
         """
         probe_request = CampaignRequest(campaign_id, secrets.token_hex(12), self._keys.current(), self._keys.variable)
         try:
-            await run_with_deadline(lambda: self._campaign_attempt(probe_request)(secrets.token_hex(8)), self._settings)
+            await self._retry_policy.run_with_deadline(
+                lambda: self._campaign_attempt(probe_request)(secrets.token_hex(8))
+            )
         except CallersError as error:
             if error.http_status is not None and 400 <= error.http_status < 500 and not error.retryable:
                 return True
@@ -267,7 +270,7 @@ class CallersClient:
     async def _observed_lookup(self, target: str, sub_organization_id: str | None) -> AsyncIterator["_LookupState"]:
         """Check the rate limit, and report the outcome of the block to the observer."""
         started, outcome = time.perf_counter(), "cancelled"
-        state = _LookupState(self._settings)
+        state = _LookupState(self._settings.timeout)
         self._observer.on_lookup_started()
         try:
             if self._rate_limit_hook:
@@ -345,8 +348,8 @@ class CallersClient:
 class _LookupState:
     """What is known of a look-up while it runs."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
         self.request: CampaignRequest | None = None
         self.attempts = 0
         self.shared = False
@@ -360,9 +363,9 @@ class _LookupState:
         on_retry: OnRetry | None,
     ) -> ResultT:
         """Start the request of ``key``, or join the one in flight."""
-        in_flight, self.shared = single_flight.get_or_start(key, attempt, self._settings)
+        in_flight, self.shared = single_flight.get_or_start(key, attempt)
         self.request_id = in_flight.request_id
         try:
-            return await in_flight.result(self._settings, on_retry)
+            return await in_flight.result(self._timeout, on_retry)
         finally:
             self.attempts = in_flight.attempts
