@@ -2,12 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from callers_mcp.api.errors import Advice, Forbidden
 from callers_mcp.api.key import require_no_placeholder
 from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings
 
 _MAX_NAMED_ORGANIZATIONS = 20  # in an error message
+
+SUB_ORGANIZATION_HELP = (
+    "a sub-organization's id (visible ASCII without spaces, at most 128 characters), the word main, or nothing"
+)
+"""What an argument that names an organization takes."""
 
 WILDCARD = "*"
 """In a grant: the main organization and every sub-organization."""
@@ -73,6 +79,28 @@ OPERATOR = Principal("operator", UNRESTRICTED)
 
 ANONYMOUS = Principal("anyone", UNRESTRICTED)
 """Any caller of a server without authentication: on loopback, or behind a gateway that authenticates."""
+
+
+def blank_to_none(value: Any) -> Any:
+    """Return ``None`` for a blank text: hosts send one for a field that the user left empty."""
+    if isinstance(value, str):
+        return value.strip() or None
+    return value
+
+
+def parse_sub_organization(value: Any) -> Any:
+    """Return ``None`` for null or a blank text, ``main`` for that word in any case, and otherwise the id.
+
+    Raises:
+        ValueError: It is not a valid id.
+    """
+    value = blank_to_none(value)
+    if isinstance(value, str):
+        if value.lower() == MAIN:
+            return MAIN
+        if not SUB_ORGANIZATION_ID.fullmatch(value):
+            raise ValueError("not an id")
+    return value
 
 
 def can_access(organization: str, principal: Principal, settings: Settings) -> bool:

@@ -26,7 +26,6 @@ def configure(settings: Settings, *, command: bool = False) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     level = "WARNING" if command and settings.log_level == "INFO" else settings.log_level
     logging.getLogger("callers_mcp").setLevel(level)
-    logging.getLogger("stamina").setLevel(logging.ERROR)  # its line for each retry repeats ours
     for notice in () if command else settings.notices:
         logging.getLogger(__name__).warning(notice)
 

@@ -13,8 +13,16 @@ from typing import Self, TypeVar
 import anyio
 from pydantic import JsonValue
 
-from callers_mcp.access import OPERATOR, Principal, accessible_organizations, can_access, resolve_organization
-from callers_mcp.api.errors import CallersError, DeadlineExceeded, InvalidArguments, NotConfigured
+from callers_mcp.access import (
+    OPERATOR,
+    SUB_ORGANIZATION_HELP,
+    Principal,
+    accessible_organizations,
+    can_access,
+    parse_sub_organization,
+    resolve_organization,
+)
+from callers_mcp.api.errors import Advice, CallersError, DeadlineExceeded, InvalidArguments, NotConfigured, expected
 from callers_mcp.api.events import CAMPAIGN_LIST, LookupEvent, Observer
 from callers_mcp.api.json_reader import Document, mask
 from callers_mcp.api.key import KeySource
@@ -34,12 +42,19 @@ from callers_mcp.api.responses import (
     parse_list_response,
     require_api_response,
 )
-from callers_mcp.api.retry import OnRetry, run_with_deadline
+from callers_mcp.api.retry import OnRetry, RetryPolicy
 from callers_mcp.api.singleflight import SingleFlight
 from callers_mcp.api.transport import ConnectionPool
-from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings
+from callers_mcp.sanitize import quote
+from callers_mcp.settings import MAIN, Settings
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+
+CAMPAIGN_ID_HELP = Advice(
+    "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812; ask the user for the id",
+    "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812",
+)
+"""What an argument that names a campaign takes."""
 
 ResultT = TypeVar("ResultT")
 
@@ -68,7 +83,8 @@ class CallersClient:
         self._principal = OPERATOR
         self._keys = KeySource(settings)
         self._pool = ConnectionPool(settings, self._observer)
-        self._single_flight = SingleFlight()
+        self._retry_policy = RetryPolicy(settings.max_attempts, settings.timeout)
+        self._single_flight = SingleFlight(self._retry_policy)
         self._list_limiter = PerPrincipalLimiter(MAX_CONCURRENT_LISTS, MAX_CONCURRENT_LISTS_PER_PRINCIPAL)
         self._search_limiter = PerPrincipalLimiter(MAX_CONCURRENT_SEARCHES, 1)
         self._list_cache = ListCache(settings.list_cache_seconds)
@@ -96,6 +112,19 @@ class CallersClient:
     def settings(self) -> Settings:
         """The settings of this client."""
         return self._settings
+
+    def parse_sub_organization(self, text: str | None) -> str | None:
+        """Return the id or ``main`` that a caller wrote as ``text``; ``None`` if it is blank or ``None``.
+
+        Raises:
+            InvalidArguments: It is not a valid id.
+        """
+        try:
+            organization: str | None = parse_sub_organization(text)
+        except ValueError:
+            problem = f"sub_organization_id {quote(self.mask(text or ''), 60)} is not valid"
+            raise InvalidArguments(expected(problem, SUB_ORGANIZATION_HELP)) from None
+        return organization
 
     def resolve_sub_organization(self, sub_organization_id: str | None = None) -> str | None:
         """Return the organization that a call reads: a sub-organization's id, or ``None`` for the main organization.
@@ -149,7 +178,9 @@ class CallersClient:
         Source: https://docs.callers.ai/api-reference/campaigns/get-a-campaign-by-id
         """
         if not OBJECT_ID.fullmatch(campaign_id):
-            raise InvalidArguments("A campaign's id is 24 hexadecimal digits.")
+            problem = f"campaign_id {quote(self.mask(campaign_id), 60)} is not valid"
+            raise InvalidArguments(expected(problem, CAMPAIGN_ID_HELP))
+        sub_organization_id = self.parse_sub_organization(sub_organization_id)
         async with self._observed_lookup(campaign_id, sub_organization_id) as state:
             request = state.request = self._request(campaign_id, sub_organization_id)
             document = await state.run_shared(self._single_flight, request, self._campaign_attempt(request), on_retry)
@@ -182,6 +213,7 @@ class CallersClient:
 
         Source: https://docs.callers.ai/api-reference/campaigns/get-all-campaigns-by-organization-id
         """
+        sub_organization_id = self.parse_sub_organization(sub_organization_id)
         async with self._observed_lookup(CAMPAIGN_LIST, sub_organization_id) as state:
             request = state.request = self._request(None, sub_organization_id, group_id)
             listing: Listing[RowT] | None = None
@@ -216,7 +248,7 @@ class CallersClient:
             require_api_response(response)
             return response.status
 
-        return await run_with_deadline(attempt, self._settings)
+        return await self._retry_policy.run_with_deadline(attempt)
 
     async def enforces_sub_organizations(self, campaign_id: str) -> bool:
         """Return whether the API refuses a campaign under a sub-organization that does not exist.
@@ -228,7 +260,9 @@ class CallersClient:
         """
         probe_request = CampaignRequest(campaign_id, secrets.token_hex(12), self._keys.current(), self._keys.variable)
         try:
-            await run_with_deadline(lambda: self._campaign_attempt(probe_request)(secrets.token_hex(8)), self._settings)
+            await self._retry_policy.run_with_deadline(
+                lambda: self._campaign_attempt(probe_request)(secrets.token_hex(8))
+            )
         except CallersError as error:
             if error.http_status is not None and 400 <= error.http_status < 500 and not error.retryable:
                 return True
@@ -238,10 +272,8 @@ class CallersClient:
     @asynccontextmanager
     async def _observed_lookup(self, target: str, sub_organization_id: str | None) -> AsyncIterator["_LookupState"]:
         """Check the rate limit, and report the outcome of the block to the observer."""
-        if sub_organization_id is not None and not SUB_ORGANIZATION_ID.fullmatch(sub_organization_id):
-            raise InvalidArguments("A sub-organization's id is visible ASCII without spaces, at most 128 characters.")
         started, outcome = time.perf_counter(), "cancelled"
-        state = _LookupState(self._settings)
+        state = _LookupState(self._settings.timeout)
         self._observer.on_lookup_started()
         try:
             if self._rate_limit_hook:
@@ -319,8 +351,8 @@ class CallersClient:
 class _LookupState:
     """What is known of a look-up while it runs."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
         self.request: CampaignRequest | None = None
         self.attempts = 0
         self.shared = False
@@ -334,9 +366,9 @@ class _LookupState:
         on_retry: OnRetry | None,
     ) -> ResultT:
         """Start the request of ``key``, or join the one in flight."""
-        in_flight, self.shared = single_flight.get_or_start(key, attempt, self._settings)
+        in_flight, self.shared = single_flight.get_or_start(key, attempt)
         self.request_id = in_flight.request_id
         try:
-            return await in_flight.result(self._settings, on_retry)
+            return await in_flight.result(self._timeout, on_retry)
         finally:
             self.attempts = in_flight.attempts

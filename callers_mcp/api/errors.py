@@ -20,9 +20,13 @@ A message is one or two sentences: what happened, whether a retry can help, and 
 key, a header, a stack trace or an internal address. Text from the API is cleaned and truncated before it is quoted.
 """
 
+import logging
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Self
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,3 +210,20 @@ class InternalError(CallersError):
     """A bug in callers-mcp; the message contains a reference that is also in the log, with the stack trace."""
 
     kind = "internal"
+
+
+def internal_error(operation: str) -> InternalError:
+    """Log the exception that is being handled, and return an error that reports it without details."""
+    reference = secrets.token_hex(4)
+    logger.exception("internal error %s in %s", reference, operation)
+    return InternalError(
+        "This is a bug in callers-mcp, not in the call; trying again will hardly help. Report it with "
+        f"reference {reference}, which is in the server's log."
+    )
+
+
+def expected(problem: str, takes: str | Advice) -> str | Advice:
+    """Return the message of an invalid argument: the problem, and what the argument takes."""
+    if isinstance(takes, Advice):
+        return Advice(f"{problem}: it takes {takes.for_model}.", f"{problem}: it takes {takes.for_person}.")
+    return f"{problem}: it takes {takes}."

@@ -3,13 +3,15 @@
 The limits are CALLERS_MAX_ATTEMPTS and CALLERS_TIMEOUT in ``callers_mcp/settings.py``.
 """
 
+import random
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
 
 import anyio
 
 from callers_mcp.api.errors import Advice, CallersError, DeadlineExceeded
-from callers_mcp.settings import Settings, variable
+from callers_mcp.settings import variable
 
 ResultT = TypeVar("ResultT")
 
@@ -17,81 +19,64 @@ OnRetry = Callable[[int, str], Awaitable[None]]
 """Called after a failed attempt that is followed by another, with its number, from 1, and the reason."""
 
 
-def deadline_error(settings: Settings) -> DeadlineExceeded:
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and for how long a look-up tries.
+
+    Attributes:
+        max_attempts: Attempts of one look-up, the first included.
+        timeout: Seconds for the whole look-up.
+        max_wait_seconds: The longest wait between two attempts, unless the API requests another.
+    """
+
+    max_attempts: int
+    timeout: float
+    max_wait_seconds: ClassVar[float] = 5.0
+
+    async def run(
+        self,
+        attempt: Callable[[], Awaitable[ResultT]],
+        deadline: Callable[[], float],
+        on_retry: OnRetry | None = None,
+    ) -> ResultT:
+        """Run ``attempt`` until it succeeds, or until another one can't help or can't be made before ``deadline``.
+
+        Raises:
+            CallersError: What the last attempt raised, with the number of attempts.
+        """
+        number = 0
+        while True:
+            number += 1
+            try:
+                return await attempt()
+            except CallersError as error:
+                error.attempts, requested = number, error.retry_after_seconds
+                fits = anyio.current_time() + (requested or 0) < deadline()
+                if number >= self.max_attempts or not error.transient or not fits:
+                    raise
+                if on_retry:
+                    await on_retry(number, error.reason)
+            backoff = 0.2 * 2 ** (number - 1) + random.uniform(0, 0.3)  # noqa: S311
+            await anyio.sleep(min(backoff, self.max_wait_seconds) if requested is None else requested)
+
+    async def run_with_deadline(self, attempt: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """Run ``attempt`` until it succeeds, fails for good, or the time is over.
+
+        Raises:
+            DeadlineExceeded: The time is over.
+            CallersError: What the last attempt raised.
+        """
+        with anyio.move_on_after(self.timeout) as scope:
+            return await self.run(attempt, lambda: scope.deadline)
+        raise deadline_error(self.timeout)
+
+
+def deadline_error(timeout: float) -> DeadlineExceeded:
     """Return the error of a look-up that exceeded its deadline."""
     return DeadlineExceeded(
-        f"The Callers API did not answer within {settings.timeout:g} seconds.",
+        f"The Callers API did not answer within {timeout:g} seconds.",
         Advice(
             f"Trying again may help; if it goes on, the operator raises {variable('timeout')}.",
             f"Trying again may help; if it goes on, raise {variable('timeout')}.",
         ),
     )
-
-
-async def run_with_deadline(attempt: Callable[[], Awaitable[ResultT]], settings: Settings) -> ResultT:
-    """Run ``attempt`` until it succeeds, fails for good, or ``CALLERS_TIMEOUT`` seconds have passed.
-
-    Raises:
-        DeadlineExceeded: The time is over.
-        CallersError: What the last attempt raised.
-    """
-    with anyio.move_on_after(settings.timeout) as scope:
-        return await with_retries(attempt, settings, lambda: scope.deadline, None)
-    raise deadline_error(settings)
-
-
-async def with_retries(
-    attempt: Callable[[], Awaitable[ResultT]],
-    settings: Settings,
-    deadline: Callable[[], float],
-    on_retry: OnRetry | None,
-) -> ResultT:
-    """Run ``attempt`` until it succeeds, or until another one can't help or can't be made before ``deadline``.
-
-    Raises:
-        CallersError: What the last attempt raised, with the number of attempts.
-    """
-    try:
-        return await attempt()
-    except CallersError as error:
-        error.attempts = 1
-        if settings.max_attempts == 1 or not _can_retry(error, deadline()):
-            raise
-        first_error = error
-    return await _retry(attempt, first_error, settings, deadline, on_retry)
-
-
-async def _retry(
-    attempt: Callable[[], Awaitable[ResultT]],
-    first_error: CallersError,
-    settings: Settings,
-    deadline: Callable[[], float],
-    on_retry: OnRetry | None,
-) -> ResultT:
-    import stamina  # takes 3 % of the start-up time, and most servers never retry
-
-    def should_retry(error: Exception) -> bool | float:
-        if not isinstance(error, CallersError) or not _can_retry(error, deadline()):
-            return False
-        return True if error.retry_after_seconds is None else error.retry_after_seconds
-
-    retries = stamina.retry_context(
-        on=should_retry, attempts=settings.max_attempts, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3
-    )
-    async for retry in retries:
-        with retry:
-            try:
-                if retry.num == 1:  # this attempt was made before, without loading stamina
-                    raise first_error
-                return await attempt()
-            except CallersError as error:
-                error.attempts = retry.num
-                if on_retry and retry.num < settings.max_attempts and _can_retry(error, deadline()):
-                    await on_retry(retry.num, error.reason)
-                raise
-    raise AssertionError("stamina raises the last error")
-
-
-def _can_retry(error: CallersError, deadline: float) -> bool:
-    """Return whether another attempt can help, and can start before the deadline."""
-    return error.transient and anyio.current_time() + (error.retry_after_seconds or 0) < deadline

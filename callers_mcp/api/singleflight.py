@@ -13,8 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from callers_mcp.api.errors import CallersError, Unreachable
-from callers_mcp.api.retry import OnRetry, deadline_error, with_retries
-from callers_mcp.settings import Settings
+from callers_mcp.api.retry import OnRetry, RetryPolicy, deadline_error
 
 ResultT = TypeVar("ResultT")
 
@@ -27,7 +26,8 @@ class InFlightRequest(Generic[ResultT]):
         attempts: How many requests were made.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
         self.request_id = secrets.token_hex(8)
         self.attempts = 0
         self._deadlines: dict[object, float] = {}  # of the waiting callers
@@ -39,7 +39,7 @@ class InFlightRequest(Generic[ResultT]):
         self._result: ResultT | None = None
         self._error: Exception | None = None
 
-    async def run(self, attempt: Callable[[str], Awaitable[ResultT]], settings: Settings) -> None:
+    async def run(self, attempt: Callable[[str], Awaitable[ResultT]]) -> None:
         """Make the request, and pass the result to the waiting callers."""
 
         async def counted() -> ResultT:
@@ -48,15 +48,15 @@ class InFlightRequest(Generic[ResultT]):
 
         try:
             with self._scope:
-                self._result = await with_retries(counted, settings, self._deadline, self._publish_retry)
+                self._result = await self._policy.run(counted, self._deadline, self._publish_retry)
         except Exception as error:
             self._error = error
         finally:
             self._done = True
             self._updated.set()
 
-    async def result(self, settings: Settings, on_retry: OnRetry | None) -> ResultT:
-        """Wait for the answer, at most ``CALLERS_TIMEOUT`` seconds.
+    async def result(self, seconds: float, on_retry: OnRetry | None) -> ResultT:
+        """Wait for the answer, at most ``seconds``.
 
         Raises:
             DeadlineExceeded: The time is over.
@@ -64,7 +64,7 @@ class InFlightRequest(Generic[ResultT]):
         """
         waiter = object()
         try:
-            with anyio.move_on_after(settings.timeout) as scope:
+            with anyio.move_on_after(seconds) as scope:
                 self._deadlines[waiter] = scope.deadline
                 await self._forward_retries(on_retry)
         finally:
@@ -79,9 +79,8 @@ class InFlightRequest(Generic[ResultT]):
             ) from self._error  # which all callers share, with its traceback
         if self._result is not None:
             return self._result
-        error = (
-            Unreachable("This server is closing", "Try again in a moment.") if self._done else deadline_error(settings)
-        )
+        closing = Unreachable("This server is closing", "Try again in a moment.")
+        error = closing if self._done else deadline_error(seconds)
         error.attempts = self.attempts
         raise error
 
@@ -98,12 +97,12 @@ class InFlightRequest(Generic[ResultT]):
                 return
             await updated.wait()
 
-    def is_joinable(self, settings: Settings) -> bool:
+    def is_joinable(self) -> bool:
         """Return whether a new caller should wait for this request: it is not cancelled, and it is not too old.
 
         Without a limit on the age, a series of callers could all wait for a request that hangs.
         """
-        return not self._scope.cancel_called and anyio.current_time() - self._started_at < settings.timeout / 2
+        return not self._scope.cancel_called and anyio.current_time() - self._started_at < self._policy.timeout / 2
 
     def _deadline(self) -> float:
         return max(self._deadlines.values(), default=0)
@@ -115,9 +114,14 @@ class InFlightRequest(Generic[ResultT]):
 
 
 class SingleFlight:
-    """The requests in flight; they run inside the ``async with`` block."""
+    """The requests in flight; they run inside the ``async with`` block.
 
-    def __init__(self) -> None:
+    Args:
+        policy: How often a request is made. A new caller joins one that is younger than half of its timeout.
+    """
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
         self._in_flight: dict[Hashable, InFlightRequest[Any]] = {}
         self._tasks: TaskGroup | None = None
 
@@ -134,25 +138,24 @@ class SingleFlight:
             await tasks.__aexit__(None, None, None)  # so an error of the block is not wrapped in an exception group
 
     def get_or_start(
-        self, key: Hashable, attempt: Callable[[str], Awaitable[ResultT]], settings: Settings
+        self, key: Hashable, attempt: Callable[[str], Awaitable[ResultT]]
     ) -> tuple[InFlightRequest[ResultT], bool]:
         """Return the request of ``key``, and whether it was in flight before. The caller must await its ``result``.
 
         Args:
             key: Identifies what is requested.
             attempt: Makes the request; it gets the request's id.
-            settings: The number of attempts, and the timeout.
 
         Raises:
             RuntimeError: The ``async with`` block was not entered.
         """
         in_flight = self._in_flight.get(key)
-        if in_flight is not None and in_flight.is_joinable(settings):
+        if in_flight is not None and in_flight.is_joinable():
             return in_flight, True
         if self._tasks is None:
             raise RuntimeError("Enter the client's `async with` block before you look up.")
-        in_flight = self._in_flight[key] = InFlightRequest()
-        self._tasks.start_soon(self._run, key, in_flight, attempt, settings)
+        in_flight = self._in_flight[key] = InFlightRequest(self._policy)
+        self._tasks.start_soon(self._run, key, in_flight, attempt)
         return in_flight, False
 
     async def _run(
@@ -160,10 +163,9 @@ class SingleFlight:
         key: Hashable,
         in_flight: InFlightRequest[ResultT],
         attempt: Callable[[str], Awaitable[ResultT]],
-        settings: Settings,
     ) -> None:
         try:
-            await in_flight.run(attempt, settings)
+            await in_flight.run(attempt)
         finally:
             if self._in_flight.get(key) is in_flight:
                 del self._in_flight[key]

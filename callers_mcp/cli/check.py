@@ -20,19 +20,18 @@ def check(campaign_id: str | None) -> None:
     Exit code: 0 all is well; 1 a problem was found; 2 wrong settings or a malformed id.
     """
     from callers_mcp import logs
-    from callers_mcp.api.client import CallersClient
-    from callers_mcp.api.errors import CallersError, InvalidArguments
+    from callers_mcp.api.client import CAMPAIGN_ID_HELP, OBJECT_ID, CallersClient
+    from callers_mcp.api.errors import CallersError
+    from callers_mcp.campaign import lookup
     from callers_mcp.cli.runtime import load_settings, run_and_exit
-    from callers_mcp.server.tools.get_campaign import GET_CAMPAIGN
 
     settings = load_settings()
     logs.configure(settings, command=True)
     client = CallersClient(settings)
     if campaign_id is not None:
-        try:
-            GET_CAMPAIGN.parse({"campaign_id": campaign_id}, client.mask)
-        except InvalidArguments as error:
-            raise click.UsageError(error.message_for_person) from None
+        campaign_id = campaign_id.strip()
+        if not OBJECT_ID.fullmatch(campaign_id):
+            raise click.UsageError(f"--campaign-id takes {CAMPAIGN_ID_HELP.for_person}.")
     print_line = partial(_print_line, client.mask)
     problems = _print_configuration(settings, print_line)
 
@@ -40,9 +39,9 @@ def check(campaign_id: str | None) -> None:
         if campaign_id is None:
             status = await client.probe()
             return f"answers (status {status} without a key); the key is not tested: add --campaign-id ID to test it"
-        result = await GET_CAMPAIGN.call({"campaign_id": campaign_id}, client)
-        organizations.append(str(result.structured["raw"].get("organizationId")))
-        return f"campaign {campaign_id} found. {result.structured['summary']['headline']}"
+        report = await lookup.look_up(client, campaign_id)
+        organizations.append(str(report.raw.get("organizationId")))
+        return f"campaign {campaign_id} found. {report.summary.headline}"
 
     organizations: list[str] = []
 

@@ -26,9 +26,9 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
     from callers_mcp import logs
     from callers_mcp.api.client import CallersClient
     from callers_mcp.api.errors import CallersError, InvalidArguments, NotConfigured
+    from callers_mcp.campaign import lookup
     from callers_mcp.campaign.text import raw_text
     from callers_mcp.cli.runtime import load_settings, run_and_exit
-    from callers_mcp.server.tools.get_campaign import GET_CAMPAIGN
 
     settings = load_settings()
     logs.configure(settings, command=True)
@@ -38,16 +38,14 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
     async def look_up() -> int:
         async with CallersClient(settings) as client:
             try:
-                result = await GET_CAMPAIGN.call(
-                    {"campaign_id": campaign_id, "sub_organization_id": sub_organization}, client
-                )
+                report = await lookup.look_up(client, campaign_id, sub_organization)
             except CallersError as error:
                 click.echo(f"callers-mcp: {client.mask(error.message_for_person)}", err=True)
                 return 2 if isinstance(error, InvalidArguments | NotConfigured) else 1
         if page:
-            return write_cards(page, [result.structured])
-        summary, raw = result.texts
-        click.echo(raw_text(result.structured) if form == "json" else raw if form == "raw" else summary)
+            return write_cards(page, [report.model_dump()])
+        texts = {"json": lambda: raw_text(report.model_dump()), "raw": report.raw_text, None: report.summary_text}
+        click.echo(texts[form]())
         return 0
 
     run_and_exit(look_up)

@@ -12,7 +12,6 @@ from callers_mcp.campaign.listing import CampaignRow, label, parse_row
 from callers_mcp.campaign.matching import fold, search
 from callers_mcp.server.prompts import MAX_ARGUMENT_CHARACTERS, PROMPTS
 from callers_mcp.server.resources import TEMPLATES
-from callers_mcp.server.tools.arguments import parse_sub_organization
 
 MAX_VALUES = 100
 """Values in one response, the protocol's limit."""
@@ -54,14 +53,11 @@ async def complete(
             for organization in client.accessible_organizations or ()
             if organization.lower().startswith(typed.strip().lower())
         ]
-    try:
-        organization = parse_sub_organization(other_arguments.get("sub_organization_id"))
-    except ValueError:
-        return []
     select = partial(_labels if isinstance(ref, PromptReference) else _ids, typed=typed)
     try:
+        organization = other_arguments.get("sub_organization_id")
         return await client.list_campaigns(parse_row, select, sub_organization_id=organization)
-    except CallersError:  # it is in the operator's log; do not disturb the user who types
+    except CallersError:  # the operator's log has it; do not disturb the user who types
         return []
 
 

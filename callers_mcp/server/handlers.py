@@ -21,10 +21,9 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from callers_mcp.api.client import CallersClient
-from callers_mcp.api.errors import CallersError, CampaignNotFound, InvalidArguments
+from callers_mcp.api.errors import CallersError, CampaignNotFound, InvalidArguments, internal_error
 from callers_mcp.api.retry import OnRetry
 from callers_mcp.sanitize import truncate
-from callers_mcp.server.tools.tool import internal_error
 
 Context = ServerRequestContext[CallersClient]
 

@@ -10,11 +10,10 @@ from mcp_types import Prompt, PromptArgument
 from callers_mcp.api.client import OBJECT_ID, CallersClient
 from callers_mcp.api.errors import InvalidArguments
 from callers_mcp.campaign.listing import CampaignRow, choice_line, parse_row
+from callers_mcp.campaign.lookup import look_up
 from callers_mcp.campaign.matching import fold, search, suggest
 from callers_mcp.sanitize import quote
 from callers_mcp.server.resources import CAMPAIGN_MIME_TYPE, campaign_uri
-from callers_mcp.server.tools.arguments import SUB_ORGANIZATION_HELP, parse_sub_organization
-from callers_mcp.server.tools.get_campaign import GET_CAMPAIGN
 
 _SUB_ORGANIZATION = PromptArgument(
     name="sub_organization_id",
@@ -90,7 +89,7 @@ async def get_prompt(name: str, arguments: Mapping[str, str], client: CallersCli
     if prompt is None:
         raise InvalidArguments(f"There is no such prompt; there are {' and '.join(known.name for known in PROMPTS)}.")
     values = _checked_arguments(prompt, arguments, client)
-    sub_organization_id = values.pop("sub_organization_id", None)
+    sub_organization_id = client.parse_sub_organization(values.pop("sub_organization_id", None))
     task = _REVIEW if prompt.name == "review_campaign" else _COMPARE
     ids: dict[str, str] = {}
     unclear: list[str] = []
@@ -109,14 +108,11 @@ async def get_prompt(name: str, arguments: Mapping[str, str], client: CallersCli
         raise InvalidArguments(f"{' and '.join(ids)} are the same campaign: give two.")
     messages = [_text_message(f"{task} {_DATA}")]
     for argument, campaign_id in ids.items():
-        result = await GET_CAMPAIGN.call(
-            {"campaign_id": campaign_id, "sub_organization_id": sub_organization_id}, client
-        )
-        summary, raw = result.texts
-        mismatch = _name_mismatch(values[argument], result.structured["summary"]["name"], client)
+        report = await look_up(client, campaign_id, sub_organization_id)
+        mismatch = _name_mismatch(values[argument], report.summary.name, client)
         messages += [
-            _text_message(f"{mismatch}Its summary:\n{summary}"),
-            _resource_message(campaign_uri(campaign_id, sub_organization_id), raw),
+            _text_message(f"{mismatch}Its summary:\n{report.summary_text()}"),
+            _resource_message(campaign_uri(campaign_id, sub_organization_id), report.raw_text()),
         ]
     return _prompt(prompt, messages)
 
@@ -183,11 +179,6 @@ def _checked_arguments(prompt: Prompt, arguments: Mapping[str, str], client: Cal
         raise InvalidArguments(f"{missing[0]} is missing: it takes a campaign's name or its id.")
     if too_long := [name for name, text in values.items() if len(text) > MAX_ARGUMENT_CHARACTERS]:
         raise InvalidArguments(f"{too_long[0]} is too long: it takes at most {MAX_ARGUMENT_CHARACTERS} characters.")
-    if "sub_organization_id" in values:
-        try:
-            values["sub_organization_id"] = parse_sub_organization(values["sub_organization_id"])
-        except ValueError:
-            raise InvalidArguments(f"sub_organization_id is not valid: it takes {SUB_ORGANIZATION_HELP}.") from None
     return values
 
 

@@ -9,8 +9,8 @@ from mcp_types import Resource, ResourceTemplate
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CampaignNotFound
 from callers_mcp.api.retry import OnRetry
+from callers_mcp.campaign.lookup import look_up
 from callers_mcp.server.card import CARD_MIME_TYPE, CARD_URI
-from callers_mcp.server.tools.get_campaign import GET_CAMPAIGN
 
 CAMPAIGN_MIME_TYPE = "application/json"
 
@@ -82,8 +82,6 @@ async def read_resource(uri: str, client: CallersClient, on_retry: OnRetry | Non
             f"There is no such resource. A campaign's URI is like {TEMPLATES[0].uri_template}, or "
             f"{TEMPLATES[1].uri_template}."
         )
-    result = await GET_CAMPAIGN.call(
-        {"campaign_id": campaign_id, "sub_organization_id": sub_organization_id}, client, on_retry
-    )
-    campaign = {"uri": uri, "mimeType": CAMPAIGN_MIME_TYPE, "text": result.texts[1]}
+    report = await look_up(client, campaign_id or "", sub_organization_id, on_retry)
+    campaign = {"uri": uri, "mimeType": CAMPAIGN_MIME_TYPE, "text": report.raw_text()}
     return {"contents": [campaign], "ttlMs": 0, "cacheScope": "private"}

@@ -295,7 +295,7 @@ async def test_a_bug_is_logged_with_the_reference_in_the_answer(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a detail for the log only")
 
-    monkeypatch.setattr("callers_mcp.server.tools.get_campaign.summarize", broken)
+    monkeypatch.setattr("callers_mcp.campaign.lookup.summarize", broken)
     with caplog.at_level(logging.ERROR):
         result = await look_up(server)
     assert (failure(result)["kind"], failure(result)["retryable"]) == ("internal", False)

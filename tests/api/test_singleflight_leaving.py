@@ -10,18 +10,21 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from callers_mcp import CallersClient, Settings
+from callers_mcp import CallersClient
 from callers_mcp.api.errors import (
     CallersError,
     DeadlineExceeded,
     RateLimited,
 )
+from callers_mcp.api.retry import RetryPolicy
 from callers_mcp.api.singleflight import SingleFlight
 from tests.support import fault_server as fault
 from tests.support.concurrency import Notes, at_once, ids_sent, requests_of
 from tests.support.constants import ID, PATIENCE
 from tests.support.fault_server import FaultServer
 from tests.support.stand_in_api import KNOWN, Held, api_client
+
+POLICY = RetryPolicy(max_attempts=3, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("hasty", ["who began", "who joined"])
@@ -34,18 +37,18 @@ async def test_each_caller_has_a_separate_deadline(hasty: str) -> None:
         await arrive.wait()
         return "the answer"
 
-    soon, late = Settings(timeout=0.05), Settings(timeout=PATIENCE)
+    soon, late = 0.05, PATIENCE
     first, second = (soon, late) if hasty == "who began" else (late, soon)
     with anyio.fail_after(PATIENCE):
-        async with SingleFlight() as flights, anyio.create_task_group() as tasks:
+        async with SingleFlight(POLICY) as flights, anyio.create_task_group() as tasks:
             came: dict[float, object] = {}
 
-            async def ask(settings: Settings) -> None:
-                flight, _ = flights.get_or_start("same", attempt, settings)
+            async def ask(seconds: float) -> None:
+                flight, _ = flights.get_or_start("same", attempt)
                 try:
-                    came[settings.timeout] = await flight.result(settings, None)
+                    came[seconds] = await flight.result(seconds, None)
                 except DeadlineExceeded as error:
-                    came[settings.timeout] = str(error)
+                    came[seconds] = str(error)
                     arrive.set()  # only now, so that the other one's answer comes after this one's deadline
 
             tasks.start_soon(ask, first)
@@ -65,11 +68,10 @@ async def test_a_retry_that_one_caller_has_no_time_for_is_made_for_the_other() -
         return "the answer"
 
     with anyio.fail_after(PATIENCE):
-        async with SingleFlight() as flights:
+        async with SingleFlight(POLICY) as flights:
 
             def ask(timeout: float) -> Callable[[], Awaitable[str]]:
-                settings = Settings(timeout=timeout)
-                return lambda: flights.get_or_start("same", attempt, settings)[0].result(settings, None)
+                return lambda: flights.get_or_start("same", attempt)[0].result(timeout, None)
 
             hasty, patient = await at_once(ask(0.1), ask(PATIENCE))
     assert isinstance(hasty, DeadlineExceeded)
@@ -89,10 +91,9 @@ async def test_an_answer_is_released_once_all_callers_have_it() -> None:
         made_answers.append(weakref.ref(answer))
         return answer
 
-    settings = Settings()
-    async with SingleFlight() as flights:
-        flight, _ = flights.get_or_start("same", attempt, settings)
-        assert isinstance(await flight.result(settings, None), Answer)
+    async with SingleFlight(POLICY) as flights:
+        flight, _ = flights.get_or_start("same", attempt)
+        assert isinstance(await flight.result(PATIENCE, None), Answer)
         del flight
         gc.collect()
         assert [answer() for answer in made_answers] == [None]

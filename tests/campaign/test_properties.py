@@ -12,9 +12,9 @@ from mcp_types import TextContent
 from pydantic_core import to_json
 
 from callers_mcp.api.json_reader import read_object
+from callers_mcp.campaign.lookup import CampaignReport
 from callers_mcp.campaign.summary import summarize
 from callers_mcp.sanitize import has_invisible
-from callers_mcp.server.tools.get_campaign import GetCampaignOutput, texts
 from tests.support import fault_server as fault
 from tests.support.campaigns import NOW, Json, wire_definition
 from tests.support.constants import ID, KEY
@@ -55,8 +55,8 @@ def _check(summary: Json, raw: Json, read: str, raw_json: str) -> None:
 def _look(sent: bytes, now: datetime) -> None:
     document = read_object(sent, key=KEY)
     summary = summarize(document.content, requested_id=ID, sub_organization_id=None, now=now, notes=document.notes)
-    output = GetCampaignOutput.model_construct(summary=summary, raw=document.content)
-    read, raw_json = texts(output)
+    output = CampaignReport.model_construct(summary=summary, raw=document.content)
+    read, raw_json = output.summary_text(), output.raw_text()
     structured = output.model_dump()
     assert structured["raw"] == document.content
     assert set(document.notes) <= set(structured["summary"]["worth_checking"])

@@ -181,7 +181,7 @@ def test_a_bug_in_callers_mcp_is_reported_to_a_person(server: FaultServer, monke
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("callers_mcp.server.tools.get_campaign.summarize", broken)
+    monkeypatch.setattr("callers_mcp.campaign.lookup.summarize", broken)
     server.script(fault.answer(campaign()))
     assert "reference" in failed("get", ID, CALLERS_BASE_URL=server.base_url)
 

@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture
 def log(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
     """Return a function that returns the new text on stderr; afterwards, undo what ``logs.configure`` changed."""
-    loggers = [logging.getLogger(name) for name in (None, "callers_mcp", "stamina")]
+    loggers = [logging.getLogger(name) for name in (None, "callers_mcp")]
     levels, handlers = [logger.level for logger in loggers], logging.root.handlers[:]
     yield lambda: capfd.readouterr().err
     logging.root.handlers[:] = handlers

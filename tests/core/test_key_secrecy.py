@@ -16,7 +16,6 @@ from callers_mcp import CallersClient, Settings, logs
 from callers_mcp.api.errors import CallersError
 from callers_mcp.api.key import KeySource
 from callers_mcp.api.request import CampaignRequest
-from callers_mcp.server.tools import get_campaign
 from callers_mcp.settings import SettingsError
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
@@ -86,7 +85,7 @@ async def test_a_failure_in_the_server_does_not_show_the_key(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError(f"on purpose, with {KEY}")
 
-    monkeypatch.setattr(get_campaign, "summarize", broken)
+    monkeypatch.setattr("callers_mcp.campaign.lookup.summarize", broken)
     with FaultServer(KNOWN, fault.silent) as server:
         async with connect(server, sub_organizations="main") as client:
             checked(await call(client), "internal")

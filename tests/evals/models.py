@@ -1,14 +1,13 @@
 """The models: one behind an OpenAI-compatible endpoint, and one that follows the scripts of the questions."""
 
-import datetime as dt
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import anyio
 import httpx2
-import stamina
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from callers_mcp.sanitize import quote
@@ -114,11 +113,13 @@ class Endpoint:
             EndpointError: It returned no valid answer.
         """
         body = {"model": self.name, "messages": messages, "tools": tools}
-        retries = stamina.retry_context(_wait, ATTEMPTS, timeout=None, wait_initial=1.0, wait_max=_MAX_WAIT_SECONDS)
-        async for attempt in retries:
-            with attempt:
+        for number in range(ATTEMPTS - 1):
+            try:
                 return await self._request(body)
-        raise AssertionError("stamina raises the last error")
+            except _Overloaded as error:
+                wait = 2.0**number if error.seconds is None else error.seconds
+            await anyio.sleep(min(wait, _MAX_WAIT_SECONDS))
+        return await self._request(body)
 
     async def _request(self, body: Mapping[str, Any]) -> Reply:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -148,12 +149,6 @@ class Endpoint:
             return ""
         masked = reason.replace(self._key, "***") if self._key else reason
         return f": {quote(masked, 200)}"
-
-
-def _wait(error: Exception) -> bool | dt.timedelta:
-    if isinstance(error, _Overloaded) and error.seconds is not None:
-        return dt.timedelta(seconds=min(error.seconds, _MAX_WAIT_SECONDS))
-    return isinstance(error, _Overloaded)
 
 
 def _usage(reported: object) -> Usage | None:

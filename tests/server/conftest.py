@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-import stamina
 
+from callers_mcp.api.retry import RetryPolicy
 from tests.support.campaign_search import FEW, serve
 from tests.support.fault_server import FaultServer
 
@@ -24,7 +24,6 @@ def api(listing_api: FaultServer) -> FaultServer:
 
 
 @pytest.fixture
-def two_attempts() -> Iterator[None]:
-    """Let each look-up make two attempts at most, without the wait between them."""
-    with stamina.set_testing(True, attempts=2):
-        yield
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let retries start without a wait, unless the API requests one."""
+    monkeypatch.setattr(RetryPolicy, "max_wait_seconds", 0)

@@ -196,7 +196,7 @@ async def test_a_huge_uri_is_refused_in_a_few_words() -> None:
     assert max(len(error.model_dump_json()) for error in errors) < 5_000
 
 
-@pytest.mark.usefixtures("two_attempts")
+@pytest.mark.usefixtures("no_waits")
 @pytest.mark.parametrize("mode", MODES)
 async def test_every_failure_has_the_message_and_kind_of_the_tool_and_never_the_key(mode: ConnectMode) -> None:
     codes = {"not_found": NOT_FOUND[mode]}
@@ -318,7 +318,7 @@ async def test_a_hosted_error_has_the_request_id_that_is_sent_to_the_api(mode: C
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("uri", "broken"),
-    [(URI, "callers_mcp.server.tools.get_campaign.summarize"), (CARD_URI, "callers_mcp.server.card.card_html")],
+    [(URI, "callers_mcp.campaign.lookup.summarize"), (CARD_URI, "callers_mcp.server.card.card_html")],
 )
 async def test_a_bug_is_answered_with_a_reference_to_the_log_and_without_pythons_words(
     sandbox: Sandbox,

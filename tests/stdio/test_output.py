@@ -14,16 +14,16 @@ from tests.support.stdio_process import Pipe
 
 LOUD_THEN_BROKEN = """
 import os, sys
-from callers_mcp.server.tools import get_campaign
-summarize = get_campaign.summarize
+from callers_mcp.campaign import lookup
+summarize = lookup.summarize
 def broken(*a, **k):
     raise RuntimeError("inner words")
 def loud(*a, **k):
     print("stray", flush=True)
     os.write(1, b"stray too\\n")
-    get_campaign.summarize = broken
+    lookup.summarize = broken
     return summarize(*a, **k)
-get_campaign.summarize = loud
+lookup.summarize = loud
 from callers_mcp.cli import main
 sys.argv = ["callers-mcp"]
 main()

@@ -20,7 +20,7 @@ from callers_mcp.cli import runtime
 from callers_mcp.cli.commands import callers_mcp
 from tests.support.constants import PATIENCE
 
-CONFIGURED_LOGGERS = (None, "callers_mcp", "stamina")
+CONFIGURED_LOGGERS = (None, "callers_mcp")
 """The loggers that ``callers_mcp.logs.configure`` changes; None is the root."""
 
 

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from callers_mcp.access import SUB_ORGANIZATION_HELP, blank_to_none
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.retry import OnRetry
 from callers_mcp.campaign.listing import CampaignList, list_text, parse_row
 from callers_mcp.campaign.search import Cursor, is_group_id, search_page
 from callers_mcp.campaign.summary import CampaignStatus, Direction
-from callers_mcp.server.tools.arguments import SUB_ORGANIZATION_HELP, SubOrganizationId, blank_to_none
+from callers_mcp.server.tools.arguments import SubOrganizationId
 from callers_mcp.server.tools.tool import Tool
 
 MAX_QUERY_CHARACTERS = 200

@@ -1,19 +1,16 @@
 """The tool ``get_campaign``: one campaign as a summary and as raw JSON."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from callers_mcp.api.client import OBJECT_ID, CallersClient
-from callers_mcp.api.errors import Advice
+from callers_mcp.access import SUB_ORGANIZATION_HELP
+from callers_mcp.api.client import CAMPAIGN_ID_HELP, OBJECT_ID, CallersClient
 from callers_mcp.api.retry import OnRetry
-from callers_mcp.campaign.summary import CampaignSummary, summarize
-from callers_mcp.campaign.text import raw_text, summary_text
-from callers_mcp.campaign.urls import REDACTION_NOTE, redact_urls
+from callers_mcp.campaign.lookup import CampaignReport, look_up
 from callers_mcp.server.card import CARD_URI
-from callers_mcp.server.tools.arguments import SUB_ORGANIZATION_HELP, SubOrganizationId
+from callers_mcp.server.tools.arguments import SubOrganizationId
 from callers_mcp.server.tools.tool import Tool
 
 
@@ -32,39 +29,18 @@ class GetCampaignInput(BaseModel):
     )
 
 
-class GetCampaignOutput(BaseModel):
-    """``structuredContent``: the summary, and the campaign's JSON object as the API sent it."""
-
-    summary: CampaignSummary
-    raw: dict[str, Any]
-
-
-async def run(arguments: GetCampaignInput, client: CallersClient, on_retry: OnRetry | None) -> GetCampaignOutput:
+async def run(arguments: GetCampaignInput, client: CallersClient, on_retry: OnRetry | None) -> CampaignReport:
     """Look up the campaign and summarize it.
 
     Raises:
         CallersError: See ``callers_mcp.api.errors``.
     """
-    document = await client.get_campaign(
-        arguments.campaign_id, sub_organization_id=arguments.sub_organization_id, on_retry=on_retry
-    )
-    raw, notes = document.content, document.notes
-    if client.settings.redact_urls:
-        raw, redacted = redact_urls(raw)
-        notes = (*notes, REDACTION_NOTE) if redacted else notes
-    summary = summarize(
-        document.content,
-        requested_id=arguments.campaign_id,
-        sub_organization_id=client.resolve_sub_organization(arguments.sub_organization_id),
-        now=datetime.now(UTC),
-        notes=notes,
-    )
-    return GetCampaignOutput.model_construct(summary=summary, raw=raw)
+    return await look_up(client, arguments.campaign_id, arguments.sub_organization_id, on_retry)
 
 
-def texts(output: GetCampaignOutput) -> Sequence[str]:
+def texts(report: CampaignReport) -> Sequence[str]:
     """Return the summary and the raw JSON as two texts; each is complete without the other."""
-    return summary_text(output.summary), raw_text(output.raw)
+    return report.summary_text(), report.raw_text()
 
 
 GET_CAMPAIGN = Tool(
@@ -76,13 +52,10 @@ GET_CAMPAIGN = Tool(
     ),
     input_model=GetCampaignInput,
     argument_help={
-        "campaign_id": Advice(
-            "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812; ask the user for the id",
-            "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812",
-        ),
+        "campaign_id": CAMPAIGN_ID_HELP,
         "sub_organization_id": SUB_ORGANIZATION_HELP,
     },
-    output_model=GetCampaignOutput,
+    output_model=CampaignReport,
     run=run,
     texts=texts,
     # The first key allows large raw results in Claude Code, which otherwise truncates them or moves them to a file.

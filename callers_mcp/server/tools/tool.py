@@ -1,7 +1,5 @@
 """A tool: its definition, and a function from its input model to its output model."""
 
-import logging
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -9,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from callers_mcp.api.client import CallersClient
-from callers_mcp.api.errors import Advice, CallersError, InternalError, InvalidArguments
+from callers_mcp.api.errors import Advice, CallersError, InvalidArguments, expected, internal_error
 from callers_mcp.api.json_reader import type_name
 from callers_mcp.api.retry import OnRetry
 from callers_mcp.sanitize import quote
@@ -17,8 +15,6 @@ from callers_mcp.server.tools.schema import lean_schema
 
 if TYPE_CHECKING:
     from mcp_types import Tool as WireTool
-
-logger = logging.getLogger(__name__)
 
 InputT = TypeVar("InputT", bound=BaseModel)
 OutputT = TypeVar("OutputT", bound=BaseModel)
@@ -126,23 +122,7 @@ class Tool(Generic[InputT, OutputT]):
             did_you_mean = f", did you mean {near[0]}?" if near else "."
             return f"Unknown argument {quote(mask(name), 60)}{did_you_mean} Accepted: {', '.join(self.argument_help)}."
         if kind == "missing":
-            return self._expected(name, f"{name} is missing")
+            return expected(f"{name} is missing", self.argument_help[name])
         value = given[name]
         shown = quote(mask(value), 60) if isinstance(value, str) else f"({type_name(value)})"
-        return self._expected(name, f"{name} {shown} is not valid")
-
-    def _expected(self, name: str, problem: str) -> str | Advice:
-        text = self.argument_help[name]
-        if isinstance(text, Advice):
-            return Advice(f"{problem}: it takes {text.for_model}.", f"{problem}: it takes {text.for_person}.")
-        return f"{problem}: it takes {text}."
-
-
-def internal_error(operation: str) -> InternalError:
-    """Log the exception that is being handled, and return an error that reports it without details."""
-    reference = secrets.token_hex(4)
-    logger.exception("internal error %s in %s", reference, operation)
-    return InternalError(
-        "This is a bug in callers-mcp, not in the call; trying again will hardly help. Report it with "
-        f"reference {reference}, which is in the server's log."
-    )
+        return expected(f"{name} {shown} is not valid", self.argument_help[name])

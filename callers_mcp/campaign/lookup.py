@@ -1,0 +1,63 @@
+"""Look a campaign up and report on it: what the tool, the resources, the prompts and the command line share."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from callers_mcp.api.client import CallersClient
+from callers_mcp.api.errors import CallersError, internal_error
+from callers_mcp.api.retry import OnRetry
+from callers_mcp.campaign import text
+from callers_mcp.campaign.summary import CampaignSummary, summarize
+from callers_mcp.campaign.urls import REDACTION_NOTE, redact_urls
+
+
+class CampaignReport(BaseModel):
+    """The summary, and the campaign's JSON object as the API sent it."""
+
+    summary: CampaignSummary
+    raw: dict[str, Any]
+
+    def summary_text(self) -> str:
+        """Return the summary as text; it is complete without the raw JSON."""
+        return text.summary_text(self.summary)
+
+    def raw_text(self) -> str:
+        """Return the raw object as JSON."""
+        return text.raw_text(self.raw)
+
+
+async def look_up(
+    client: CallersClient, campaign_id: str, sub_organization_id: str | None = None, on_retry: OnRetry | None = None
+) -> CampaignReport:
+    """Fetch a campaign and summarize it.
+
+    Args:
+        client: The client, on behalf of the caller.
+        campaign_id: The id as the caller wrote it.
+        sub_organization_id: An id or ``main`` as the caller wrote it; blank or ``None`` is the default organization.
+        on_retry: As for ``CallersClient.get_campaign``.
+
+    Raises:
+        CallersError: See ``callers_mcp.api.errors``. An unexpected exception is logged, then ``InternalError``.
+    """
+    try:
+        campaign_id, organization = campaign_id.strip(), client.parse_sub_organization(sub_organization_id)
+        document = await client.get_campaign(campaign_id, sub_organization_id=organization, on_retry=on_retry)
+        raw, notes = document.content, document.notes
+        if client.settings.redact_urls:
+            raw, redacted = redact_urls(raw)
+            notes = (*notes, REDACTION_NOTE) if redacted else notes
+        summary = summarize(
+            document.content,
+            requested_id=campaign_id,
+            sub_organization_id=client.resolve_sub_organization(organization),
+            now=datetime.now(UTC),
+            notes=notes,
+        )
+    except CallersError:
+        raise
+    except Exception:
+        raise internal_error("get_campaign") from None
+    return CampaignReport.model_construct(summary=summary, raw=raw)
