@@ -26,8 +26,6 @@ const ICON = {
   now: "M8 1.5 14.5 8 8 14.5 1.5 8z",
   completed: "M3 3h10v10H3z",
   none: "M8 3a5 5 0 1 1 0 10A5 5 0 0 1 8 3zm0 1.6a3.4 3.4 0 1 0 0 6.8 3.4 3.4 0 0 0 0-6.8z",
-  up: "M8 4.5 14 11H2z",
-  down: "M8 11.5 2 5h12z",
 };
 
 // How dates are formatted; a host can set both for its user.
