@@ -41,8 +41,10 @@ _control = re.compile(f"[{_CONTROLS}]")
 _dropped = re.compile(f"[{_INVISIBLE}{_TAGS}]")
 _unseen = re.compile("[\u034f\u115f\u1160\u180b-\u180f\u200c\u200d\u3164\ufe00-\ufe0f\uffa0]")
 _stray_tag = re.compile(f"({_FLAGS})|[{_TAGS}]")
-_escaped = re.compile(f"({_FLAGS})|[{_CONTROLS}{_INVISIBLE}{_TAGS}]")
 _plain = re.compile(r"[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]{0,38}[A-Za-z0-9])?")
+
+ESCAPED = re.compile(f"({_FLAGS})|[{_CONTROLS}{_INVISIBLE}{_TAGS}]")
+"""What raw JSON shows as escapes. Group 1 is a flag, which stays as it is."""
 
 
 def sanitize(text: str) -> str:
@@ -105,4 +107,4 @@ def escape_invisible(json_text: str) -> str:
         units = match[0].encode("utf-16-be")
         return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))
 
-    return _escaped.sub(escaped, json_text)
+    return ESCAPED.sub(escaped, json_text)

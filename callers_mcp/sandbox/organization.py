@@ -24,7 +24,6 @@ _CITIES = ("Leeds", "Bristol", "Cardiff", "Glasgow", "Sheffield", "Norwich", "De
 
 _BY_SHARE = [market for market in MARKETS for _ in range(market.share)]
 _IN_BERLIN = [market for market in MARKETS if market.language in ("de", "en-GB", "tr")]
-_BY_LANGUAGE = {market.language: market for market in MARKETS}
 _GROUPS = [group for market in MARKETS for group in market.groups]
 
 _WEEK = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
@@ -42,6 +41,20 @@ _VARIABLES = (
 # An id has 4 bytes for the time, 5 for the organization and 3 for a counter, as in MongoDB. The samples have another 5.
 _MACHINE_IDS = {None: "4be1a9d0c7", SUB_ORGANIZATION_ID: "4be1a9d0c8"}
 _FIRST_SECOND, _SECONDS, _SCATTER = 0x65800000, 9_000, 0x9E3779
+
+# The part of a campaign that only the list has.
+_EMAIL_PARAMS = {
+    "outboundConnectionIds": ["66a1b2c3d4e5f60718293a4b"],
+    "inboundConnectionIds": ["66a1b2c3d4e5f60718293a4b"],
+    "followUpAttempts": 2,
+    "followUpIntervalMinutes": 1440,
+    "followUpDelayMinutes": 15,
+    "fallbackEnabled": True,
+    "retryFollowUp": False,
+    "signature": "<p>Alice Whitcombe<br>Harbour Dental<br>team@example.com</p>",
+    "signatureName": "Alice Whitcombe",
+    "defaultSubject": "Your appointment",
+}
 
 _T = TypeVar("_T")
 
@@ -76,7 +89,7 @@ def _elements(sub_organization_id: str | None) -> list[tuple[str, str, bytes]]:
 
 def _element(campaign: Campaign) -> tuple[str, str, bytes]:
     """Return the sort key, the group and the JSON. The key is the reversed id, which scatters the samples."""
-    content = as_json(campaign | {"emailParams": _email_params(campaign)})
+    content = as_json(campaign | {"emailParams": _EMAIL_PARAMS | {"timezone": campaign["callParams"]["timezone"]}})
     return campaign["id"][::-1], campaign["campaignGroupId"] or "", content
 
 
@@ -183,24 +196,3 @@ def _webhooks(random: _SeededRandom, problem: str | None) -> list[str]:
         for start in (24, 40)[: random.below(3)]
     ]
     return [*urls, f"http://crm.example.com/in?token={random.token[:8]}"] if problem == "http" else urls
-
-
-def _email_params(campaign: Campaign) -> Campaign:
-    """Return the part of a campaign that only the list has."""
-    random, market = _SeededRandom(campaign["id"]), _BY_LANGUAGE[campaign["callParams"]["language"]]
-    person = random.one_of(market.people)
-    connections = [f"66{random.token[start : start + 22]}" for start in (0, 30)[: 1 + random.below(2)]]
-    attempts = random.below(5)
-    return {
-        "outboundConnectionIds": connections,
-        "inboundConnectionIds": connections[: random.below(2)],
-        "followUpAttempts": attempts,
-        "followUpIntervalMinutes": random.one_of((60, 240, 1440, 2880, 4320)),
-        "followUpDelayMinutes": random.one_of((0, 5, 15, 30)),
-        "fallbackEnabled": random.below(2) == 1,
-        "retryFollowUp": attempts > 1,
-        "signature": f"<p>{person}<br>{random.one_of(market.teams)}<br>team@example.com</p>",
-        "signatureName": person,
-        "defaultSubject": random.one_of(market.purposes),
-        "timezone": campaign["callParams"]["timezone"],
-    }

@@ -241,7 +241,7 @@ def tokens(texts: Sequence[str]) -> list[int]:
 
 
 def many() -> list[CampaignRow]:
-    """Return the rows of the sandbox's 5,000 campaigns, in some 20 languages."""
+    """Return the rows of the sandbox's 5,000 campaigns, in 14 languages."""
     return [parse_row_at(raw, NOW) for raw in json.loads(organization.list_body(None, None))]
 
 

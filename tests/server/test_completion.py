@@ -106,7 +106,7 @@ def listed() -> list[Json]:
     campaigns: list[Json] = json.loads(organization.list_body(None, None))
     random.Random(5).shuffle(campaigns)
     first = {one["callParams"]["language"]: one["id"] for one in campaigns}
-    assert len(first) > 15
+    assert len(first) > 10
     return sorted(campaigns, key=lambda one: one["id"] not in first.values())
 
 

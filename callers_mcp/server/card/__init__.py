@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from callers_mcp import __version__
+from callers_mcp.sanitize import ESCAPED
 
 CARD_URI = "ui://callers/campaign-card"
 CARD_MIME_TYPE = "text/html;profile=mcp-app"
@@ -69,13 +70,19 @@ def write_page(path: Path, page: str) -> None:
 def _document(last_script: str, *, title: str, data: str) -> str:
     """Assemble the document. Each placeholder is replaced once; inserted text is not searched for placeholders."""
     style = _asset("card.css")
-    script = _fill_template("".join(map(_asset, ("card.js", "raw.js", last_script))), {"version": __version__})
+    assets = "".join(map(_asset, ("card.js", "raw.js", last_script)))
+    script = _fill_template(assets, {"version": __version__, "invisible": _javascript_pattern(ESCAPED.pattern)})
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
     values = {"policy": policy, "style": style, "script": script, "title": title, "data": data}
     return _fill_template(_asset("card.html"), values)
+
+
+def _javascript_pattern(pattern: str) -> str:
+    """Return a regular expression in printable ASCII, for JavaScript's flag ``u``."""
+    return "".join(one if " " <= one <= "~" else f"\\u{{{ord(one):x}}}" for one in pattern)
 
 
 def _fill_template(template: str, values: Mapping[str, str]) -> str:

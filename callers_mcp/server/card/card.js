@@ -26,8 +26,6 @@ const ICON = {
   now: "M8 1.5 14.5 8 8 14.5 1.5 8z",
   completed: "M3 3h10v10H3z",
   none: "M8 3a5 5 0 1 1 0 10A5 5 0 0 1 8 3zm0 1.6a3.4 3.4 0 1 0 0 6.8 3.4 3.4 0 0 0 0-6.8z",
-  up: "M8 4.5 14 11H2z",
-  down: "M8 11.5 2 5h12z",
 };
 
 // How dates are formatted; a host can set both for its user.
@@ -55,10 +53,8 @@ function icon(path, size = 14) {
 
 const object = (value) => (value !== null && typeof value === "object" && !Array.isArray(value) ? value : {});
 
-// Characters that are invisible or change the direction are shown as \u escapes, as in the raw text that the model reads
-// (callers_mcp.sanitize has the table). The flags of England, Scotland and Wales, and the joiners, are not escaped.
-const INVISIBLE =
-  /(\u{1f3f4}\u{e0067}\u{e0062}(?:\u{e0065}\u{e006e}\u{e0067}|\u{e0073}\u{e0063}\u{e0074}|\u{e0077}\u{e006c}\u{e0073})\u{e007f})|[\0-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u2065\ufe00-\ufe0d\u{e0000}-\u{e0fff}]|(?![\u200c\u200d])\p{Cf}/gu;
+// The characters that the raw text for the model has as \u escapes too; only a newline stays, as this text is indented.
+const INVISIBLE = /(?!\n)(?:{{invisible}})/gu;
 
 function escapeInvisible(text) {
   return text.replace(INVISIBLE, (found, flag) =>
