@@ -103,6 +103,11 @@ def parse_sub_organization(value: Any) -> Any:
     return value
 
 
+def describe_organization(organization: str | None) -> str:
+    """Return an organization in words, for messages; ``main`` and ``None`` are the main organization."""
+    return "the main organization" if organization in (MAIN, None) else f"sub-organization {organization}"
+
+
 def can_access(organization: str, principal: Principal, settings: Settings) -> bool:
     """Return whether ``principal`` and the settings allow access to ``organization``, an id or ``main``."""
     allowed = settings.sub_organizations
@@ -149,8 +154,7 @@ def resolve_organization(requested: str | None, principal: Principal, settings: 
     advice = Advice(f"Give a sub_organization_id{listed}.", f"Give a sub-organization's id{listed}.")
     if requested is None:
         raise Forbidden(f"{subject} has to name an organization, and nothing was sent.", advice)
-    where = "the main organization" if requested == MAIN else f"sub-organization {requested}"
-    raise Forbidden(f"{subject} may not look into {where}; nothing was sent.", advice)
+    raise Forbidden(f"{subject} may not look into {describe_organization(requested)}; nothing was sent.", advice)
 
 
 def _who_grants_access(principal: Principal) -> str:

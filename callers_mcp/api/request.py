@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from callers_mcp.access import describe_organization
+
 
 @dataclass(frozen=True, slots=True)
 class CampaignRequest:
@@ -24,11 +26,7 @@ class CampaignRequest:
     @property
     def location(self) -> str:
         """The organization, for messages."""
-        return (
-            "the main organization"
-            if self.sub_organization_id is None
-            else f"sub-organization {self.sub_organization_id}"
-        )
+        return describe_organization(self.sub_organization_id)
 
     def headers(self, request_id: str) -> dict[str, str]:
         """Return the headers with the key, the request's id and the sub-organization."""

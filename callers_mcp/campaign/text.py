@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
+from callers_mcp.access import describe_organization
 from callers_mcp.campaign.schedule import days_text
 from callers_mcp.campaign.summary import CampaignSummary, ago
 from callers_mcp.sanitize import escape_invisible, plain_or_quoted, quote
@@ -57,8 +58,7 @@ def _lines(summary: CampaignSummary) -> Iterator[str]:
         yield f"Variables: {summary.variable_count}"
     if summary.organization_id:
         yield f"Organization: {plain_or_quoted(summary.organization_id)}"
-    organization = summary.sub_organization_id
-    yield f"Looked up in: {'the main organization' if organization is None else f'sub-organization {organization}'}"
+    yield f"Looked up in: {describe_organization(summary.sub_organization_id)}"
     yield f"As of: {summary.as_of}"
 
 
