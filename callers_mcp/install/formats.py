@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Format(StrEnum):
-    """The format of a configuration. JSON may have comments, trailing commas and the rest of JSON5."""
+    """The format of a configuration. JSON may have comments and trailing commas."""
 
     JSON = "json"
     TOML = "toml"

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX pa
     [
         (b'{"mcpServers": {"a": {"env": {"KEY": "neighboursSecret"}}', "ends too early"),
         (b'{"mcpServers": {\n"a": neighboursSecret}}', "line 2"),
+        (b"{\n'mcpServers': {'a': 'neighboursSecret'}}", "JSON5 is not"),
         (b'["neighboursSecret"]', "not a JSON object"),
         (b'{"mcpServers": ["neighboursSecret"]}', "mcpServers"),
         (b'{"mcpServers": {}, "mcpServers": {}}', "twice"),

@@ -55,7 +55,7 @@ import sys
 from callers_mcp import Settings, create_server
 create_server(Settings())
 unneeded = {"jsonschema", "truststore", "rapidfuzz", "callers_mcp.sandbox", "callers_mcp.cli"}
-unneeded |= {"json5", "tomlkit", "platformdirs", "callers_mcp.install"}
+unneeded |= {"tomlkit", "platformdirs", "callers_mcp.install"}
 lists = {"callers_mcp.server.tools.find_campaigns", "callers_mcp.campaign.listing", "callers_mcp.campaign.matching"}
 context = {"callers_mcp.server.resources", "callers_mcp.server.prompts", "callers_mcp.server.completion"}
 print(sorted((unneeded | lists | context) & set(sys.modules)))

@@ -45,7 +45,7 @@ WRONG: list[tuple[str, dict[str, str], str]] = [
     (
         "review_campaign",
         {"campaign": ID, "sub_organization_id": "x" * 129},
-        f'sub_organization_id "{"x" * 50}',
+        f'sub_organization_id "{"x" * 59}\u2026" is not valid',
     ),
     ("review_campaign", {"campaign": ID, "sub_organization_id": "x" * 401}, "sub_organization_id is too long"),
     ("compare_campaigns", {"first": ID}, "second is missing"),
