@@ -4,15 +4,12 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from callers_mcp.http.runtime.process import ServeConfig
     from callers_mcp.http.settings import HostingSettings
 
 _file = click.Path(dir_okay=False, path_type=Path)
@@ -21,11 +18,10 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.command(epilog="Example: CALLERS_HTTP_AUTH=tokens callers-mcp http")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 chooses a free port.")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Number of processes.")
 @click.option("--certfile", type=_file, help="Certificate chain (PEM), for TLS.")
 @click.option("--keyfile", type=_file, help="Its private key (PEM).")
 @click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
-def http(host: str, port: int, workers: int, certfile: Path | None, keyfile: Path | None, use_sandbox: bool) -> None:
+def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_sandbox: bool) -> None:
     """Serve many hosts over Streamable HTTP, at /mcp.
 
     CALLERS_HTTP_* variables set who may call, and everything else. SIGTERM stops it without a failed call.
@@ -44,18 +40,21 @@ def http(host: str, port: int, workers: int, certfile: Path | None, keyfile: Pat
         exit_with_usage_error(" ".join(settings.notices))
     logs.configure(settings)
     from callers_mcp.api.errors import NotConfigured
+    from callers_mcp.http.app import HostedServer
     from callers_mcp.http.auth.token_store import TokenFileError
     from callers_mcp.http.ops.audit import AuditError
     from callers_mcp.http.ops.metrics import MetricsError
-    from callers_mcp.http.runtime.process import ServeConfig
+    from callers_mcp.http.runtime.process import serve
+    from callers_mcp.http.settings import HostingSettings
     from callers_mcp.settings import SettingsError
 
     try:
         listener = _listen(host, port)
-        hosting = _hosting(host, listener, certfile, workers)
-        serve_config = ServeConfig(settings, hosting, _path_text(certfile), _path_text(keyfile), instructions)
-        _check_certificate(serve_config)
-        serve = _prepare(serve_config, workers)
+        hosting = HostingSettings.from_environment(host=host, port=listener.getsockname()[1], tls=certfile is not None)
+        _check_certificate(certfile, keyfile)
+        hosted = HostedServer(settings, hosting, instructions=instructions)
+        if hosted.metrics and hosting.metrics:
+            hosted.metrics.serve(*hosting.metrics)
     except NotConfigured as error:
         exit_with_usage_error(error.message_for_person)
     except (SettingsError, TokenFileError, AuditError, MetricsError) as error:
@@ -65,15 +64,11 @@ def http(host: str, port: int, workers: int, certfile: Path | None, keyfile: Pat
             "CALLERS_HTTP_AUTH is none: anyone who can reach this server can look up whatever the key can access."
         )
     _print_address(hosting)
-    sys.exit(serve(listener))
-
-
-def _path_text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+    sys.exit(serve(hosted, listener, certfile=certfile, keyfile=keyfile))
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Open the socket that the workers share. An address is printed only after this succeeded."""
+    """Open the socket to serve on. An address is printed only after this succeeded."""
     from callers_mcp.settings import SettingsError
 
     if not host.strip():  # the system would listen on every address
@@ -86,53 +81,18 @@ def _listen(host: str, port: int) -> socket.socket:
         raise SettingsError(f"{host} port {port} can't be used ({why}); use another --host or --port.") from None
 
 
-def _hosting(host: str, listener: socket.socket, certfile: Path | None, workers: int) -> "HostingSettings":
-    from callers_mcp.http.ops.rate_limit import is_in_memory
-    from callers_mcp.http.settings import HostingSettings, variable
-    from callers_mcp.settings import SettingsError
-
-    hosting = HostingSettings.from_environment(host=host, port=listener.getsockname()[1], tls=certfile is not None)
-    if workers > 1 and hosting.rate_limit and is_in_memory(hosting.rate_limit_storage.get_secret_value()):
-        raise SettingsError(
-            f"with several workers, {variable('rate_limit_storage')} must be a redis://... URL, which they share."
-        )
-    return hosting
-
-
-def _check_certificate(serve_config: "ServeConfig") -> None:
+def _check_certificate(certfile: Path | None, keyfile: Path | None) -> None:
     import ssl
 
     from callers_mcp.settings import SettingsError
 
-    if serve_config.certfile is None:
+    if certfile is None:
         return
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            serve_config.certfile, serve_config.keyfile, password=lambda: ""
-        )
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile, password=lambda: "")
     except OSError as error:
         why = error.strerror if error.errno else "not a certificate and its key, in PEM, without a password"
         raise SettingsError(f"--certfile and --keyfile can't be used ({why}).") from None
-
-
-def _prepare(serve_config: "ServeConfig", workers: int) -> Callable[[socket.socket], int]:
-    """Check that the server can start, and return the function that serves on a socket until the server stops."""
-    from callers_mcp.http.app import HostedServer
-    from callers_mcp.http.runtime.process import serve
-
-    metrics = serve_config.hosting.metrics
-    if workers == 1:
-        hosted = HostedServer(serve_config.settings, serve_config.hosting, instructions=serve_config.instructions)
-        if hosted.metrics and metrics:
-            hosted.metrics.serve(*metrics)
-        return partial(serve, serve_config, hosted)
-    from callers_mcp.http.ops.metrics import serve_multiprocess_metrics
-    from callers_mcp.http.runtime.workers import supervise
-
-    on_worker_exit = serve_multiprocess_metrics(*metrics) if metrics else lambda pid: None
-    # Only a check that a worker can start; each worker creates its own server.
-    HostedServer(serve_config.settings, serve_config.hosting, instructions=serve_config.instructions).close()
-    return partial(supervise, serve_config, workers, on_worker_exit)
 
 
 def _print_address(hosting: "HostingSettings") -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class HostedServer:
-    """All parts of the hosted server in one process.
+    """All parts of the hosted server.
 
     Args:
         settings: The key, the base URL, the limits.
@@ -44,12 +44,15 @@ class HostedServer:
         AuditError: The audit file can't be written.
 
     Attributes:
+        settings: The first argument.
+        hosting: The second argument.
         app: The ASGI application.
         readiness: Whether the server is ready; its ``draining`` is set when the process stops.
         metrics: The metrics of this process, which the caller serves; ``None`` if they are off.
     """
 
     def __init__(self, settings: Settings, hosting: HostingSettings, *, instructions: str | None = None) -> None:
+        self.settings, self.hosting = settings, hosting
         keys = KeySource(settings)
         keys.current()
         require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
@@ -88,10 +91,6 @@ class HostedServer:
             self.readiness,
             metrics.count_over_capacity if metrics else lambda: None,
         )
-
-    def close(self) -> None:
-        """Release the resources of a server that was never started."""
-        self._observer.audit.close()
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:

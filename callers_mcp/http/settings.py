@@ -58,9 +58,9 @@ class HostingSettings(BaseSettings):
     )
     rate_limit: str | None = Field(default=None, description="look-ups that one caller may make, such as 120/minute")
     rate_limit_storage: SecretStr = Field(
-        default=SecretStr("memory://"), description="memory:// (one worker only) or redis://..."
+        default=SecretStr("memory://"), description="memory:// (each instance counts its own look-ups) or redis://..."
     )
-    max_calls: int = Field(default=200, ge=1, le=10_000, description="concurrent calls in one process, 1 to 10000")
+    max_calls: int = Field(default=200, ge=1, le=10_000, description="concurrent calls in one instance, 1 to 10000")
     drain_seconds: float = Field(
         default=5.0,
         ge=0,

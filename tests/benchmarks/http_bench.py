@@ -4,7 +4,7 @@
 
 callers-mcp requires a token and writes an audit log; the bare server accepts any caller. Each round starts both, with
 the same simulated API, and this process calls them in turn over open connections. Then it measures how many requests
-identical look-ups cause at the API, and the effect of a second worker. It needs Linux, because it reads ``/proc``.
+identical look-ups cause at the API. It needs Linux, because it reads ``/proc``.
 """
 
 import argparse
@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # if this file is started as
 
 from tests.load.client import HANDSHAKE, LATEST, Answer, Calls, random_ids, requests
 from tests.load.loop import run
-from tests.load.processes import BARE, OURS, Api, Target, idle_seconds, raise_descriptor_limit, serve
+from tests.load.processes import BARE, OURS, Api, Target, raise_descriptor_limit, serve
 
 LIMITS = {"calls a second": ("at least", 0.95), "p99, ms": ("at most", 1.15)}
 Figures = dict[str, float]
@@ -68,12 +68,12 @@ async def drive(target: Target, version: str, seconds: float, connections: int) 
     running = asyncio.create_task(calls.run(target.url, connections))
     await asyncio.sleep(seconds / 3)  # warms up
     calls.seconds.clear()
-    spent, idle, started = target.process.processor_seconds(), idle_seconds(), time.perf_counter()
+    spent, started = target.process.processor_seconds(), time.perf_counter()
     await asyncio.sleep(seconds)
     while not calls.seconds and not running.done():  # noqa: ASYNC110 (on a busy machine)
         await asyncio.sleep(0.01)
-    count, took, idle = len(calls.seconds), time.perf_counter() - started, idle_seconds() - idle
-    spent = [now - then for now, then in zip(target.process.processor_seconds(), spent, strict=True)]
+    count, took = len(calls.seconds), time.perf_counter() - started
+    spent = target.process.processor_seconds() - spent
     ordered = sorted(calls.seconds)
     ends = 0.0
     await running
@@ -83,9 +83,7 @@ async def drive(target: Target, version: str, seconds: float, connections: int) 
         "calls a second": count / took,
         "p50, ms": ordered[count // 2] * 1000,
         "p99, ms": ordered[count * 99 // 100] * 1000,
-        "server's processor time a call, ms": sum(spent) / count * 1000,
-        "calls a second of the busiest process": count / max(*spent, 0.01),  # at least one tick of the clock
-        "cores that the server had, or could have had": (sum(spent) + idle) / took,
+        "server's processor time a call, ms": spent / count * 1000,
     }
 
 
@@ -128,31 +126,10 @@ def share(options: argparse.Namespace) -> None:
             print(f"| {name} | {api.stats()['requests']} |")
 
 
-def scale(options: argparse.Namespace) -> None:
-    """Print the effect of a second worker."""
-    figures = Rounds()
-    for _ in range(options.rounds):
-        with (
-            Api() as api,
-            serve([*options.server, "--workers", "1"], api) as one,
-            serve([*options.server, "--workers", "2"], api) as two,
-        ):
-            two.process.wait_until_idle()  # otherwise the first worker would get every connection
-            take_turns(figures, {"1 worker": one, "2 workers": two}, LATEST, options)
-    print(f"\nTwo workers beside one, {os.cpu_count()} cores, which this client and the API share with them:\n")
-    print(
-        *figures.table("2 workers", "1 worker", {"calls a second of the busiest process": ("at least", 1.6)}), sep="\n"
-    )
-    print(
-        "\nCalls a second can double only if each worker has a free core. If not, the figure of the busiest process "
-        "shows the\neffect of free cores: the calls of all workers divided by the processor time of the busiest one."
-    )
-
-
 def main() -> None:
     """Measure, and print the tables."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("parts", nargs="*", default=[], help="compare, share, scale; all of them if none is given")
+    parser.add_argument("parts", nargs="*", default=[], help="compare, share; both if none is given")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--turns", type=int, default=3, help="of each server, a round")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each turn takes")
@@ -161,7 +138,7 @@ def main() -> None:
     parser.add_argument("--bare", type=shlex.split, default=BARE, help="the command that starts the other")
     options = parser.parse_args()
     raise_descriptor_limit()
-    parts = {"compare": compare, "share": share, "scale": scale}
+    parts = {"compare": compare, "share": share}
     for name in options.parts or parts:
         parts[name](options)
 

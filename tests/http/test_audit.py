@@ -266,7 +266,7 @@ def test_a_full_disk_does_not_join_two_lines(tmp_path: Path, audit: Callable[[Pa
         log.record(look_up("first"))
         assert log.problem
         assert "File too large" in log.problem or "No space left" in log.problem
-        other.record(look_up("second"))  # another worker
+        other.record(look_up("second"))  # another instance
     assert other.problem is None
     assert log.problem is None
     log.record(look_up("third"))

@@ -59,6 +59,7 @@ def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, **giv
         ({"AUDIT_FILE": "{{ file }}"}, "AUDIT_FILE"),
         ({"DRAIN_SECOND": "1"}, "did you mean CALLERS_HTTP_DRAIN_SECONDS?"),
         ({"AUTHENTICATION": "none"}, "CALLERS_HTTP_AUTHENTICATION is not a setting"),
+        ({"WORKERS": "2"}, "CALLERS_HTTP_WORKERS is not a setting"),  # one process serves
     ],
     ids=str,
 )

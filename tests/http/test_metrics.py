@@ -1,4 +1,4 @@
-"""The metrics, as Prometheus reads them: over HTTP, from one process or from the parent of several."""
+"""The metrics, as Prometheus reads them over HTTP."""
 
 import logging
 import os
@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -110,6 +109,8 @@ def test_only_metrics_are_there_and_a_client_that_breaks_off_leaves_no_trace(
     for path in ("/", "/metrics/x", "/healthz"):
         assert httpx2.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 404
     assert httpx2.post(f"http://127.0.0.1:{port}/metrics", trust_env=False).status_code == 405
+    unreadable = {"Accept": "text/plain;version=a"}  # prometheus-client raises TypeError
+    assert httpx2.get(f"http://127.0.0.1:{port}/metrics", headers=unreadable, trust_env=False).status_code == 503
     for sent in (b"", b"GET /metrics HTT", b"\x16\x03\x01" * 99, b"GET /metrics HTTP/1.1\r\n\r\n", b"A" * 70_000):
         client = socket.create_connection(("127.0.0.1", port))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends with a reset
@@ -140,75 +141,6 @@ def test_the_address_of_the_metrics_is_logged(metrics: Metrics, caplog: pytest.L
     port = metrics.serve("::1", 0)
     assert caplog.messages == [f"metrics are on http://[::1]:{port}/metrics"]
     assert httpx2.get(f"http://[::1]:{port}/metrics", trust_env=False).status_code == 200
-
-
-_WORKER = """
-import sys
-from callers_mcp.api.events import LookupEvent
-from callers_mcp.http.ops.metrics import Metrics
-
-metrics = Metrics()
-for _ in range(3):
-    metrics.on_lookup_started()
-for attempts in (1, 2):
-    metrics.on_lookup_finished(LookupEvent("token:ci", "0" * 24, "main", "found", 0.07, attempts, False, "id"))
-metrics.on_api_request(0.3)
-metrics.count_rejection("missing")
-print("ready", flush=True)
-sys.stdin.readline()
-"""
-
-_PARENT = """
-import logging, os, subprocess, sys
-from callers_mcp.http.ops.metrics import Metrics, serve_multiprocess_metrics
-
-logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-ended = serve_multiprocess_metrics("127.0.0.1", 0)
-print(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-Metrics()  # as when the parent makes sure that the server can start
-workers = [
-    subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    for _ in range(2)
-]
-for worker in workers:
-    worker.stdout.readline()
-print("ready", flush=True)
-for worker in workers:
-    sys.stdin.readline()
-    worker.kill()
-    worker.wait()
-    ended(worker.pid)
-    print("ended", flush=True)
-sys.stdin.readline()
-"""
-
-
-@pytest.mark.slow
-def test_a_parent_serves_the_sum_of_its_workers_and_forgets_what_ended_ones_had_in_flight() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", _PARENT, _WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as parent:
-        try:
-            assert parent.stdin
-            assert parent.stdout
-            line = parent.stdout.readline()
-            port = int(re.sub(r"metrics are on http://127.0.0.1:(\d+)/metrics\n", r"\1", line))
-            folder = Path(parent.stdout.readline().strip())
-            for in_flight, word in ((2, "ready"), (1, "ended"), (0, "ended")):
-                assert parent.stdout.readline() == f"{word}\n"
-                seen = samples(port)
-                assert seen.get("look_ups_in_flight", 0) == in_flight
-                assert seen["look_ups_totalfound"] == 4
-                assert seen["look_up_duration_seconds_count"] == 4
-                assert seen["look_up_duration_seconds_bucket0.1"] == 4
-                assert seen["api_request_duration_seconds_count"] == 2
-                assert seen["api_retries_total"] == 2
-                assert seen["authentication_failures_totalmissing"] == 2
-                print(file=parent.stdin, flush=True)
-            assert parent.wait(PATIENCE) == 0
-            assert not folder.exists()
-        finally:
-            parent.kill()
 
 
 def test_metrics_are_loaded_when_they_are_made_and_use_no_folder_of_another_program() -> None:

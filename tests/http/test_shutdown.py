@@ -89,3 +89,17 @@ def test_calls_that_outlast_the_drain_are_answered_unless_their_clients_disconne
         code, errors = server.wait()
     assert code == 0
     assert all(line.startswith("{") for line in errors.splitlines()), errors
+
+
+def test_a_second_ctrl_c_does_not_wait_for_calls(api: FaultServer) -> None:
+    api.script(Hold())
+    with Hosted(environment=environment(api, drain="300")) as server, server.begin(ID):
+        api.wait_for_requests(1)
+        server.process.send_signal(signal.SIGINT)
+        until(lambda: not server.listens(), "no new connection is taken")
+        assert server.process.poll() is None
+        server.process.send_signal(signal.SIGINT)
+        code, errors = server.wait()
+    assert code == 130
+    (line,) = errors.splitlines()  # the audit's
+    assert '"outcome":"cancelled"' in line

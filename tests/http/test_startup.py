@@ -165,11 +165,6 @@ def test_the_path_of_a_missing_default_token_file_is_named(refused: Refused, tmp
     assert str(tmp_path) in refused(**SANDBOX_KEY | environment)
 
 
-def test_several_workers_need_a_shared_rate_limit(refused: Refused) -> None:
-    environment = {"CALLERS_HTTP_RATE_LIMIT": "120/minute"}
-    assert "CALLERS_HTTP_RATE_LIMIT_STORAGE" in refused("--workers", "2", **SANDBOX_KEY | environment)
-
-
 @pytest.mark.parametrize(
     "host", ["no.such.host.invalid", "203.0.113.7", "999.1.1.1", "", " ", "a" * 300, "::g", "ä..b"]
 )

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,16 +88,10 @@ class Process:
         pages = sum(int(text.split()[1]) for text in self._read("statm"))
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
-    def processor_seconds(self) -> list[float]:
-        """Return the processor time of each process, the main process first."""
-        ticks = os.sysconf("SC_CLK_TCK")
-        return [sum(map(int, text.rpartition(")")[2].split()[11:13])) / ticks for text in self._read("stat")]
-
-    def wait_until_idle(self) -> None:
-        """Wait until all processes have started and are idle."""
-        deadline, before = time.monotonic() + PATIENCE, [0.0]
-        while before != (before := self.processor_seconds()) and time.monotonic() < deadline:
-            time.sleep(0.5)
+    def processor_seconds(self) -> float:
+        """Return the processor time of the process and its children."""
+        ticks = sum(int(tick) for text in self._read("stat") for tick in text.rpartition(")")[2].split()[11:13])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def descriptors(self, pooled_url: str) -> tuple[int, int]:
         """Return how many files and sockets the processes have open, and how many connections to that URL.
@@ -175,12 +168,6 @@ def serve(command: Sequence[str], api: Api, *, with_token: bool = True, **settin
             token = added.stdout.strip()
         with Process(command, environment) as process:
             yield Target(process, token)
-
-
-def idle_seconds() -> float:
-    """Return the idle time of all cores of this machine, in seconds."""
-    ticks = (_PROC / "stat").read_text().split(maxsplit=6)[4:6]  # idle, and waiting for a disk
-    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def raise_descriptor_limit() -> None:

@@ -18,7 +18,6 @@ from unittest.mock import patch
 
 from callers_mcp.http.app import HostedServer
 from callers_mcp.http.runtime import process
-from callers_mcp.http.runtime.process import ServeConfig
 from callers_mcp.http.settings import HostingSettings
 from callers_mcp.settings import Settings
 from tests.support.constants import PATIENCE
@@ -61,8 +60,7 @@ class HostedThread(Endpoint):
                 self.hosted.metrics.serve(*hosting.metrics)
                 stack.callback(self.hosted.metrics.close)
             stack.enter_context(_process_state_kept())
-            config = ServeConfig(settings, hosting)
-            thread = threading.Thread(target=self._serve, args=(config, listener), name="hosted server", daemon=True)
+            thread = threading.Thread(target=self._serve, args=(listener,), name="hosted server", daemon=True)
             stack.enter_context(patch.object(process, "_Server", self._make_server))
             thread.start()
             stack.callback(self._stop, thread)
@@ -81,8 +79,8 @@ class HostedThread(Endpoint):
         """The log so far, as on stderr of a process, but without masking."""
         return self._log.text
 
-    def _serve(self, config: ServeConfig, listener: socket.socket) -> None:
-        self.exit_code = process.serve(config, self.hosted, listener)
+    def _serve(self, listener: socket.socket) -> None:
+        self.exit_code = process.serve(self.hosted, listener)
 
     def _make_server(self, *arguments: Any) -> process._Server:
         self._server = _ServerInThread(*arguments)

@@ -10,20 +10,13 @@
 ``callers_mcp_authentication_failures_total``  reason     requests refused before a tool ran
 ``callers_mcp_turned_away_calls_total``                   calls above the limit of concurrent calls
 =============================================  =========  ==========================================================
-
-With several workers, each writes to files in one folder, and the parent process serves the sums (the multiprocess mode
-of prometheus-client).
 """
 
-import atexit
 import logging
 import os
-import shutil
 import socket
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -38,8 +31,6 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-_FOLDER_PREFIX = "callers-mcp-metrics-"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _OTHER_LABEL = "other"  # labels have a fixed set of values, so a client can't make the metrics grow
 
@@ -59,11 +50,10 @@ class MetricsError(Exception):
 
 
 class Metrics:
-    """The metrics of one process; the look-up methods are the same as in ``Observer``."""
+    """The metrics; the look-up methods are the same as in ``Observer``."""
 
     def __init__(self) -> None:
-        if not Path(os.environ.get(_FOLDER_VARIABLE, "")).name.startswith(_FOLDER_PREFIX):
-            os.environ.pop(_FOLDER_VARIABLE, None)  # set for another program; prometheus_client reads it at import
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # for another program; prometheus_client reads it at import
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they would add a series to each counter
@@ -77,12 +67,7 @@ class Metrics:
         self._rejections_by_reason = {name: rejections.labels(name) for name in _REASONS}
         self._seconds = histogram("look_up_duration_seconds", "How long the callers waited.")
         self._api_seconds = histogram("api_request_duration_seconds", "How long each request to the API took.")
-        self._in_flight = Gauge(
-            "callers_mcp_look_ups_in_flight",
-            "Look-ups in progress.",
-            registry=self._registry,
-            multiprocess_mode="livesum",
-        )
+        self._in_flight = Gauge("callers_mcp_look_ups_in_flight", "Look-ups in progress.", registry=self._registry)
         self._retries = counter("api_retries", "Requests to the API after a look-up's first one.")
         self._shared = counter("shared_look_ups", "Look-ups that shared another one's request.")
         self._over_capacity = counter("turned_away_calls", "Calls above the limit of concurrent calls.")
@@ -114,12 +99,22 @@ class Metrics:
         self._over_capacity.inc()
 
     def serve(self, host: str, port: int) -> int:
-        """Serve the metrics of this process on a separate port, and return the port; port 0 means a free one.
+        """Serve the metrics on a separate port, and return the port; port 0 means a free one.
 
         Raises:
             MetricsError: The address can't be used.
         """
-        self._server = _serve(host, port, self._registry)
+        try:
+            self._server = _Server((host, port))
+        except (OSError, TypeError) as error:  # TypeError: not a valid host name
+            why = getattr(error, "strerror", None) or "not an address"
+            raise MetricsError(
+                f"{variable('metrics')}: {host} port {port} can't be used ({why}); set another address."
+            ) from None
+        self._server.set_app(partial(_respond, self._registry))
+        Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        url_host = f"[{host}]" if ":" in host else host
+        logger.info("metrics are on http://%s:%d/metrics", url_host, self._server.server_port)
         return self._server.server_port
 
     def close(self) -> None:
@@ -130,42 +125,6 @@ class Metrics:
             self._server = None
 
 
-def serve_multiprocess_metrics(host: str, port: int) -> Callable[[int], None]:
-    """Serve the sums over all workers started after this call.
-
-    Returns:
-        A function to call with the process id of each worker that has exited.
-
-    Raises:
-        MetricsError: The address can't be used.
-    """
-    folder = tempfile.mkdtemp(prefix=_FOLDER_PREFIX)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ[_FOLDER_VARIABLE] = folder  # the workers inherit it
-    from prometheus_client import CollectorRegistry
-    from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
-    _serve(host, port, registry)
-    return lambda pid: mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
-
-
-def _serve(host: str, port: int, registry: "CollectorRegistry") -> "_Server":
-    try:
-        server = _Server((host, port))
-    except (OSError, TypeError) as error:  # TypeError: not a valid host name
-        why = getattr(error, "strerror", None) or "not an address"
-        raise MetricsError(
-            f"{variable('metrics')}: {host} port {port} can't be used ({why}); set another address."
-        ) from None
-    server.set_app(partial(_respond, registry))
-    Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    url_host = f"[{host}]" if ":" in host else host
-    logger.info("metrics are on http://%s:%d/metrics", url_host, server.server_port)
-    return server
-
-
 def _respond(registry: "CollectorRegistry", environ: "WSGIEnvironment", respond: "StartResponse") -> Iterable[bytes]:
     from prometheus_client import make_wsgi_app
 
@@ -173,7 +132,7 @@ def _respond(registry: "CollectorRegistry", environ: "WSGIEnvironment", respond:
         try:
             response: Iterable[bytes] = make_wsgi_app(registry)(environ, respond)
             return response
-        except Exception as error:  # such as a worker that is just creating its files
+        except Exception as error:  # such as for an Accept header that prometheus-client can't parse
             logger.warning("the metrics can't be read now (%s)", type(error).__name__)
             status, message = "503 Service Unavailable", b"The metrics can't be read now.\n"
     else:

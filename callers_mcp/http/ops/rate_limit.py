@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from limits import RateLimitItem
     from redis.asyncio import ConnectionPool
 
-_MEMORY = "memory"
+_MEMORY = "memory://"
 _STORAGE_VARIABLE = f"{HTTP_PREFIX}RATE_LIMIT_STORAGE"  # not variable(): the settings import this module
 _REDIS = {
     "redis": "redis",
@@ -71,7 +71,7 @@ def check_storage(url: str) -> None:
     Raises:
         ValueError: It does not; one line without any part of the URL, which may contain a password.
     """
-    if is_in_memory(url):
+    if url == _MEMORY:
         return
     try:
         parts = urlsplit(url)
@@ -85,11 +85,6 @@ def check_storage(url: str) -> None:
             "takes memory:// or redis://[[user]:password@]host[:port][/number], or rediss:// with TLS; special "
             "characters in a password are percent-encoded, such as %40 for @"
         ) from None
-
-
-def is_in_memory(url: str) -> bool:
-    """Return whether ``url`` names the store in memory, which only one process can use."""
-    return url == f"{_MEMORY}://"
 
 
 class RateLimiter:
@@ -106,7 +101,7 @@ class RateLimiter:
         url = storage.get_secret_value() if isinstance(storage, SecretStr) else storage
         check_storage(url)
         self._rate = parse_rate(rate)
-        self._window: _Window = _MemoryWindow(self._rate) if is_in_memory(url) else _RedisWindow(self._rate, url)
+        self._window: _Window = _MemoryWindow(self._rate) if url == _MEMORY else _RedisWindow(self._rate, url)
 
     async def admit(self, principal: Principal) -> None:
         """Count a look-up of ``principal``.

@@ -1,4 +1,4 @@
-"""One process of the hosted server: serve on a socket, and shut down gracefully."""
+"""The process of the hosted server: serve on a socket, and shut down gracefully."""
 
 import gc
 import logging
@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -16,8 +16,6 @@ import uvicorn
 from callers_mcp.http.app import HostedServer
 from callers_mcp.http.ops.readiness import Readiness
 from callers_mcp.http.runtime.protocol import BoundedProtocol
-from callers_mcp.http.settings import HostingSettings
-from callers_mcp.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -29,34 +27,16 @@ MAX_CONNECTIONS = 10_000
 
 _MAX_FILE_DESCRIPTORS = 2 * MAX_CONNECTIONS
 _GRACE_SECONDS = 5  # after the deadline of the last call
-_SAME_INTERRUPT_SECONDS = 1.0  # a worker gets a Ctrl-C from the terminal, and again from its parent
 
 
-@dataclass(frozen=True, slots=True)
-class ServeConfig:
-    """The configuration that each serving process gets.
-
-    Attributes:
-        settings: The key, the base URL, the limits.
-        hosting: The ``CALLERS_HTTP_*`` settings.
-        certfile: The certificate chain (PEM); ``None`` if the server itself does not provide TLS.
-        keyfile: The private key of the certificate.
-        instructions: Replaces the default instructions for the model.
-    """
-
-    settings: Settings
-    hosting: HostingSettings
-    certfile: str | None = None
-    keyfile: str | None = None
-    instructions: str | None = None
-
-
-def serve(serve_config: ServeConfig, hosted: HostedServer, listener: socket.socket) -> int:
+def serve(
+    hosted: HostedServer, listener: socket.socket, *, certfile: Path | None = None, keyfile: Path | None = None
+) -> int:
     """Serve until a signal stops the process, and return the exit code.
 
     SIGTERM drains: readiness turns off, and new calls are still answered for ``CALLERS_HTTP_DRAIN_SECONDS``. Then no
     new connection is accepted, and the calls in progress finish within their deadline. SIGINT does the same without
-    the drain, and a later second SIGINT does not wait for the calls.
+    the drain, and a second SIGINT does not wait for the calls.
     """
     _allow_many_connections()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are about bad input from clients
@@ -71,11 +51,11 @@ def serve(serve_config: ServeConfig, hosted: HostedServer, listener: socket.sock
         proxy_headers=False,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=math.ceil(serve_config.settings.timeout) + _GRACE_SECONDS,
-        ssl_certfile=serve_config.certfile,
-        ssl_keyfile=serve_config.keyfile,
+        timeout_graceful_shutdown=math.ceil(hosted.settings.timeout) + _GRACE_SECONDS,
+        ssl_certfile=certfile,
+        ssl_keyfile=keyfile,
     )
-    server = _Server(config, hosted.readiness, serve_config.hosting.drain_seconds)
+    server = _Server(config, hosted.readiness, hosted.hosting.drain_seconds)
     gc.collect()
     gc.freeze()  # the loaded modules stay, so no later collection has to scan them
     gc.enable()
@@ -90,15 +70,13 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._readiness = readiness
         self._drain_seconds = drain_seconds
-        self._closes_at = self._interrupted_at = math.inf
+        self._closes_at = math.inf
         self.exit_code = 0
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Handle the signals while the block runs."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        if hasattr(signal, "pthread_sigmask"):  # a worker starts with interrupts blocked
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         try:
             yield
         finally:
@@ -109,12 +87,10 @@ class _Server(uvicorn.Server):
         """Drain on SIGTERM; close on SIGINT."""
         self._readiness.draining = True
         if sig == signal.SIGINT:
-            self.exit_code = 130
-            now = time.monotonic()
-            if now > self._interrupted_at + _SAME_INTERRUPT_SECONDS:
+            if self.exit_code:  # the second one
                 self.force_exit = True
                 logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it would log each call that is cut off
-            self._interrupted_at = min(self._interrupted_at, now)
+            self.exit_code = 130
             self.should_exit = True
         else:
             self._closes_at = min(self._closes_at, time.monotonic() + self._drain_seconds)
