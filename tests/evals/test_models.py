@@ -23,7 +23,8 @@ QUESTIONS = {question.id: question for question in load()}
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("connect", [in_memory, pytest.param(over_stdio, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("connect", [in_memory, over_stdio])
 async def test_over_http_the_right_model_passes_all_questions_and_the_wrong_model_none(
     connect: Callable[[Environment], Client],
 ) -> None:
