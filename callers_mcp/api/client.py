@@ -1,9 +1,8 @@
 """The one client that talks to the Callers API."""
 
-import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
@@ -22,7 +21,7 @@ from callers_mcp.access import (
     parse_sub_organization,
     resolve_organization,
 )
-from callers_mcp.api.errors import Advice, CallersError, DeadlineExceeded, InvalidArguments, NotConfigured, expected
+from callers_mcp.api.errors import CallersError, DeadlineExceeded, InvalidArguments, NotConfigured, expected
 from callers_mcp.api.events import CAMPAIGN_LIST, LookupEvent, Observer
 from callers_mcp.api.json_reader import Document, mask
 from callers_mcp.api.key import KeySource
@@ -34,7 +33,8 @@ from callers_mcp.api.limiter import (
 )
 from callers_mcp.api.list_cache import ListCache
 from callers_mcp.api.lists import Listing, RowT, belongs_to, can_list, list_query, parse_cooperatively
-from callers_mcp.api.request import CampaignRequest
+from callers_mcp.api.lookup_state import LookupState
+from callers_mcp.api.request import CAMPAIGN_ID_HELP, OBJECT_ID, CampaignRequest
 from callers_mcp.api.responses import (
     hide_existence,
     not_found,
@@ -47,14 +47,6 @@ from callers_mcp.api.singleflight import SingleFlight
 from callers_mcp.api.transport import ConnectionPool
 from callers_mcp.sanitize import quote
 from callers_mcp.settings import MAIN, Settings
-
-OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
-
-CAMPAIGN_ID_HELP = Advice(
-    "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812; ask the user for the id",
-    "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812",
-)
-"""What an argument that names a campaign takes."""
 
 ResultT = TypeVar("ResultT")
 
@@ -270,10 +262,10 @@ class CallersClient:
         return False
 
     @asynccontextmanager
-    async def _observed_lookup(self, target: str, sub_organization_id: str | None) -> AsyncIterator["_LookupState"]:
+    async def _observed_lookup(self, target: str, sub_organization_id: str | None) -> AsyncIterator["LookupState"]:
         """Check the rate limit, and report the outcome of the block to the observer."""
         started, outcome = time.perf_counter(), "cancelled"
-        state = _LookupState(self._settings.timeout)
+        state = LookupState(self._settings.timeout)
         self._observer.on_lookup_started()
         try:
             if self._rate_limit_hook:
@@ -346,29 +338,3 @@ class CallersClient:
         """Raise ``CampaignNotFound`` for a campaign that the API returned, but that the caller may not see."""
         if self._hides_main() and belongs_to(document.content, self._settings.organization_id or ""):
             raise not_found(request)
-
-
-class _LookupState:
-    """What is known of a look-up while it runs."""
-
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
-        self.request: CampaignRequest | None = None
-        self.attempts = 0
-        self.shared = False
-        self.request_id = ""
-
-    async def run_shared(
-        self,
-        single_flight: SingleFlight,
-        key: Hashable,
-        attempt: Callable[[str], Awaitable[ResultT]],
-        on_retry: OnRetry | None,
-    ) -> ResultT:
-        """Start the request of ``key``, or join the one in flight."""
-        in_flight, self.shared = single_flight.get_or_start(key, attempt)
-        self.request_id = in_flight.request_id
-        try:
-            return await in_flight.result(self._timeout, on_retry)
-        finally:
-            self.attempts = in_flight.attempts

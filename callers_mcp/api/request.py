@@ -1,8 +1,18 @@
 """A request to the API, and its headers."""
 
+import re
 from dataclasses import dataclass, field
 
 from callers_mcp.access import describe_organization
+from callers_mcp.api.errors import Advice
+
+OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+
+CAMPAIGN_ID_HELP = Advice(
+    "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812; ask the user for the id",
+    "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812",
+)
+"""What an argument that names a campaign takes."""
 
 
 @dataclass(frozen=True, slots=True)

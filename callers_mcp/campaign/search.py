@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 from urllib.parse import quote, unquote
 
-from callers_mcp.api.client import OBJECT_ID
 from callers_mcp.api.errors import InvalidArguments
+from callers_mcp.api.request import OBJECT_ID
 from callers_mcp.campaign.listing import CampaignList, CampaignRow, to_listed_campaign
 from callers_mcp.campaign.matching import MAX_SUGGESTIONS, Matches, SortKey, find_matches, fold, ranked, search, suggest
 from callers_mcp.campaign.summary import CampaignStatus, Direction

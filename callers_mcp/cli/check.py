@@ -20,8 +20,9 @@ def check(campaign_id: str | None) -> None:
     Exit code: 0 all is well; 1 a problem was found; 2 wrong settings or a malformed id.
     """
     from callers_mcp import logs
-    from callers_mcp.api.client import CAMPAIGN_ID_HELP, OBJECT_ID, CallersClient
+    from callers_mcp.api.client import CallersClient
     from callers_mcp.api.errors import CallersError
+    from callers_mcp.api.request import CAMPAIGN_ID_HELP, OBJECT_ID
     from callers_mcp.campaign import lookup
     from callers_mcp.cli.runtime import load_settings, run_and_exit
 
@@ -126,7 +127,7 @@ def _print_configuration(settings: "Settings", print_line: Callable[..., None]) 
 
 def _check_organization(client: "CallersClient", organization_id: str, print_line: Callable[..., None]) -> bool:
     """Report whether CALLERS_ORGANIZATION_ID is the organization of a campaign from the main organization."""
-    from callers_mcp.api.client import OBJECT_ID
+    from callers_mcp.api.request import OBJECT_ID
     from callers_mcp.settings import variable
 
     name, configured = variable("organization_id"), client.settings.organization_id

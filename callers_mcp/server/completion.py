@@ -6,8 +6,9 @@ from functools import partial
 
 from mcp_types import PromptReference, ResourceTemplateReference
 
-from callers_mcp.api.client import OBJECT_ID, CallersClient
+from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError, InvalidArguments
+from callers_mcp.api.request import OBJECT_ID
 from callers_mcp.campaign.listing import CampaignRow, label, parse_row
 from callers_mcp.campaign.matching import fold, search
 from callers_mcp.server.prompts import MAX_ARGUMENT_CHARACTERS, PROMPTS

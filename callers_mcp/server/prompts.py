@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from mcp_types import Prompt, PromptArgument
 
-from callers_mcp.api.client import OBJECT_ID, CallersClient
+from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import InvalidArguments
+from callers_mcp.api.request import OBJECT_ID
 from callers_mcp.campaign.listing import CampaignRow, choice_line, parse_row
 from callers_mcp.campaign.lookup import look_up
 from callers_mcp.campaign.matching import fold, search, suggest

@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from callers_mcp.access import SUB_ORGANIZATION_HELP
-from callers_mcp.api.client import CAMPAIGN_ID_HELP, OBJECT_ID, CallersClient
+from callers_mcp.api.client import CallersClient
+from callers_mcp.api.request import CAMPAIGN_ID_HELP, OBJECT_ID
 from callers_mcp.api.retry import OnRetry
 from callers_mcp.campaign.lookup import CampaignReport, look_up
 from callers_mcp.server.card import CARD_URI
