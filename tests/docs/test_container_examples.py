@@ -278,7 +278,7 @@ def test_the_image_runs_the_demo_without_privileges_on_a_read_only_root(podman: 
 def test_the_image_does_not_serve_without_a_setting_for_authentication(podman: Podman) -> None:
     done = podman.run("--rm", "--env", "CALLERS_API_KEY=x", "callers-mcp")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "CALLERS_HTTP_AUTH has to be set" in done.stderr
+    assert "Set CALLERS_HTTP_AUTH if other machines may reach the server" in done.stderr
 
 
 @pytest.mark.parts
