@@ -8,8 +8,9 @@ from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.command_line import run
-from tests.support.constants import ID, SAMPLE_ID
+from tests.support.constants import ID, KEY, SAMPLE_ID
 from tests.support.fault_server import Behaviour, FaultServer
+from tests.support.key_leaks import secret_parts
 
 KNOWN = fault.answer(campaign())
 
@@ -88,9 +89,13 @@ def test_check_exits_with_2_for_wrong_settings_or_usage(arguments: list[str], en
     assert "Traceback" not in errors
 
 
-def test_check_without_a_campaign_neither_shows_nor_sends_the_key(sandbox_environment: dict[str, str]) -> None:
-    _, out, errors = run("check", environment=sandbox_environment | {"CALLERS_API_KEY": "planted-key-123"})
-    assert "planted-key-123" not in out + errors
+def test_check_without_a_campaign_neither_shows_nor_sends_the_key() -> None:
+    with FaultServer(fault.error(401)) as server:
+        environment = {"CALLERS_BASE_URL": server.base_url, "CALLERS_API_KEY": KEY}
+        _, out, errors = run("check", environment=environment)
+    (request,) = server.requests
+    assert not secret_parts(f"{request.target} {request.headers}")
+    assert not secret_parts(out + errors)
     assert "set, from CALLERS_API_KEY" in out
     assert "status 401" in out
 

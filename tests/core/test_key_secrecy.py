@@ -160,6 +160,10 @@ async def test_parsing_a_url_does_not_join_the_parts_of_the_key(between: str, re
         {"campaign_id": KEY},
         {"sub_organization_id": KEY},
         {KEY: "x"},
+        # A quotation of these ends inside the key.
+        {"campaign_id": "x" * 45 + KEY},
+        {"sub_organization_id": "x " * 22 + KEY},
+        {"x" * 45 + KEY: "x"},
     ],
 )
 async def test_a_key_that_is_passed_as_an_argument_is_not_repeated(arguments: dict[str, str]) -> None:
@@ -168,6 +172,14 @@ async def test_a_key_that_is_passed_as_an_argument_is_not_repeated(arguments: di
             result = await call(client, **arguments)
     assert result.is_error
     assert not secret_parts(result.model_dump_json())
+
+
+@pytest.mark.parametrize("given", [KEY, KEY.upper(), f"sub-{KEY}"])
+async def test_a_key_that_is_passed_as_a_sub_organization_is_refused_and_nothing_is_sent(given: str) -> None:
+    with FaultServer(KNOWN) as server:  # would return the campaign, and the summary names the sub-organization
+        result = await look_up(server, given)
+    checked(result, "invalid_arguments")
+    assert server.requests == []
 
 
 async def test_no_object_with_the_key_shows_it_as_text(tmp_path: Path) -> None:
