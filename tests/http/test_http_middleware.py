@@ -29,6 +29,7 @@ def shared(api: FaultServer) -> Iterator[HostedThread]:
         "CALLERS_BASE_URL": api.base_url,
         "CALLERS_API_KEY": KEY,
         "CALLERS_HTTP_MAX_CALLS": str(MAX_CALLS),
+        "CALLERS_TIMEOUT": "600",  # longer than any wait of a test: no call ends by its deadline
     }
     with HostedThread(environment=environment) as server:
         yield server

@@ -24,7 +24,7 @@ def environment(api: FaultServer, drain: str) -> dict[str, str]:
     return {
         "CALLERS_BASE_URL": api.base_url,
         "CALLERS_API_KEY": KEY,
-        "CALLERS_TIMEOUT": "60",
+        "CALLERS_TIMEOUT": "600",  # longer than any wait of a test: no call ends by its deadline
         "CALLERS_HTTP_DRAIN_SECONDS": drain,
     }
 
