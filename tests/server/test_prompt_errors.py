@@ -97,7 +97,15 @@ async def test_every_failure_has_the_message_and_kind_of_the_tool_and_never_the_
 async def test_a_key_that_is_taken_for_an_argument_is_not_repeated() -> None:
     with FaultServer(holding(campaign(name=f"of {KEY}", variables=[KEY]))) as server:
         async with connect(server) as client:
-            for given in ({"campaign": KEY}, {"campaign": ID, "sub_organization_id": KEY}, {"campaign": ID, KEY: ID}):
+            for given in (
+                {"campaign": KEY},
+                {"campaign": ID, "sub_organization_id": KEY},
+                {"campaign": ID, KEY: ID},
+                # A quotation of these ends inside the key.
+                {"campaign": "x" * 65 + KEY},
+                {"campaign": ID, "sub_organization_id": "x " * 22 + KEY},
+                {"campaign": ID, "x" * 45 + KEY: ID},
+            ):
                 try:
                     shown = (await client.get_prompt("review_campaign", given)).model_dump_json()
                 except Exception as error:

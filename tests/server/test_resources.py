@@ -229,7 +229,14 @@ async def test_a_failure_before_any_request_has_the_message_of_the_tool_too() ->
 async def test_a_key_that_is_taken_for_an_id_is_not_repeated() -> None:
     with FaultServer(fault.error(404)) as server:
         async with connect(server) as client:
-            for uri in (f"callers://campaigns/{KEY}", f"callers://sub-organizations/{KEY}/campaigns/{ID}", f"{KEY}://"):
+            for uri in (
+                f"callers://campaigns/{KEY}",
+                f"callers://sub-organizations/{KEY}/campaigns/{ID}",
+                f"{KEY}://",
+                # A quotation of these ends inside the key.
+                f"callers://campaigns/{'x' * 270}{KEY}",
+                f"callers://sub-organizations/{'x%20' * 22}{KEY}/campaigns/{ID}",
+            ):
                 error = await refused(client.read_resource(uri))
                 assert not secret_parts(error.model_dump_json())
 
