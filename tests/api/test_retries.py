@@ -114,7 +114,7 @@ async def test_a_wait_past_the_deadline_fails_the_call_immediately_and_is_report
 ) -> None:
     value = "3600" if form == "seconds" else _in_seconds(3600)
     server.script(fault.error(status, headers=[("Retry-After", value)]))
-    result = await look_up(server, max_attempts=3)
+    result = await look_up(server, max_attempts=3, timeout=PATIENCE)
     assert failure(result)["kind"] != "timeout", "it waited for its deadline"
     assert 3500 < failure(result)["retry_after_seconds"] <= 3600
     assert len(server.requests) == 1
