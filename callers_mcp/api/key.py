@@ -1,10 +1,10 @@
 """The organization's API key: the setting or the file that it comes from."""
 
-import errno
-import stat
+import os
 from contextlib import suppress
 from pathlib import Path
 
+from callers_mcp import files
 from callers_mcp.api.errors import Advice, NotConfigured
 from callers_mcp.settings import Settings, is_key, is_placeholder, variable
 
@@ -49,15 +49,9 @@ class KeySource:
 
     def _read(self, file: Path) -> str | None:
         try:
-            status = file.stat()
-            version = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if version == self._file_version:
+            if _version(file.stat()) == self._file_version:
                 return self._key
-            if not stat.S_ISREG(status.st_mode):  # reading a pipe would block
-                raise OSError(errno.EINVAL, "it is not a regular file")
-            with file.open("rb") as opened:
-                content = opened.read(_MAX_KEY_FILE_BYTES + 1)
-                key = content.decode("utf-8-sig", "replace").strip() if len(content) <= _MAX_KEY_FILE_BYTES else ""
+            content, status = files.read_with_status(file, _MAX_KEY_FILE_BYTES)
         except OSError as error:
             raise NotConfigured(
                 f"The file that {self.variable} names can't be read ({error.strerror}).",
@@ -66,13 +60,18 @@ class KeySource:
                     "Fix the path or the file's permissions.",
                 ),
             ) from None
+        key = content.decode("utf-8-sig", "replace").strip()
         if not is_key(key) or is_placeholder(key):
             raise NotConfigured(
                 f"The file that {self.variable} names does not contain a usable key.",
                 Advice("The operator puts the API key into it, as one line.", "Put the API key into it, as one line."),
             )
-        self._file_version = version
+        self._file_version = _version(status)
         return key
+
+
+def _version(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def require_no_placeholder(settings: Settings, *fields: str) -> None:

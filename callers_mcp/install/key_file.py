@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from callers_mcp.install import files
+from callers_mcp import files
 from callers_mcp.install.entry import API_KEY_FILE
 from callers_mcp.settings import is_key
 
@@ -41,9 +41,11 @@ def write(file: Path, key: str | None) -> None:
         OSError: It can't be written.
     """
     if key is None:
-        file.unlink(missing_ok=True)
+        files.remove(file)
         with suppress(OSError):  # the folder may have other hosts' keys, or a server's tokens
             file.parent.rmdir()
             file.parent.parent.rmdir()
         return
-    files.write_privately(file, f"{key}\n".encode())
+    files.make_folder(file.parent)
+    file.parent.chmod(0o700)
+    files.write(file, f"{key}\n".encode(), private=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from callers_mcp.install import documents, files
+from callers_mcp import files
+from callers_mcp.install import documents
 from callers_mcp.install.entry import NAME, is_ours, merge, redact
 from callers_mcp.install.formats import UnreadableConfig
 from callers_mcp.install.registry import Host, Platform

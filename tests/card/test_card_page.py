@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from callers_mcp.sandbox import SAMPLES
-from callers_mcp.server.card import card_page, write_page
+from callers_mcp.server.card import card_page
 from tests.support.campaigns import Json, campaign, summary_of
 from tests.support.card_browser import Browser, Watched, axe_finds, expect, overflow
 from tests.support.constants import PATIENCE
@@ -81,7 +81,7 @@ async def test_hostile_names_in_a_page_stay_text(watched: Watched, tmp_path: Pat
     file = tmp_path / "card.html"
     planted = "".join(MARKUP) + "\u2028\u2029]]>&lt;"
     answers = [answer(name=planted, variables=[planted]) | {planted: planted}] * 2
-    write_page(file, card_page(answers, title=f"Title {planted}"))
+    file.write_text(card_page(answers, title=f"Title {planted}"))
     await watched.page.goto(file.as_uri())
     await expect(watched.page.get_by_role("heading", level=2).first).to_contain_text(MARKUP[0])
     assert await watched.page.evaluate("window.planted ?? null") is None
@@ -91,7 +91,7 @@ async def test_hostile_names_in_a_page_stay_text(watched: Watched, tmp_path: Pat
 
 async def test_a_page_keeps_the_digits_of_numbers(watched: Watched, tmp_path: Path) -> None:
     file = tmp_path / "card.html"
-    write_page(file, card_page([{"summary": {"name": "A"}, "raw": {"n": 9007199254740993}}]))
+    file.write_text(card_page([{"summary": {"name": "A"}, "raw": {"n": 9007199254740993}}]))
     await watched.page.goto(file.as_uri())
     await watched.page.get_by_text("Raw JSON", exact=True).click()
     await expect(watched.page.locator(".rawbox")).to_contain_text("9007199254740993")

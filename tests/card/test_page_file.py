@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from callers_mcp.sandbox import SAMPLES
-from callers_mcp.server.card import CARD_MIME_TYPE, CARD_URI, card_html, card_page, write_page
+from callers_mcp.server.card import CARD_MIME_TYPE, CARD_URI, card_html, card_page
 from tests.support.command_line import run
 from tests.support.constants import PATIENCE, SAMPLE_ID
 from tests.support.hostile_names import MARKUP
@@ -75,24 +75,6 @@ def test_nothing_in_an_answer_leaves_the_script_element_that_holds_it() -> None:
     assert not set("<>&\u2028\u2029") & set(embedded)
 
 
-def test_a_page_replaces_the_old_one_in_one_step_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "card.html"
-    write_page(file, "old")
-    held = file.open()
-    write_page(file, "new")
-    assert (held.read(), file.read_text()) == ("old", "new")
-    held.close()
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="No space"):
-        write_page(file, "newer")
-    assert file.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [file]
-
-
 @pytest.mark.parametrize("where", ["missing/card.html", "folder"])
 def test_a_path_that_cannot_be_written_is_reported_in_one_line(
     sandbox_environment: dict[str, str], tmp_path: Path, where: str
@@ -114,11 +96,3 @@ def test_a_page_and_a_printed_form_exclude_each_other(tmp_path: Path, form: str)
 def test_a_failed_look_up_leaves_no_page(sandbox_environment: dict[str, str], tmp_path: Path) -> None:
     code, _, _ = run("get", "0" * 24, "--html", str(tmp_path / "card.html"), environment=sandbox_environment)
     assert (code, list(tmp_path.iterdir())) == (1, [])
-
-
-def test_a_pipe_is_refused_and_stays_a_pipe(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    with pytest.raises(OSError, match="not a regular file"):
-        write_page(pipe, "page")
-    assert pipe.is_fifo()

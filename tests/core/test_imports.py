@@ -11,10 +11,11 @@ FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in (ROOT / "callers_mcp").rglob("*.py")
 }
-BASE = {"access", "logs", "sanitize", "settings"}
+BASE = {"access", "files", "logs", "sanitize", "settings"}
 ALLOWED = {  # what the modules of a package may import besides each other; "cli" may import everything
     "settings": set[str](),
     "sanitize": set[str](),
+    "files": set[str](),
     "sandbox": set[str](),
     "access": {"settings", "api.errors", "api.key"},
     "logs": {"settings", "sanitize", "api.errors", "api.key", "api.json_reader"},
@@ -23,7 +24,7 @@ ALLOWED = {  # what the modules of a package may import besides each other; "cli
     "server": BASE | {"api", "campaign"},
     "stdio": BASE | {"api", "server"},
     "http": BASE | {"api", "server"},
-    "install": {"settings", "sanitize"},
+    "install": {"files", "settings", "sanitize"},
 }
 
 

@@ -44,7 +44,7 @@ def test_toml_that_cannot_be_read_is_not_changed(tmp_path: Path) -> None:
 def test_a_folder_at_the_path_of_the_configuration_is_not_changed(cursor: Home, command: str) -> None:
     cursor.config.unlink()
     cursor.config.mkdir()
-    assert "not a regular file" in refused(cursor, command)
+    assert "directory" in refused(cursor, command)
 
 
 @pytest.mark.parametrize("command", ["install", "uninstall"])
@@ -55,7 +55,7 @@ def test_another_server_of_the_same_name_is_not_changed(cursor: Home, command: s
 
 def test_a_folder_at_the_path_of_the_key_file_is_not_changed(cursor: Home) -> None:
     cursor.key_file.mkdir(parents=True)
-    assert "not a regular file" in refused(cursor)
+    assert "directory" in refused(cursor)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_of_a_huge_key_file_only_the_beginning_is_read(tmp_path: Path) -> None:
     file = tmp_path / "key"
     with file.open("wb") as opened:
         opened.truncate(4 << 30)  # sparse
-    with pytest.raises(NotConfigured, match="does not contain a usable key"):
+    with pytest.raises(NotConfigured, match="it has more than 65536 bytes"):
         KeySource(Settings(api_key_file=file)).current()
 
 
@@ -86,7 +86,7 @@ def test_many_urls_of_one_host_as_names_take_linear_time() -> None:
     assert len(json.dumps(redacted)) < 2 * len(json.dumps(raw))
 
 
-@pytest.mark.parametrize("content", ["${CALLERS_API_KEY}", "a" * 70_000], ids=["a placeholder", "too long"])
+@pytest.mark.parametrize("content", ["${CALLERS_API_KEY}", "two\nlines"], ids=["a placeholder", "two lines"])
 def test_a_key_file_without_a_usable_key_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "key").write_text(content)
     with pytest.raises(NotConfigured, match="does not contain a usable key"):

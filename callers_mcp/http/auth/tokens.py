@@ -3,17 +3,11 @@
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from callers_mcp.access import Principal
-from callers_mcp.http.auth.token_store import (
-    TOKEN_PATTERN,
-    TokenFileError,
-    TokenRecord,
-    read_with_status,
-    token_digest,
-    unreadable_message,
-)
+from callers_mcp.http.auth.token_store import TOKEN_PATTERN, TokenFileError, read_with_status, token_digest
 
 RECHECK_SECONDS = 1.0
 """How often a server checks whether the file has changed."""
@@ -39,7 +33,6 @@ class TokenAuthenticator:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._principals: dict[bytes, Principal] = {}
-        self._records: tuple[TokenRecord, ...] = ()
         self._version: tuple[int, ...] | None = None
         self._problem: str | None = None
         self._recheck_at = time.monotonic() + RECHECK_SECONDS
@@ -60,30 +53,29 @@ class TokenAuthenticator:
 
     def _check_again(self) -> None:
         self._recheck_at = time.monotonic() + RECHECK_SECONDS
-        before = self._records
-        try:
-            # After a problem, always read again: the cause may be in any folder of the path.
+        before = self._principals
+        # After a problem, always read again: the cause may be in any folder of the path.
+        with suppress(OSError):
             if self._version is not None and _version(self._path.stat()) == self._version:
                 return
+        try:
             self._load()
-        except (OSError, TokenFileError) as error:
+        except TokenFileError as error:
             self._principals, self._version = {}, None
-            problem = str(error) if isinstance(error, TokenFileError) else unreadable_message(self._path, error)
-            if problem != self._problem:
-                self._problem = problem
-                logger.error("No token is accepted: %s", problem)
+            if str(error) != self._problem:
+                self._problem = str(error)
+                logger.error("No token is accepted: %s", error)
             return
         if self._problem is not None:
             self._problem = None
-            logger.warning("The token file is valid again; it has %d tokens.", len(self._records))
-        elif self._records != before:
-            logger.info("The token file has changed; it has %d tokens now.", len(self._records))
+            logger.warning("The token file is valid again; it has %d tokens.", len(self._principals))
+        elif self._principals != before:
+            logger.info("The token file has changed; it has %d tokens now.", len(self._principals))
 
     def _load(self) -> None:
-        self._records, status = read_with_status(self._path)
+        records, status = read_with_status(self._path)
         self._principals = {
-            bytes.fromhex(record.sha256): Principal(f"token:{record.name}", record.organizations)
-            for record in self._records
+            bytes.fromhex(record.sha256): Principal(f"token:{record.name}", record.organizations) for record in records
         }
         # A file that changed just now may change again with the same times, so it is read once more.
         age = min(abs(time.time() - changed) for changed in (status.st_mtime, status.st_ctime))

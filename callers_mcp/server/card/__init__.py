@@ -5,9 +5,7 @@ The card is one document that needs no network. Its policy allows only its own s
 imports that only a card needs are inside the functions.
 """
 
-import errno
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -44,27 +42,6 @@ def card_page(results: Sequence[Mapping[str, Any]], title: str = "Callers campai
     embedded = json.dumps(list(results), separators=(",", ":"), allow_nan=False).translate(_ESCAPES)
     data = f'<script type="application/json" id="answers">{embedded}</script>\n'
     return _document("page.js", title=html.escape(title), data=data)
-
-
-def write_page(path: Path, page: str) -> None:
-    """Write ``page`` to ``path`` atomically, readable only by this user: a campaign's URLs can be credentials.
-
-    Raises:
-        OSError: The file can't be written; an earlier file stays as it was.
-    """
-    import tempfile
-
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it exists and is not a regular file")
-    file = Path(os.path.realpath(path))  # a link stays, and its target is replaced
-    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:100]}.")  # with mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as opened:
-            opened.write(page)
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _document(last_script: str, *, title: str, data: str) -> str:

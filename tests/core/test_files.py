@@ -1,4 +1,4 @@
-"""A configuration file is never half written, changes by other programs are never lost, and a backup is kept."""
+"""A file is never half written, changes by other programs are never lost, and a configuration has a backup."""
 
 import os
 import stat
@@ -6,12 +6,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from callers_mcp.install.files import MAX_BYTES, ConfigChanged, read, replace
+from callers_mcp.files import MAX_BYTES, ConfigChanged, read, remove, replace, write
 from tests.support.install_home import mode
 
 UNPRIVILEGED_USER = 65534
@@ -58,18 +59,20 @@ def test_a_file_over_the_size_limit_is_refused(config: Path) -> None:
     config.write_bytes(b" " * MAX_BYTES)
     assert len(read(config) or b"") == MAX_BYTES
     config.write_bytes(b" " * (MAX_BYTES + 1))
-    with pytest.raises(OSError, match="larger than"):
+    with pytest.raises(OSError, match="more than"):
         read(config)
 
 
 @posix
-def test_anything_but_a_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [".", "pipe", "device"])
+def test_anything_but_a_regular_file_is_refused_without_waiting(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "pipe", Path(os.devnull)):
-        with pytest.raises(OSError, match="not a regular file"):
-            read(path)
-        with pytest.raises(OSError, match="not a regular file"):
-            replace(path, None, NEW)
+    (tmp_path / "device").symlink_to(os.devnull)
+    path = tmp_path / name
+    for refused in (lambda: read(path), lambda: replace(path, None, NEW), lambda: write(path, NEW)):
+        with pytest.raises(OSError, match=r"not a regular file|Is a directory"):
+            refused()
+    assert names(tmp_path) == {"pipe", "device"}
 
 
 def test_replace_keeps_the_earlier_content_in_a_backup(config: Path) -> None:
@@ -120,12 +123,6 @@ def test_a_new_file_and_its_new_folders_are_private_under_any_umask(tmp_path: Pa
         os.umask(earlier)
     assert mode(path) == 0o600
     assert mode(path.parent) == mode(path.parent.parent) == 0o700
-
-
-@posix
-def test_a_new_file_gets_the_given_mode(tmp_path: Path) -> None:
-    replace(tmp_path / "config.json", None, NEW, mode=0o644)
-    assert mode(tmp_path / "config.json") == 0o644
 
 
 @posix
@@ -275,7 +272,7 @@ def test_a_folder_without_write_permission_is_refused_and_not_changed(as_user: P
 def test_a_full_disk_leaves_the_file_unchanged_and_no_part_of_a_new_one(config: Path) -> None:
     # A limit on the size of files makes a write fail halfway, like a full disk.
     script = (
-        "import resource, signal, sys; from pathlib import Path; from callers_mcp.install.files import replace;"
+        "import resource, signal, sys; from pathlib import Path; from callers_mcp.files import replace;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
         "replace(Path(sys.argv[1]), Path(sys.argv[1]).read_bytes(), b'x' * 100_000)"
     )
@@ -307,3 +304,51 @@ def test_a_reader_sees_the_old_or_the_new_file_but_never_a_part(tmp_path: Path) 
         done.set()
         watcher.join()
     assert seen <= set(contents)
+
+
+def leftover(beside: Path, seconds: float, name: str | None = None) -> Path:
+    """Return a temporary file as a killed writer of ``beside`` leaves it, last written some seconds ago."""
+    path = beside.with_name(f".{name or beside.name}.a_0k2xyz.new")
+    path.write_text("secret")
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+    return path
+
+
+@pytest.mark.parametrize("name", ["config.json", "n" * 240], ids=["short", "long"])
+def test_a_writer_removes_what_a_killed_one_left_an_hour_ago_but_nothing_newer(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    leftover(path, 3600, name[:40])
+    others = {leftover(path, 3600, "other"), leftover(path, 1, name[:40] if len(name) < 40 else "n"), path}
+    write(path, NEW)
+    assert set(tmp_path.iterdir()) == others
+
+
+def test_a_file_is_removed_with_every_temporary_file_of_it(config: Path) -> None:
+    leftover(config, 0)
+    others = {leftover(config, 3600, "other").name}
+    remove(config)
+    remove(config)
+    assert names(config.parent) == others
+
+
+def test_a_killed_writer_leaves_the_old_file(config: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from callers_mcp.files import write;"
+        "write(Path(sys.argv[1]), b'new', before_replacing=lambda: os._exit(9))"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(config)], timeout=60).returncode == 9
+    assert read(config) == OLD
+    (left,) = names(config.parent) - {config.name}
+    os.utime(config.with_name(left), (1, 1))
+    write(config, NEW)
+    assert names(config.parent) == {config.name}
+
+
+@posix
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_a_private_file_that_replaces_another_users_is_for_this_user_only(config: Path) -> None:
+    os.chown(config, 1234, 2345)
+    config.chmod(0o666)
+    write(config, NEW, private=True)
+    assert (config.stat().st_uid, mode(config)) == (0, 0o600)
