@@ -1,5 +1,6 @@
 """Logging to stderr, without the key, and without blocking the server."""
 
+import errno
 import logging
 import os
 import re
@@ -34,31 +35,41 @@ _WRITE_TIMEOUT_MS = 10
 _CHUNK_BYTES = getattr(select, "PIPE_BUF", 4096)  # a pipe with room takes this many bytes without blocking
 
 
-class _StderrHandler(logging.Handler):
-    """Writes to stderr without blocking, and drops the rest: a host that never reads it must not stop the server."""
+class _Stderr:
+    """Writes lines to stderr without blocking: a host that never reads it must not stop the server."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._line_incomplete = False  # of the last record; the next one starts a new line
+        self._line_incomplete = False  # of the last write; the next one starts a new line
         self._poll = None
         if hasattr(select, "poll"):  # not on Windows
             self._poll = select.poll()
             self._poll.register(2, select.POLLOUT)
 
+    def write(self, line: bytes) -> None:
+        """Write all of ``line``.
+
+        Raises:
+            OSError: There is no stderr, or it is not read; nothing or only a part was written.
+        """
+        timeout = _WRITE_TIMEOUT_MS
+        if self._line_incomplete:
+            line, timeout = b"\n" + line, 0  # do not wait again for a reader that did not read
+        self._line_incomplete = True
+        for start in range(0, len(line), _CHUNK_BYTES):
+            chunk = line[start : start + _CHUNK_BYTES]
+            if (self._poll and not self._poll.poll(timeout)) or os.write(2, chunk) < len(chunk):
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        self._line_incomplete = False
+
+
+stderr = _Stderr()
+"""The stderr of this process, for all that writes to it."""
+
+
+class _StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError, ValueError):  # there is no stderr to report it to
-            self._write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
-
-    def _write(self, line: bytes) -> None:
-        if self._line_incomplete:
-            line = b"\n" + line
-        for start in range(0, len(line), _CHUNK_BYTES):
-            # Wait briefly for a reader, but not again after one did not read.
-            if self._poll and not self._poll.poll(0 if self._line_incomplete else _WRITE_TIMEOUT_MS):
-                self._line_incomplete = True
-                return
-            os.write(2, line[start : start + _CHUNK_BYTES])
-        self._line_incomplete = False
+            stderr.write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
 
 
 class _MaskingFormatter(logging.Formatter):

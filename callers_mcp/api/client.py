@@ -21,9 +21,9 @@ from callers_mcp.access import (
     parse_sub_organization,
     resolve_organization,
 )
-from callers_mcp.api.errors import CallersError, DeadlineExceeded, InvalidArguments, NotConfigured, expected
+from callers_mcp.api.errors import CallersError, DeadlineExceeded, InvalidArguments, expected
 from callers_mcp.api.events import CAMPAIGN_LIST, LookupEvent, Observer
-from callers_mcp.api.json_reader import Document, mask
+from callers_mcp.api.json_reader import Document
 from callers_mcp.api.key import KeySource
 from callers_mcp.api.limiter import (
     MAX_CONCURRENT_LISTS,
@@ -143,10 +143,7 @@ class CallersClient:
 
     def mask(self, text: str) -> str:
         """Return ``text`` cleaned and with the key masked. Use it for text from callers and from the API."""
-        try:
-            return mask(text, self._keys.current())
-        except NotConfigured:
-            return mask(text, "")
+        return self._keys.mask(text)
 
     async def get_campaign(
         self, campaign_id: str, *, sub_organization_id: str | None = None, on_retry: OnRetry | None = None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from callers_mcp import files
 from callers_mcp.api.errors import Advice, NotConfigured
+from callers_mcp.api.json_reader import mask
 from callers_mcp.settings import Settings, is_key, is_placeholder, variable
 
 _MAX_KEY_FILE_BYTES = 65_536  # a longer file is not a key file
@@ -46,6 +47,13 @@ class KeySource:
                 ),
             )
         return self._key
+
+    def mask(self, text: str) -> str:
+        """Return ``text`` cleaned and with the key masked. Use it for text from callers and from the API."""
+        try:
+            return mask(text, self.current())
+        except NotConfigured:
+            return mask(text, "")
 
     def _read(self, file: Path) -> str | None:
         try:

@@ -42,8 +42,6 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
     from callers_mcp.api.errors import NotConfigured
     from callers_mcp.http.app import HostedServer
     from callers_mcp.http.auth.token_store import TokenFileError
-    from callers_mcp.http.ops.audit import AuditError
-    from callers_mcp.http.ops.metrics import MetricsError
     from callers_mcp.http.runtime.process import serve
     from callers_mcp.http.settings import HostingSettings
     from callers_mcp.settings import SettingsError
@@ -57,7 +55,7 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
             hosted.metrics.serve(*hosting.metrics)
     except NotConfigured as error:
         exit_with_usage_error(error.message_for_person)
-    except (SettingsError, TokenFileError, AuditError, MetricsError) as error:
+    except (SettingsError, TokenFileError) as error:
         exit_with_usage_error(str(error))
     if hosting.auth == ("none",):
         logging.getLogger(__name__).warning(

@@ -12,7 +12,6 @@ from starlette.applications import Starlette
 from callers_mcp.access import Principal
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import NotConfigured
-from callers_mcp.api.events import LookupEvent, Observer
 from callers_mcp.api.key import KeySource, require_no_placeholder
 from callers_mcp.http.auth.bearer import Authenticator
 from callers_mcp.http.auth.token_store import default_path
@@ -41,7 +40,7 @@ class HostedServer:
     Raises:
         NotConfigured: There is no usable key.
         TokenFileError: The token file can't be read.
-        AuditError: The audit file can't be written.
+        SettingsError: The audit file can't be written.
 
     Attributes:
         settings: The first argument.
@@ -59,21 +58,19 @@ class HostedServer:
         tokens = TokenAuthenticator(hosting.token_file or default_path()) if "tokens" in hosting.methods else None
         self._oauth = _oauth(hosting) if "oauth" in hosting.methods else None
         self._limiter = _limiter(hosting) if hosting.rate_limit else None
-        self.metrics = _metrics() if hosting.metrics else None
-        self._observer = _HostedObserver(self.metrics)
-        self._client = CallersClient(
-            settings, observer=self._observer, rate_limit_hook=self._limiter.admit if self._limiter else None
+        self._audit = AuditLog(hosting.audit_file, keys.mask)
+        self.metrics = _metrics(self._audit) if hosting.metrics else None
+        client = CallersClient(
+            settings,
+            observer=self.metrics or self._audit,
+            rate_limit_hook=self._limiter.admit if self._limiter else None,
         )
-        self._observer.audit = AuditLog(hosting.audit_file, self._client.mask)
-        checks: dict[str, HealthCheck] = {
-            "key": lambda: _key_problem(keys),
-            "audit": lambda: self._observer.audit.problem,
-        }
+        checks: dict[str, HealthCheck] = {"key": lambda: _key_problem(keys), "audit": lambda: self._audit.problem}
         if tokens:
             checks["tokens"] = lambda: tokens.problem
         self.readiness = Readiness(checks)
         options = {"instructions": instructions} if instructions else {}
-        server = create_server(settings, client=self._client, get_principal=_get_principal, **options)
+        server = create_server(settings, client=client, get_principal=_get_principal, **options)
         sdk_app = server.streamable_http_app(
             streamable_http_path=MCP_PATH,
             json_response=True,
@@ -95,36 +92,14 @@ class HostedServer:
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            stack.callback(self._observer.audit.close)
+            stack.callback(self._audit.close)
             if self._limiter:
                 stack.push_async_callback(self._limiter.aclose)
             if self._oauth:
-                stack.push_async_callback(self._oauth.aclose)
-                stack.callback(asyncio.ensure_future(self._oauth.prefetch()).cancel)  # the issuer may be slow or down
+                stack.push_async_callback(self._oauth.keys.aclose)
+                stack.callback(asyncio.ensure_future(self._oauth.keys.refresh()).cancel)  # it may be slow or down
             await stack.enter_async_context(self._run_sdk(app))
             yield
-
-
-class _HostedObserver(Observer):
-    """Passes each look-up to the audit log and the metrics. The audit line replaces the log record."""
-
-    audit: AuditLog
-
-    def __init__(self, metrics: "Metrics | None") -> None:
-        self._metrics = metrics
-
-    def on_lookup_started(self) -> None:
-        if self._metrics:
-            self._metrics.on_lookup_started()
-
-    def on_lookup_finished(self, event: LookupEvent) -> None:
-        self.audit.record(event)
-        if self._metrics:
-            self._metrics.on_lookup_finished(event)
-
-    def on_api_request(self, seconds: float) -> None:
-        if self._metrics:
-            self._metrics.on_api_request(seconds)
 
 
 def _get_principal(ctx: ServerRequestContext[CallersClient]) -> Principal:
@@ -151,11 +126,11 @@ def _key_problem(keys: KeySource) -> str | None:
 
 
 def _oauth(hosting: HostingSettings) -> "OAuthVerifier":
+    from callers_mcp.http.auth.jwks import IssuerKeys
     from callers_mcp.http.auth.oauth import OAuthVerifier
 
-    return OAuthVerifier(
-        hosting.oauth_issuer or "", hosting.audience, hosting.oauth_scope, hosting.oauth_organizations_claim
-    )
+    keys = IssuerKeys(hosting.oauth_issuer or "")
+    return OAuthVerifier(keys, hosting.audience, hosting.oauth_scope, hosting.oauth_organizations_claim)
 
 
 def _limiter(hosting: HostingSettings) -> "RateLimiter":
@@ -164,7 +139,7 @@ def _limiter(hosting: HostingSettings) -> "RateLimiter":
     return RateLimiter(hosting.rate_limit or "", hosting.rate_limit_storage)
 
 
-def _metrics() -> "Metrics":
+def _metrics(audit: AuditLog) -> "Metrics":
     from callers_mcp.http.ops.metrics import Metrics
 
-    return Metrics()
+    return Metrics(audit)

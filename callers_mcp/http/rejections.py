@@ -12,6 +12,12 @@
 
 from typing import ClassVar
 
+REASONS = (
+    *("missing", "malformed", "unknown", "expired", "not_yet", "issuer", "audience", "claims", "subject", "type"),
+    *("too_long", "signature", "algorithm", "unknown_key", "scope", "issuer_unavailable", "forwarded", "plain_http"),
+)
+"""All values of ``HttpRejection.reason``."""
+
 
 class HttpRejection(Exception):
     """A refused request.
@@ -20,7 +26,7 @@ class HttpRejection(Exception):
         status: The HTTP status.
         error: The error code of RFC 6750, section 3.1; ``None`` if no token was sent.
         description: One sentence for people; it contains no part of the token.
-        reason: A short word for the log and the metrics: ``missing``, ``unknown``, ``expired``, ...
+        reason: Why it was refused, for the log and the metrics; one of ``REASONS``.
         retry_after_seconds: When to try again; ``None`` if that can't help.
     """
 

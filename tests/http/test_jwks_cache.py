@@ -68,7 +68,7 @@ async def test_one_fetch_serves_all_callers_and_outlives_each_of_them(
 async def test_after_the_pause_a_new_key_is_found_and_the_old_one_is_gone(
     provider: OidcProvider, verifier: OAuthVerifier, clock: Clock
 ) -> None:
-    await verifier.prefetch()
+    await verifier.keys.refresh()
     old = provider.token()
     assert await outcome(verifier, old) == f"oauth:{provider.issuer}|alice"
     provider.publish(Signer("key-2"))
@@ -85,7 +85,7 @@ async def test_a_new_key_is_found_even_if_its_id_is_not_new(key_id: str | None) 
     clock = Clock()
     with OidcProvider(Signer(key_id)) as provider:
         verifier = verifier_of(provider.issuer, clock)
-        await verifier.prefetch()
+        await verifier.keys.refresh()
         provider.publish(Signer(key_id))
         assert await outcome(verifier, provider.token()) == "signature"
         clock.now += PAUSE
@@ -108,12 +108,12 @@ async def test_forged_tokens_do_not_cause_more_fetches(
 async def test_keys_are_used_for_a_day_while_the_issuer_is_down(
     provider: OidcProvider, verifier: OAuthVerifier, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await verifier.prefetch()
+    await verifier.keys.refresh()
     provider.away = True
     for _ in range(24):
         clock.now += HOUR - 2
         assert await outcome(verifier, provider.token()) == f"oauth:{provider.issuer}|alice"
-        await verifier.prefetch()  # waits for the fetch in the background
+        await verifier.keys.refresh()  # waits for the fetch in the background
     assert "another 1 minutes" in warnings(caplog)[-1]
     for _ in range(2):  # with the pause, and without
         assert await outcome(verifier, Signer("key-2").token(provider.claims())) == "issuer_unavailable"
@@ -128,7 +128,7 @@ async def test_keys_are_used_for_a_day_while_the_issuer_is_down(
 async def test_old_keys_are_replaced_in_the_background(
     provider: OidcProvider, verifier: OAuthVerifier, clock: Clock
 ) -> None:
-    await verifier.prefetch()
+    await verifier.keys.refresh()
     withdrawn = provider.token()
     clock.now += HOUR
     assert await outcome(verifier, withdrawn) == f"oauth:{provider.issuer}|alice"
@@ -140,7 +140,7 @@ async def test_old_keys_are_replaced_in_the_background(
     assert await outcome(verifier, withdrawn) == f"oauth:{provider.issuer}|alice"  # without waiting for the fetch
     await fetched(provider, 2)
     release.set()
-    await verifier.prefetch()  # waits for the fetch under way
+    await verifier.keys.refresh()  # waits for the fetch under way
     assert await outcome(verifier, withdrawn) == "unknown_key"
     assert provider.fetches == 2
 
@@ -157,8 +157,8 @@ async def test_closing_cancels_the_running_fetch(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(verify)
         await fetched(provider, 1)
-        await verifier.aclose()
+        await verifier.keys.aclose()
     assert found == ["issuer_unavailable"]
     assert warnings(caplog) == []  # nothing failed
     provider.wait_for_disconnect()
-    await verifier.aclose()
+    await verifier.keys.aclose()

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from callers_mcp.access import AllowedOrganizations, Principal
+from callers_mcp.http.auth.jwks import IssuerKeys
 from callers_mcp.http.auth.oauth import OAuthVerifier
 from callers_mcp.http.rejections import InsufficientScope, Unauthenticated
 from tests.support.constants import NODE_MODULES, PATIENCE
@@ -52,7 +53,7 @@ def token(issuer: str, **changes: str) -> str:
 
 
 async def test_a_token_of_a_real_provider_names_the_caller_and_what_they_may_see(issuer: str) -> None:
-    verifier = OAuthVerifier(issuer, AUDIENCE, SCOPE, CLAIM)
+    verifier = OAuthVerifier(IssuerKeys(issuer), AUDIENCE, SCOPE, CLAIM)
     caller = await verifier.verify(token(issuer))
     assert caller == Principal(
         f"oauth:{issuer}|agent", AllowedOrganizations(main=True, sub_organizations=frozenset({"berlin"}))
@@ -60,7 +61,7 @@ async def test_a_token_of_a_real_provider_names_the_caller_and_what_they_may_see
 
 
 async def test_a_token_that_a_real_provider_issued_for_something_else_is_refused(issuer: str) -> None:
-    verifier = OAuthVerifier(issuer, AUDIENCE, SCOPE, CLAIM)
+    verifier = OAuthVerifier(IssuerKeys(issuer), AUDIENCE, SCOPE, CLAIM)
     with pytest.raises(Unauthenticated) as refused:
         await verifier.verify(token(issuer, resource="https://other.example/mcp"))
     assert refused.value.reason == "audience"

@@ -58,7 +58,6 @@ class HostedThread(Endpoint):
                 self.hosted = HostedServer(settings, hosting)
             if self.hosted.metrics and hosting.metrics:
                 self.hosted.metrics.serve(*hosting.metrics)
-                stack.callback(self.hosted.metrics.close)
             stack.enter_context(_process_state_kept())
             thread = threading.Thread(target=self._serve, args=(listener,), name="hosted server", daemon=True)
             stack.enter_context(patch.object(process, "_Server", self._make_server))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from callers_mcp.http.auth.jwks import IssuerKeys
 from callers_mcp.http.auth.oauth import OAuthVerifier
 from callers_mcp.http.rejections import HttpRejection, InsufficientScope, IssuerUnavailable, Unauthenticated
 from tests.support.oidc_provider import AUDIENCE, CLAIM, SCOPE
@@ -27,7 +28,7 @@ class Clock:
 
 def verifier_of(issuer: str, clock: Callable[[], float] | None = None) -> OAuthVerifier:
     """Return a verifier for tokens of ``issuer``; the default clock does not move."""
-    return OAuthVerifier(issuer, AUDIENCE, SCOPE, CLAIM, clock=clock or Clock())
+    return OAuthVerifier(IssuerKeys(issuer, clock=clock or Clock()), AUDIENCE, SCOPE, CLAIM)
 
 
 async def outcome(verifier: OAuthVerifier, token: str) -> str:

@@ -7,6 +7,7 @@ import math
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,9 +23,7 @@ from callers_mcp.http.rejections import IssuerUnavailable
 from callers_mcp.http.settings import variable
 from callers_mcp.settings import is_loopback
 
-MIN_FETCH_INTERVAL_SECONDS = 30.0
-"""The pause after each fetch, so that callers can't make the server send the issuer many requests."""
-
+_FETCH_INTERVAL_SECONDS = 30.0  # after each fetch, so that callers can't make the server send the issuer many requests
 _REFRESH_AFTER_SECONDS = 3600.0  # older keys are still used, and fetched again in the background
 _MAX_AGE_SECONDS = 24 * 3600.0  # how long keys are used while the issuer is unavailable
 _TIMEOUT_SECONDS = 10.0  # for a whole fetch
@@ -68,22 +67,18 @@ class IssuerKeys:
     Args:
         issuer: An https URL, or http on loopback.
         clock: Returns seconds; must be monotonic.
-        min_fetch_interval_seconds: The pause from the end of a fetch to the next one.
+
+    Attributes:
+        issuer: The first argument.
+        unavailable: Whether the last fetch failed; then an unknown key may be a valid new one.
     """
 
-    def __init__(
-        self,
-        issuer: str,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        min_fetch_interval_seconds: float = MIN_FETCH_INTERVAL_SECONDS,
-    ) -> None:
-        self._issuer = issuer
+    def __init__(self, issuer: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.issuer = issuer
+        self.unavailable = False
         self._clock = clock
-        self._min_fetch_interval = min_fetch_interval_seconds
         self._keys: tuple[VerificationKey, ...] = ()
         self._fetched_at = self._next_at = -math.inf
-        self._failed = False
         self._task: asyncio.Task[None] | None = None
 
     async def get(self) -> tuple[VerificationKey, ...]:
@@ -95,7 +90,7 @@ class IssuerKeys:
         if self._age() > _MAX_AGE_SECONDS:
             await self.refresh()
             if self._age() > _MAX_AGE_SECONDS:
-                raise self.unavailable()
+                raise self.rejection()
         elif self._age() > _REFRESH_AFTER_SECONDS:
             self._start_fetch()
         return self._keys
@@ -106,14 +101,9 @@ class IssuerKeys:
         if task is None:
             return False
         await asyncio.wait([task])  # a cancelled caller leaves the task running for the others
-        return not self._failed
+        return not self.unavailable
 
-    @property
-    def is_issuer_unavailable(self) -> bool:
-        """Whether the last fetch failed; then an unknown key may be a valid new one."""
-        return self._failed
-
-    def unavailable(self) -> IssuerUnavailable:
+    def rejection(self) -> IssuerUnavailable:
         """Return the rejection of a token whose key may be available later."""
         return IssuerUnavailable(
             "The keys of the identity provider can't be fetched now, so the token could not be checked.",
@@ -139,9 +129,9 @@ class IssuerKeys:
     async def _fetch(self) -> None:
         try:
             with anyio.fail_after(_TIMEOUT_SECONDS):
-                keys, unusable = await _fetch_keys(self._issuer)
+                keys, unusable = await _fetch_keys(self.issuer)
         except Exception as error:  # any error: other tokens are still served, and the next fetch may succeed
-            self._failed = True
+            self.unavailable = True
             logger.warning(
                 "The keys of the OAuth issuer can't be fetched: %s. %s Check %s and the network.",
                 _reason(error),
@@ -149,10 +139,10 @@ class IssuerKeys:
                 variable("oauth_issuer"),
             )
         else:
-            self._keys, self._fetched_at, self._failed = keys, self._clock(), False
+            self._keys, self._fetched_at, self.unavailable = keys, self._clock(), False
             logger.info("fetched the keys of the OAuth issuer: %d usable, %d not usable", len(keys), unusable)
         finally:
-            self._next_at = self._clock() + self._min_fetch_interval
+            self._next_at = self._clock() + _FETCH_INTERVAL_SECONDS
 
     def _consequence(self) -> str:
         minutes = math.ceil((_MAX_AGE_SECONDS - self._age()) / 60) if self._keys else 0
@@ -222,15 +212,11 @@ def _jwks_uri(metadata: dict[str, Any], issuer: str) -> httpx2.URL:
         raise _InvalidResponse(
             f"it names another issuer, {str(issuer_named)!a:.200} (a slash at the end makes a difference)"
         )
-    jwks_uri = metadata.get("jwks_uri")
-    try:
-        url = httpx2.URL(jwks_uri if isinstance(jwks_uri, str) else "")
-    except httpx2.InvalidURL:
-        url = httpx2.URL("")
-    is_safe = url.host and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host)))
-    if not is_safe or url.scheme != urlsplit(issuer).scheme:
-        raise _InvalidResponse("it has no valid jwks_uri: https, or http on loopback if the issuer uses that too")
-    return url
+    with suppress(TypeError, httpx2.InvalidURL):
+        url = httpx2.URL(metadata.get("jwks_uri", ""))
+        if url.scheme == urlsplit(issuer).scheme and url.host and (url.scheme == "https" or is_loopback(url.host)):
+            return url
+    raise _InvalidResponse("it has no valid jwks_uri: https, or http on loopback if the issuer uses that too")
 
 
 async def _get_object(http: httpx2.AsyncClient, url: httpx2.URL | str) -> dict[str, Any]:

@@ -1,13 +1,11 @@
 """The check of OAuth access tokens: JWTs that the company's identity provider issued for this server."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jwt
 
 from callers_mcp.access import AllowedOrganizations, Principal
-from callers_mcp.http.auth.jwks import ALGORITHMS, MIN_FETCH_INTERVAL_SECONDS, IssuerKeys, VerificationKey
+from callers_mcp.http.auth.jwks import ALGORITHMS, IssuerKeys, VerificationKey
 from callers_mcp.http.rejections import InsufficientScope, Unauthenticated
 
 _MAX_TOKEN_LENGTH = 16_384
@@ -33,37 +31,20 @@ class OAuthVerifier:
     """Verifies access tokens, and returns their principals.
 
     Args:
-        issuer: The only accepted issuer; an https URL, or http on loopback. It must match exactly.
+        keys: The keys of the only accepted issuer, whose URL must match exactly.
         audience: The audience that a token must have.
         required_scope: The scope that a token must have.
         organizations_claim: The claim that lists the organizations that the caller may see.
-        clock: Returns seconds, for the age of the issuer's keys; must be monotonic.
-        min_fetch_interval_seconds: The pause from the end of a fetch of the keys to the next one.
+
+    Attributes:
+        keys: The first argument.
     """
 
-    def __init__(
-        self,
-        issuer: str,
-        audience: str,
-        required_scope: str,
-        organizations_claim: str,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        min_fetch_interval_seconds: float = MIN_FETCH_INTERVAL_SECONDS,
-    ) -> None:
-        self._issuer = issuer
+    def __init__(self, keys: IssuerKeys, audience: str, required_scope: str, organizations_claim: str) -> None:
+        self.keys = keys
         self._audience = audience
         self._required_scope = required_scope
         self._organizations_claim = organizations_claim
-        self._keys = IssuerKeys(issuer, clock=clock, min_fetch_interval_seconds=min_fetch_interval_seconds)
-
-    async def prefetch(self) -> None:
-        """Fetch the issuer's keys before the first token needs them; log a failure."""
-        await self._keys.refresh()
-
-    async def aclose(self) -> None:
-        """Cancel a fetch of keys in progress."""
-        await self._keys.aclose()
 
     async def verify(self, token: str) -> Principal:
         """Check ``token``, and return its principal.
@@ -74,18 +55,18 @@ class OAuthVerifier:
             IssuerUnavailable: Its key can't be fetched now.
         """
         key_id, algorithm = _read_header(token)
-        keys = await self._keys.get()
+        keys = await self.keys.get()
         try:
             claims = self._verified_claims(token, _candidates(keys, key_id, algorithm))
         except Unauthenticated as rejection:
             # The issuer may have new keys. Without a key id, or with a reused one, only the signature shows that.
             if rejection.reason not in ("unknown_key", "signature"):
                 raise
-            if not await self._keys.refresh():
-                if rejection.reason == "unknown_key" and self._keys.is_issuer_unavailable:
-                    raise self._keys.unavailable() from None
+            if not await self.keys.refresh():
+                if rejection.reason == "unknown_key" and self.keys.unavailable:
+                    raise self.keys.rejection() from None
                 raise
-            claims = self._verified_claims(token, _candidates(await self._keys.get(), key_id, algorithm))
+            claims = self._verified_claims(token, _candidates(await self.keys.get(), key_id, algorithm))
         return self._principal(claims)
 
     def _verified_claims(self, token: str, keys: list[VerificationKey]) -> dict[str, Any]:
@@ -105,7 +86,7 @@ class OAuthVerifier:
                 key.public_key,
                 algorithms=key.algorithms,
                 audience=self._audience,
-                issuer=self._issuer,
+                issuer=self.keys.issuer,
                 leeway=_LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
@@ -125,7 +106,7 @@ class OAuthVerifier:
         if self._required_scope not in granted:
             raise InsufficientScope(f"The token does not have the scope {self._required_scope}.", reason="scope")
         return Principal(
-            f"oauth:{self._issuer}|{subject}",
+            f"oauth:{self.keys.issuer}|{subject}",
             AllowedOrganizations.parse(_claim_words(claims.get(self._organizations_claim))),
         )
 

@@ -14,190 +14,148 @@ import hashlib
 import json
 import logging
 import os
-import select
-import stat
-import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
+from typing import Any
 
-from callers_mcp.api.events import LookupEvent
+from callers_mcp.api.events import LookupEvent, Observer
 from callers_mcp.http.auth.token_store import TOKEN_PATTERN
 from callers_mcp.http.settings import variable
+from callers_mcp.logs import stderr
 from callers_mcp.sanitize import quote
+from callers_mcp.settings import SettingsError
 
-_STDERR = 2
-_WRITE_TIMEOUT_MS = 10
-_MAX_PENDING_LINES = 1_000  # kept while they can't be written
 _MAX_FIELD_BYTES = 700  # five fields fit into one atomic write to a pipe
-_RECHECK_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
 
-class AuditError(Exception):
-    """The audit log can't be written; the message is one line for the operator."""
-
-
-class AuditLog:
+class AuditLog(Observer):
     """Writes the audit log without blocking the event loop. Not thread-safe.
 
-    A line that can't be written is kept. It is tried again before the next line and at each read of ``problem``. If the
-    file is moved away, such as by log rotation, a new one is created within a second.
+    A line that can't be written is tried again before the next line and at each read of ``problem``. Until that
+    succeeds, other lines are lost, and counted in the log. If the file is moved away, such as by log rotation, a new
+    one is created.
 
     Args:
         path: The file; ``None`` means stderr.
         mask: Masks the API key in a text.
 
     Raises:
-        AuditError: The file can't be opened.
+        SettingsError: The file can't be opened.
     """
 
     def __init__(self, path: Path | None, mask: Callable[[str], str]) -> None:
-        self._path = path
+        self._name = "stderr" if path is None else quote(str(path), 300)
         self._mask = mask
-        self._pending: deque[bytes] = deque()
+        self._unwritten = b""
         self._lost = 0
         self._problem: str | None = None
-        self._line_incomplete = False  # the last write was cut short, so the next line starts with a line feed
-        self._poll = None
-        self._recheck_at = time.monotonic() + _RECHECK_SECONDS
         try:
+            self._file = _AuditFile(path) if path else None
             if path is None:
-                os.fstat(_STDERR)
-                self._descriptor = _STDERR
-                if hasattr(select, "poll"):  # not on Windows
-                    self._poll = select.poll()
-                    self._poll.register(_STDERR, select.POLLOUT)
-            else:
-                self._descriptor = self._open(path)
+                os.fstat(2)
         except OSError as error:
-            raise AuditError(
-                f"{variable('audit_file')}: {_display_name(path)} can't be written to ({_reason(error)}); use a file "
-                "in a folder that this server's user may write to, or unset the variable to use stderr."
+            raise SettingsError(
+                f"{variable('audit_file')}: {self._name} can't be written to ({_reason(error)}); use a file in a "
+                "folder that this server's user may write to, or unset the variable to use stderr."
             ) from None
 
-    def record(self, event: LookupEvent) -> None:
-        """Write the line of a finished look-up; keep it if it can't be written now."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
-        line = (
-            f'{{"time":"{now}Z","caller":{self._json_text(event.principal)},"campaign":{self._json_text(event.campaign_id)},'
-            f'"sub_organization":{self._json_text(event.organization)},"outcome":{self._json_text(event.outcome)},'
-            f'"milliseconds":{event.seconds * 1000:.0f},"request_id":{self._json_text(event.request_id)}}}\n'
-        )
-        self._pending.append(line.encode("ascii"))
-        self._write_pending()
-        if len(self._pending) > _MAX_PENDING_LINES:
-            self._pending.popleft()
+    def on_lookup_finished(self, event: LookupEvent) -> None:
+        """Write the line of a finished look-up."""
+        if self.problem:
             self._lost += 1
+            return
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "caller": self._shorten(event.principal),
+            "campaign": self._shorten(event.campaign_id),
+            "sub_organization": self._shorten(event.organization),
+            "outcome": self._shorten(event.outcome),
+            "milliseconds": round(event.seconds * 1000),
+            "request_id": self._shorten(event.request_id),
+        }
+        self._unwritten = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        self._write()
 
     @property
     def problem(self) -> str | None:
         """Why lines can't be written, in words for the operator; ``None`` if all lines are written."""
-        if self._pending:
-            self._write_pending()
+        if self._problem:
+            self._write()
         return self._problem
 
     def close(self) -> None:
-        """Try once more to write the pending lines, and close the file."""
-        if self._pending:
-            self._write_pending()
-        if self._pending:
-            logger.error("the audit log lost %d lines: %s", self._lost + len(self._pending), self._problem)
-            self._pending.clear()
-        if self._path is not None and self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Try once more to write the last line, and close the file."""
+        if self.problem:
+            logger.error("the audit log lost %d lines: %s", self._lost + 1, self._problem)
+        if self._file:
+            self._file.close()
 
-    def _json_text(self, value: str) -> str:
-        """Return ``value`` as a JSON string without secrets; shorten a long one to its beginning and a digest."""
+    def _shorten(self, value: str) -> str:
+        """Return ``value`` without secrets; shorten a long one to its beginning and a digest."""
         text = TOKEN_PATTERN.sub("[token]", self._mask(value))
-        encoded = json.dumps(text)
-        if len(encoded) <= _MAX_FIELD_BYTES:
-            return encoded
-        digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-        return json.dumps(f"{text[:48]}... sha256:{digest}")
+        if len(json.dumps(text)) <= _MAX_FIELD_BYTES:
+            return text
+        return f"{text[:48]}... sha256:{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
-    def _write_pending(self) -> None:
+    def _write(self) -> None:
         try:
-            self._reopen_if_moved()
-            while self._pending:
-                self._write(self._pending[0])
-                self._pending.popleft()
+            (self._file or stderr).write(self._unwritten)
         except OSError as error:
-            is_new = self._problem is None
-            self._problem = f"{_display_name(self._path)} can't be written to ({_reason(error)})"
+            is_new = not self._problem
+            self._problem = f"{self._name} can't be written to ({_reason(error)})"
             if is_new:
-                logger.error(
-                    "the audit log: %s; the last %d lines are kept until that works", self._problem, _MAX_PENDING_LINES
-                )
+                logger.error("the audit log: %s; lines are lost until that works", self._problem)
         else:
-            if self._problem is not None:
-                logger.warning(
-                    "the audit log: %s can be written to again; %d lines were lost",
-                    _display_name(self._path),
-                    self._lost,
-                )
+            if self._problem:
+                logger.warning("the audit log: %s can be written to again; %d lines were lost", self._name, self._lost)
             self._problem, self._lost = None, 0
 
-    def _write(self, line: bytes) -> None:
-        """Write all of ``line``, or raise ``OSError`` and note whether it is incomplete."""
-        if self._line_incomplete:
+
+class _AuditFile(WatchedFileHandler):
+    """A file or pipe; only its opening and reopening are those of a log handler."""
+
+    _check_last_line = True
+
+    def write(self, line: bytes) -> None:
+        """Write all of ``line``.
+
+        Raises:
+            OSError: Nothing or only a part was written.
+        """
+        self.reopenIfNeeded()
+        if self.stream is None:  # reopening failed, now or before
+            self.stream = self._open()
+            self._statstream()
+        if self._check_last_line and _is_cut_short(Path(self.baseFilename)):
             line = b"\n" + line
-        # Give a slow reader a moment; do not wait for a reader who was absent before.
-        if self._poll and not self._poll.poll(0 if self._problem else _WRITE_TIMEOUT_MS):
-            self._line_incomplete = True  # a log record on stderr may be cut short
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        written = os.write(self._descriptor, line)
-        self._line_incomplete = written < len(line)
-        if self._line_incomplete:
+        self._check_last_line = True
+        if os.write(self.stream.fileno(), line) < len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._check_last_line = False
 
-    def _reopen_if_moved(self) -> None:
-        """Open the path again if its file was moved; without a problem, check at most once a second."""
-        if self._path is None or (self._problem is None and time.monotonic() < self._recheck_at):
-            return
-        self._recheck_at = time.monotonic() + _RECHECK_SECONDS
-        with suppress(FileNotFoundError):
-            if os.path.samestat(self._path.stat(), os.fstat(self._descriptor)):
-                self._line_incomplete = _has_incomplete_line(self._path)
-                return
-        descriptor = self._open(self._path)
-        os.close(self._descriptor)
-        self._descriptor = descriptor
-
-    def _open(self, path: Path) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        # Without O_NONBLOCK, opening a pipe would wait for its reader, and each write for free space.
-        for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):
-            flags |= getattr(os, name, 0)
-        descriptor = os.open(path, flags, 0o600)
-        self._line_incomplete = _has_incomplete_line(path)
-        return descriptor
+    def _open(self) -> Any:
+        self._check_last_line = True
+        return open(self.baseFilename, "ab", buffering=0, opener=_open_nonblocking)
 
 
-def _has_incomplete_line(path: Path) -> bool:
-    """Return whether the last write, perhaps by another process, was cut short, as on a full disk."""
-    for _ in range(2):
-        try:
-            if not stat.S_ISREG(path.stat().st_mode):
-                return False
+def _open_nonblocking(path: str, flags: int) -> int:
+    # Without O_NONBLOCK, opening a pipe would wait for its reader, and each write for free space.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0), 0o600)
+
+
+def _is_cut_short(path: Path) -> bool:
+    """Return whether the last write to a file, perhaps by another process, was cut short, as on a full disk."""
+    with suppress(OSError):  # it may be writable but not readable
+        if path.is_file():
             with path.open("rb") as file:
-                if not file.seek(0, os.SEEK_END):
-                    return False
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) == b"\n":
-                    return False
-        except OSError:
-            return False  # the file may be writable but not readable
-        time.sleep(0.001)  # another process may be in the middle of its write
-    return True
-
-
-def _display_name(path: Path | None) -> str:
-    return "stderr" if path is None else quote(str(path), 300)
+                file.seek(max(0, path.stat().st_size - 1))
+                return file.read(1) not in (b"", b"\n")
+    return False
 
 
 def _reason(error: OSError) -> str:
