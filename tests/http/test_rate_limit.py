@@ -129,7 +129,7 @@ from callers_mcp.api.errors import RateLimited
 from callers_mcp.http.ops import rate_limit
 from callers_mcp.http.ops.rate_limit import RateLimiter
 
-rate_limit._PATIENCE = 20.0  # on a busy machine too
+rate_limit._TIMEOUT_SECONDS = 20.0  # on a busy machine too
 
 async def main():
     limiter, admitted = RateLimiter("100/hour", sys.argv[1]), 0

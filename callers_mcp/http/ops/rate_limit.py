@@ -1,7 +1,7 @@
 """The rate limit per caller, counted in this process or in a Redis that several servers share.
 
-It uses a moving window: at most so many look-ups in any span of that length. Only this strategy of ``limits`` allows no
-burst between two spans, and knows when the next look-up is allowed. It stores one number per look-up in the span.
+It uses a moving window: at most so many look-ups in any span of that length. This allows no burst between two spans,
+and shows when the next look-up is allowed. It stores one number per look-up in the span.
 """
 
 import asyncio
@@ -11,8 +11,7 @@ import math
 import re
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 from pydantic import SecretStr
@@ -22,47 +21,60 @@ from callers_mcp.api.errors import RateLimited
 from callers_mcp.settings import HTTP_PREFIX
 
 if TYPE_CHECKING:
-    from limits import RateLimitItem
     from redis.asyncio import ConnectionPool
 
 _MEMORY = "memory://"
-_STORAGE_VARIABLE = f"{HTTP_PREFIX}RATE_LIMIT_STORAGE"  # not variable(): the settings import this module
-_REDIS = {
-    "redis": "redis",
-    "rediss": "rediss",
-    "valkey": "redis",
-    "valkeys": "rediss",
-}  # Valkey speaks Redis's protocol
-_HOST = re.compile(r"[0-9A-Za-z._:-]+")
-_NUMBER = re.compile(r"(/[0-9]{0,4})?")
+_REDIS = re.compile(  # Valkey speaks Redis's protocol
+    r"(?:redis|valkey)(s?)(://(?:[^@/?#]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[1-9][0-9]*)?(?:/[0-9]{0,4})?(?:\?[^#]*)?)",
+    re.ASCII,
+)
+_RATE = re.compile(r"\s*([0-9]{1,5})\s*(?:/|per\b)\s*([0-9]{0,9})\s*(second|minute|hour|day|month)s?\s*", re.IGNORECASE)
+_SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400, "month": 30 * 86_400}
 _MAX_LOOKUPS = 10_000  # in a window; limits the memory per caller
 _MAX_WINDOW_SECONDS = 31 * 86_400
 
 _TIMEOUT_SECONDS = 0.5  # to connect to the store, and again for its response
 _MAX_CONNECTIONS = 16
 _STORE_RETRY_SECONDS = 5.0  # until a failed store is tried again
-_LOG_INTERVAL_SECONDS = 30.0  # between two log records about an unavailable store
+
+# Counts a look-up in a list of the times of the last ones. Returns 0, or the whole seconds until there is room. It uses
+# the store's clock.
+_COUNT = """
+local time = redis.call('TIME')
+local now, amount, span = time[1] + time[2] / 1000000, tonumber(ARGV[1]), tonumber(ARGV[2])
+local oldest = redis.call('LINDEX', KEYS[1], -amount)
+if oldest and now < oldest + span then
+    return math.min(math.floor(oldest + span - now) + 1, span)
+end
+redis.call('RPUSH', KEYS[1], string.format('%.6f', now))
+redis.call('LTRIM', KEYS[1], -amount, -1)
+redis.call('EXPIRE', KEYS[1], span)
+return 0
+"""
 
 logger = logging.getLogger(__name__)
 
 
-def parse_rate(text: str) -> "RateLimitItem":
+class Rate(NamedTuple):
+    """At most ``amount`` look-ups in any ``seconds``, which ``span`` has in words."""
+
+    amount: int
+    seconds: int
+    span: str
+
+
+def parse_rate(text: str) -> Rate:
     """Read a rate, such as ``120/minute`` or ``10 per 5 seconds``.
 
     Raises:
         ValueError: It is not a valid rate; one line that says what is.
     """
-    import limits  # takes 0.25 s, so only servers with a limit import it
-
-    try:
-        rates = limits.parse_many(text)
-    except ValueError:
-        rates = []
-    if len(rates) != 1 or not 1 <= rates[0].amount <= _MAX_LOOKUPS or rates[0].get_expiry() > _MAX_WINDOW_SECONDS:
-        raise ValueError(
-            f"takes one rate, such as 120/minute: 1 to {_MAX_LOOKUPS} look-ups in a span of at most 31 days"
-        )
-    return rates[0]
+    if match := _RATE.fullmatch(text):
+        amount, multiples, unit = int(match[1]), int(match[2] or 1), match[3].lower()
+        seconds = multiples * _SECONDS[unit]
+        if 1 <= amount <= _MAX_LOOKUPS and 1 <= seconds <= _MAX_WINDOW_SECONDS:
+            return Rate(amount, seconds, unit if multiples == 1 else f"{multiples} {unit}s")
+    raise ValueError(f"takes one rate, such as 120/minute: 1 to {_MAX_LOOKUPS} look-ups in a span of at most 31 days")
 
 
 def check_storage(url: str) -> None:
@@ -71,15 +83,9 @@ def check_storage(url: str) -> None:
     Raises:
         ValueError: It does not; one line without any part of the URL, which may contain a password.
     """
-    if url == _MEMORY:
-        return
     try:
-        parts = urlsplit(url)
-        if parts.scheme not in _REDIS or not _HOST.fullmatch(parts.hostname or "") or parts.fragment or parts.port == 0:
-            raise ValueError
-        if not _NUMBER.fullmatch(parts.path):
-            raise ValueError
-        _pool(url).make_connection()  # type: ignore[no-untyped-call]  # refuses unknown options
+        if url != _MEMORY:
+            _pool(url).make_connection()  # type: ignore[no-untyped-call]  # refuses unknown options
     except Exception:
         raise ValueError(
             "takes memory:// or redis://[[user]:password@]host[:port][/number], or rediss:// with TLS; special "
@@ -101,7 +107,7 @@ class RateLimiter:
         url = storage.get_secret_value() if isinstance(storage, SecretStr) else storage
         check_storage(url)
         self._rate = parse_rate(rate)
-        self._window: _Window = _MemoryWindow(self._rate) if url == _MEMORY else _RedisWindow(self._rate, url)
+        self._window = _MemoryWindow(self._rate) if url == _MEMORY else _RedisWindow(self._rate, url)
 
     async def admit(self, principal: Principal) -> None:
         """Count a look-up of ``principal``.
@@ -109,17 +115,14 @@ class RateLimiter:
         Raises:
             RateLimited: It would exceed the limit.
         """
-        # A digest, because a name may contain the separator of a key's parts.
+        # A digest, because names are the callers' and this one is sent to the store.
         key = hashlib.sha256(principal.name.encode(errors="surrogatepass")).hexdigest()
         seconds = await self._window.count(key)
         if not seconds:
             return
-        span = self._rate.GRANULARITY.name
-        if self._rate.multiples > 1:
-            span = f"{self._rate.multiples} {span}s"
         error = RateLimited(
-            f"You have reached this server's limit of {self._rate.amount} look-ups per {span}. No request was sent to "
-            f"the Callers API. Try again in {seconds} second{'s' if seconds > 1 else ''}.",
+            f"You have reached this server's limit of {self._rate.amount} look-ups per {self._rate.span}. No request "
+            f"was sent to the Callers API. Try again in {seconds} second{'s' if seconds > 1 else ''}.",
             retry_after_seconds=seconds,
         )
         error.transient = False  # so that it is not retried here: the caller has to wait
@@ -130,109 +133,79 @@ class RateLimiter:
         await self._window.aclose()
 
 
-class _Window(Protocol):
-    async def count(self, key: str) -> int:
-        """Count one more look-up and return 0, or return the seconds until it is allowed."""
-
-    async def aclose(self) -> None: ...
-
-
 class _MemoryWindow:
-    """The windows of one process.
+    """The windows of one process."""
 
-    The memory storage of ``limits`` scans all callers at each look-up, which takes 75 ms with 1,000 callers.
-    """
-
-    def __init__(self, rate: "RateLimitItem") -> None:
-        self._amount, self._span = rate.amount, rate.get_expiry()
-        self._starts: dict[str, deque[float]] = {}
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._times: dict[str, deque[float]] = {}
         self._next_sweep = 0.0
 
     async def count(self, key: str) -> int:
+        """Count one more look-up and return 0, or return the seconds until it is allowed."""
         now = time.monotonic()
-        expired = now - self._span
+        expired = now - self._rate.seconds
         if now >= self._next_sweep:
-            self._starts = {other_key: starts for other_key, starts in self._starts.items() if starts[-1] > expired}
-            self._next_sweep = now + self._span
-        starts = self._starts.setdefault(key, deque())
-        while starts and starts[0] <= expired:
-            starts.popleft()
-        if len(starts) >= self._amount:
-            return _whole_seconds(starts[0] - expired)
-        starts.append(now)
+            self._times = {other_key: times for other_key, times in self._times.items() if times[-1] > expired}
+            self._next_sweep = now + self._rate.seconds
+        times = self._times.setdefault(key, deque(maxlen=self._rate.amount))
+        if len(times) == self._rate.amount and times[0] > expired:
+            return math.floor(times[0] - expired) + 1  # also for a whole number: at that exact time there is no room
+        times.append(now)
         return 0
 
     async def aclose(self) -> None:
-        self._starts.clear()
+        pass
 
 
 class _RedisWindow:
     """The windows of all servers that use the same store."""
 
-    def __init__(self, rate: "RateLimitItem", url: str) -> None:
-        from limits.aio.storage import RedisStorage
-        from limits.aio.strategies import MovingWindowRateLimiter
+    def __init__(self, rate: Rate, url: str) -> None:
+        from redis.asyncio import Redis
 
         self._rate = rate
-        self._pool = _pool(url)
-        # With a pool, limits makes no other connection and never gets the URL, which its errors would show.
-        options: dict[str, Any] = {"connection_pool": self._pool}
-        storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="callers_mcp", **options)
-        self._limiter = MovingWindowRateLimiter(storage)
+        self._redis = Redis(connection_pool=_pool(url))
         self._free_connections = anyio.CapacityLimiter(_MAX_CONNECTIONS)
-        self._failed = False
         self._retry_at = 0.0
         self._unlimited = 0
-        self._next_log_at = 0.0
 
     async def count(self, key: str) -> int:
+        """Count one more look-up and return 0, or return the seconds until it is allowed."""
         if time.monotonic() < self._retry_at:
-            self._log_unlimited("it failed a moment ago")
+            self._unlimited += 1
             return 0
-        if self._failed:
+        if self._unlimited:
             self._back_off()  # while this look-up tries the store, the others do not wait
         try:
             # Includes the wait for a free connection: without the limiter, the pool would refuse a burst.
             async with asyncio.timeout(2 * _TIMEOUT_SECONDS), self._free_connections:
-                seconds = await self._hit(key)
+                seconds = int(
+                    await self._redis.execute_command(
+                        "EVAL", _COUNT, 1, f"callers_mcp/{key}", self._rate.amount, self._rate.seconds
+                    )
+                )
         except Exception as error:  # no error of the store may stop the look-up
-            self._failed = True
+            if not self._unlimited:
+                logger.error(
+                    "the rate limit is not applied: the store failed (%s); fix the store or %sRATE_LIMIT_STORAGE",
+                    _reason(error),
+                    HTTP_PREFIX,
+                )
+            self._unlimited += 1
             self._back_off()
-            self._log_unlimited(_reason(error))
             return 0
-        if self._failed:
-            self._failed, self._retry_at = False, 0.0
-            logger.warning("the rate limit works again; %d more look-ups were not limited", self._unlimited)
-            self._unlimited = 0
+        if self._unlimited:
+            logger.warning("the rate limit works again; %d look-ups were not limited", self._unlimited)
+            self._unlimited, self._retry_at = 0, 0.0
         return seconds
-
-    async def _hit(self, key: str) -> int:
-        if await self._limiter.hit(self._rate, key):
-            return 0
-        window = await self._limiter.get_window_stats(self._rate, key)
-        # If there is room by now, or another machine's clock is wrong, this is still between 1 and the span.
-        return min(_whole_seconds(0 if window.remaining else window.reset_time - time.time()), self._rate.get_expiry())
 
     def _back_off(self) -> None:
         self._retry_at = time.monotonic() + _STORE_RETRY_SECONDS
 
-    def _log_unlimited(self, reason: str) -> None:
-        """Count a look-up without a limit, and log the count at most once per interval."""
-        self._unlimited += 1
-        now = time.monotonic()
-        if now >= self._next_log_at:
-            self._next_log_at = now + _LOG_INTERVAL_SECONDS
-            logger.error(
-                "the rate limit was not applied to %d look-ups: the store failed (%s); fix the store or %s",
-                self._unlimited,
-                reason,
-                _STORAGE_VARIABLE,
-            )
-            self._unlimited = 0
-
     async def aclose(self) -> None:
         with anyio.move_on_after(2 * _TIMEOUT_SECONDS, shield=True):
-            await self._pool.aclose()
+            await self._redis.connection_pool.aclose()
 
 
 def _pool(url: str) -> "ConnectionPool":
@@ -241,8 +214,10 @@ def _pool(url: str) -> "ConnectionPool":
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    scheme, rest = url.split(":", 1)
-    pool: ConnectionPool = ConnectionPool.from_url(f"{_REDIS[scheme]}:{rest}", max_connections=_MAX_CONNECTIONS)
+    parts = _REDIS.fullmatch(url)
+    if parts is None:
+        raise ValueError
+    pool: ConnectionPool = ConnectionPool.from_url(f"redis{parts[1]}{parts[2]}", max_connections=_MAX_CONNECTIONS)
     # Overrides the URL. Needed beside the overall timeout, which Python 3.11's asyncio.wait_for can lose.
     pool.connection_kwargs.update(
         socket_connect_timeout=_TIMEOUT_SECONDS,
@@ -264,8 +239,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, (OSError, redis.ConnectionError)):
         return "no connection"
     return f"it returned an error, {type(error).__name__}"
-
-
-def _whole_seconds(seconds: float) -> int:
-    """Round up to the next whole second, also from a whole number: at that exact time there is no room yet."""
-    return max(0, math.floor(seconds)) + 1
