@@ -20,7 +20,7 @@ from jwt.algorithms import AllowedPublicKeys
 from callers_mcp import __version__
 from callers_mcp.http.rejections import IssuerUnavailable
 from callers_mcp.http.settings import variable
-from callers_mcp.settings import is_loopback
+from callers_mcp.settings import SECURE_URL, is_secure
 
 MIN_FETCH_INTERVAL_SECONDS = 30.0
 """The pause after each fetch, so that callers can't make the server send the issuer many requests."""
@@ -227,9 +227,8 @@ def _jwks_uri(metadata: dict[str, Any], issuer: str) -> httpx2.URL:
         url = httpx2.URL(jwks_uri if isinstance(jwks_uri, str) else "")
     except httpx2.InvalidURL:
         url = httpx2.URL("")
-    is_safe = url.host and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host)))
-    if not is_safe or url.scheme != urlsplit(issuer).scheme:
-        raise _InvalidResponse("it has no valid jwks_uri: https, or http on loopback if the issuer uses that too")
+    if not is_secure(url.scheme, url.host) or url.scheme != urlsplit(issuer).scheme:
+        raise _InvalidResponse(f"it has no valid jwks_uri: {SECURE_URL} if the issuer uses that too")
     return url
 
 

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from callers_mcp.access import Principal
 from callers_mcp.api.errors import RateLimited
-from callers_mcp.settings import HTTP_PREFIX
+from callers_mcp.settings import HOST, HTTP_PREFIX
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -33,7 +33,6 @@ _REDIS = {
     "valkey": "redis",
     "valkeys": "rediss",
 }  # Valkey speaks Redis's protocol
-_HOST = re.compile(r"[0-9A-Za-z._:-]+")
 _NUMBER = re.compile(r"(/[0-9]{0,4})?")
 _MAX_LOOKUPS = 10_000  # in a window; limits the memory per caller
 _MAX_WINDOW_SECONDS = 31 * 86_400
@@ -75,7 +74,7 @@ def check_storage(url: str) -> None:
         return
     try:
         parts = urlsplit(url)
-        if parts.scheme not in _REDIS or not _HOST.fullmatch(parts.hostname or "") or parts.fragment or parts.port == 0:
+        if parts.scheme not in _REDIS or not HOST.fullmatch(parts.hostname or "") or parts.fragment or parts.port == 0:
             raise ValueError
         if not _NUMBER.fullmatch(parts.path):
             raise ValueError
