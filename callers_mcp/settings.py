@@ -3,12 +3,21 @@
 import ipaddress
 import os
 import re
-from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import httpx2
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "CALLERS_"
@@ -27,39 +36,199 @@ _SERVICE_LINK = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d
 # Placeholders that hosts leave if a variable was not filled in, and that people leave in a pasted snippet.
 _PLACEHOLDER = re.compile(r".*\$\{[^}]*\}.*|\$\w+|%\w+%|\{\{.*\}\}|<.*>", re.DOTALL)
 _KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_URL_CHARACTERS = re.compile(r"[!\"$->@-~]+")  # visible ASCII without ? and #
+
+SECURE_URL = "an https URL, or http on loopback"
+"""The URLs that a key or a token may be sent to, in words; ``check_url`` and ``is_secure`` check them."""
+
+HOST = re.compile(r"[\w.-]+|[0-9a-fA-F:.]+")
+"""A name or an address of a host, without a port."""
 
 
 class SettingsError(ValueError):
     """A setting has a value that can't be used; the message says which variable, and what it takes."""
 
 
-class Settings(BaseSettings):
-    """The settings of a server; each is set by the environment variable ``CALLERS_`` and the field's name.
+def expand_user(path: Path) -> Path:
+    """Return ``path`` with the home folder for ``~``; unchanged if there is no such user, so that it is not found."""
+    with suppress(RuntimeError):
+        return path.expanduser()
+    return path
 
-    A blank value means the default. A placeholder that a host left (``${...}``) is never used as a value. For the key
-    and the sub-organizations, the variable is added to ``unresolved``, and a look-up fails until it is set. For other
-    settings, the default is used, and ``notices`` reports it.
+
+def split_list(value: Any) -> Any:
+    """Return the parts of a comma-separated text that are not blank; another value as it is."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def check_url(url: str) -> str:
+    """Return ``url`` if it is ``SECURE_URL`` without user info, query and fragment.
+
+    Raises:
+        ValueError: It is not.
+    """
+    try:
+        parts = httpx2.URL(url)
+    except httpx2.InvalidURL as error:
+        raise ValueError("is not a URL") from error
+    has_valid_port = parts.port is None or 0 < parts.port < 65_536
+    if not (is_secure(parts.scheme, parts.host) and has_valid_port and _URL_CHARACTERS.fullmatch(url)):
+        raise ValueError("is not a usable URL")
+    if parts.userinfo:
+        raise ValueError("has a user name")
+    return url
+
+
+def is_secure(scheme: str, host: str) -> bool:
+    """Return whether a URL with this scheme and host is ``SECURE_URL``."""
+    return bool(host) and (scheme == "https" or (scheme == "http" and is_loopback(host)))
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether ``host`` is a loopback address or ``localhost``."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_placeholder(text: str) -> bool:
+    """Return whether ``text`` is a placeholder of a host or a snippet, not a value."""
+    return _PLACEHOLDER.fullmatch(text) is not None
+
+
+def is_key(text: str) -> bool:
+    """Return whether ``text`` can be an API key: a valid header value without spaces around it."""
+    return _KEY.fullmatch(text) is not None
+
+
+def _normalize_organization(organization: str) -> str:
+    if not SUB_ORGANIZATION_ID.fullmatch(organization):
+        raise ValueError("is not an id")
+    return MAIN if organization.lower() == MAIN else organization
+
+
+UserPath = Annotated[Path, AfterValidator(expand_user)]
+CommaSeparated = (NoDecode, BeforeValidator(split_list))
+_Organization = Annotated[str, AfterValidator(_normalize_organization)]
+
+
+class EnvironmentSettings(BaseSettings):
+    """Settings that are read from environment variables: ``env_prefix`` and the field's name.
+
+    A blank value means the default. A placeholder that a host left (``${...}``) is never used as a value.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=False
-    )
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=False)
+
+    _never_default: ClassVar[tuple[str, ...]] = ()  # the fields whose placeholders the class itself reports
+    _placeholders: tuple[str, ...] = PrivateAttr(())
+    _unknown_variables: tuple[str, ...] = PrivateAttr(())
+
+    @classmethod
+    def from_environment(cls, **overrides: Any) -> Self:
+        """Read the settings from ``os.environ``; ``overrides`` replace the values of the fields that they name.
+
+        Raises:
+            SettingsError: A value can't be used. The message is one line, without the value of a key.
+        """
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            problems = (cls._problem(details["loc"], details["msg"]) for details in error.errors())
+            raise SettingsError(" ".join(problems)) from None
+
+    @classmethod
+    def variable(cls, field: str) -> str:
+        """Return the environment variable of a field."""
+        return f"{cls.model_config['env_prefix']}{field.upper()}"
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Warnings for the operator: placeholders that were replaced by defaults, unknown variables."""
+        return (
+            *(
+                f"{self.variable(field)} holds a placeholder that was not filled in; set or remove it."
+                for field in self._placeholders
+                if field not in self._never_default
+            ),
+            *self._unknown_variables,
+        )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _apply_defaults(cls, values: dict[str, Any], handler: Any) -> Self:
+        texts = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        placeholders = [name for name, text in texts.items() if isinstance(text, str) and is_placeholder(text)]
+        settings: Self = handler(
+            {name: text for name, text in texts.items() if text != "" and name not in placeholders}
+        )
+        settings._placeholders = tuple(placeholders)
+        settings._unknown_variables = tuple(cls._find_unknown_variables())
+        return settings
+
+    @classmethod
+    def _problem(cls, location: tuple[int | str, ...], message: str) -> str:
+        if not location:
+            return message.removeprefix("Value error, ")
+        field = str(location[0])
+        return f"{cls.variable(field)} has a value that can't be used; it takes {cls.model_fields[field].description}."
+
+    @classmethod
+    def _find_unknown_variables(cls) -> list[str]:
+        """Return a notice for each environment variable with the prefix that is not a setting, with the closest name.
+
+        The variables of a hosted server, which checks them itself, and those that Kubernetes sets are left out.
+        """
+        prefix = cls.variable("")
+        known = [cls.variable(name) for name, field in cls.model_fields.items() if not field.exclude]
+        unknown = [
+            name
+            for name in sorted(os.environ)
+            if name.upper().startswith(prefix)
+            and name.upper() not in known
+            and not (prefix == PREFIX and name.upper().startswith(HTTP_PREFIX))
+            and not _SERVICE_LINK.fullmatch(name)
+        ]
+        if not unknown:
+            return []
+        from difflib import get_close_matches
+
+        return [
+            f"{name} is not a setting of callers-mcp"
+            + (f"; did you mean {near[0]}?" if (near := get_close_matches(name, known, 1)) else ".")
+            for name in unknown
+        ]
+
+
+class Settings(EnvironmentSettings):
+    """The settings of a server; each is set by the environment variable ``CALLERS_`` and the field's name.
+
+    If the key's or the sub-organizations' variable holds a placeholder, it is added to ``unresolved``, and a look-up
+    fails until it is set. For other settings, the default is used, and ``notices`` reports it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX)
+
+    _never_default: ClassVar = ("api_key", "api_key_file", "sub_organization_id", "sub_organizations")
 
     api_key: SecretStr | None = Field(default=None, description="the organization's API key, one line of visible ASCII")
-    api_key_file: Path | None = Field(default=None, description="a file with the key, read again when it changes")
+    api_key_file: UserPath | None = Field(default=None, description="a file with the key, read again when it changes")
     base_url: str = Field(
         default="https://api.callers.ai",
-        description="an https URL, or http on loopback, without user info, query or fragment",
+        description=f"{SECURE_URL}, without user info, query or fragment",
     )
-    sub_organization_id: str | None = Field(
+    sub_organization_id: _Organization | None = Field(
         default=None, description="a sub-organization's id, or main; used if a call does not name an organization"
     )
-    sub_organizations: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+    sub_organizations: Annotated[tuple[_Organization, ...] | None, *CommaSeparated] = Field(
         default=None,
+        min_length=1,  # "," must not allow every organization
         description="the only organizations that calls may read: ids and the word main, comma separated",
     )
     organization_id: str | None = Field(
         default=None,
+        pattern=f"^{SUB_ORGANIZATION_ID.pattern}$",
         description="the main organization's id; needed to list its campaigns, and to hide its campaigns from callers "
         "who may not see them",
     )
@@ -90,66 +259,23 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="seconds for which a list of campaigns is kept, at most 3600; 0 disables it",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
-        default="INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
-    )
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        BeforeValidator(lambda level: level.upper() if isinstance(level, str) else level),
+    ] = Field(default="INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
     redact_urls: bool = Field(
         default=False, description="on or off: whether webhook and Slack URLs in raw keep only scheme and host"
     )
 
-    _unresolved: tuple[str, ...] = PrivateAttr(())
-    _notices: tuple[str, ...] = PrivateAttr(())
-
-    @classmethod
-    def from_environment(cls, **overrides: Any) -> "Settings":
-        """Read the settings from ``os.environ``; ``overrides`` replace the values of the fields that they name.
-
-        Raises:
-            SettingsError: A value can't be used. The message is one line, without the value of a key.
-        """
-        try:
-            settings = cls(**overrides)
-        except ValidationError as error:
-            raise SettingsError(
-                " ".join(_error_sentence(details["loc"], details["msg"]) for details in error.errors())
-            ) from None
-        settings._notices = (*settings._notices, *unknown_variables(PREFIX, Settings.model_fields))
-        return settings
-
     @property
     def unresolved(self) -> tuple[str, ...]:
         """The variables of the key and the sub-organizations in which a host left a placeholder."""
-        return self._unresolved
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """Warnings for the operator: unknown variables, placeholders that were replaced by defaults."""
-        return self._notices
+        return tuple(self.variable(field) for field in self._placeholders if field in self._never_default)
 
     @property
     def base_url_is_loopback(self) -> bool:
         """Whether the API is on this machine; if so, no proxy is used and http is allowed."""
         return is_loopback(httpx2.URL(self.base_url).host)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _apply_defaults(cls, values: dict[str, Any], handler: Any) -> "Settings":
-        unresolved, notices, resolved = [], [], {}
-        for name, value in values.items():
-            text = value.strip() if isinstance(value, str) else value
-            if text == "":
-                continue
-            if not (isinstance(text, str) and is_placeholder(text)):
-                resolved[name] = text
-            elif name in ("api_key", "api_key_file", "sub_organization_id", "sub_organizations"):
-                unresolved.append(variable(name))
-            else:
-                notices.append(
-                    f"{variable(name)} holds a placeholder that the host did not fill in; the default is used."
-                )
-        settings: Settings = handler(resolved)
-        settings._unresolved, settings._notices = tuple(unresolved), tuple(notices)
-        return settings
 
     @field_validator("api_key")
     @classmethod
@@ -161,50 +287,8 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, url: str) -> str:
-        try:
-            parts = httpx2.URL(url)
-        except httpx2.InvalidURL as error:
-            raise ValueError("is not a URL") from error
-        secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.host))
-        if (
-            not (secure and parts.host and (parts.port is None or 0 < parts.port < 65_536))
-            or "@" in url
-            or "?" in url
-            or "#" in url
-            or not re.fullmatch(r"[!-~]+", url)
-        ):
-            raise ValueError("is not a usable base URL")
-        return f"{parts.scheme}{url[len(parts.scheme) :].rstrip('/')}"
-
-    @field_validator("organization_id")
-    @classmethod
-    def _check_organization_id(cls, organization_id: str | None) -> str | None:
-        if organization_id is not None and not SUB_ORGANIZATION_ID.fullmatch(organization_id):
-            raise ValueError("is not an id")
-        return organization_id
-
-    @field_validator("sub_organization_id")
-    @classmethod
-    def _normalize_sub_organization(cls, organization: str | None) -> str | None:
-        return None if organization is None else _normalized_organization(organization)
-
-    @field_validator("sub_organizations", mode="before")
-    @classmethod
-    def _normalize_sub_organizations(cls, organizations: Any) -> Any:
-        if isinstance(organizations, str):
-            organizations = [organization.strip() for organization in organizations.split(",") if organization.strip()]
-            if not organizations:
-                raise ValueError("lists nothing")  # "," must not allow every organization
-        return (
-            organizations
-            if organizations is None
-            else tuple(_normalized_organization(organization) for organization in organizations)
-        )
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _normalize_log_level(cls, level: Any) -> Any:
-        return level.upper() if isinstance(level, str) else level
+        scheme, _, rest = check_url(url).partition(":")
+        return f"{scheme.lower()}:{rest.rstrip('/')}"
 
     @model_validator(mode="after")
     def _check_combination(self) -> "Settings":
@@ -218,60 +302,4 @@ class Settings(BaseSettings):
 
 def variable(field: str) -> str:
     """Return the environment variable of a field of ``Settings``."""
-    return PREFIX + field.upper()
-
-
-def is_placeholder(text: str) -> bool:
-    """Return whether ``text`` is a placeholder of a host or a snippet, not a value."""
-    return _PLACEHOLDER.fullmatch(text) is not None
-
-
-def is_key(text: str) -> bool:
-    """Return whether ``text`` can be an API key: a valid header value without spaces around it."""
-    return _KEY.fullmatch(text) is not None
-
-
-def _normalized_organization(organization: str) -> str:
-    if not SUB_ORGANIZATION_ID.fullmatch(organization):
-        raise ValueError("is not an id")
-    return MAIN if organization.lower() == MAIN else organization
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether ``host`` is a loopback address or ``localhost``."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _error_sentence(location: tuple[int | str, ...], message: str) -> str:
-    if not location:
-        return message.removeprefix("Value error, ")
-    field = str(location[0])
-    return f"{variable(field)} has a value that can't be used; it takes {Settings.model_fields[field].description}."
-
-
-def unknown_variables(prefix: str, fields: Iterable[str]) -> list[str]:
-    """Return a notice for each environment variable with ``prefix`` that is not a setting, with the closest name.
-
-    The variables of a hosted server, which checks them itself, and those that Kubernetes sets are left out.
-    """
-    known = [prefix + field.upper() for field in fields]
-    unknown = [
-        name
-        for name in os.environ
-        if name.upper().startswith(prefix)
-        and name.upper() not in known
-        and not (prefix == PREFIX and name.upper().startswith(HTTP_PREFIX))
-        and not _SERVICE_LINK.fullmatch(name)
-    ]
-    if not unknown:
-        return []
-    from difflib import get_close_matches
-
-    return [
-        f"{name} is not a setting of callers-mcp"
-        + (f"; did you mean {near[0]}?" if (near := get_close_matches(name, known, 1)) else ".")
-        for name in sorted(unknown)
-    ]
+    return Settings.variable(field)

@@ -1,7 +1,6 @@
 """The organization's API key: the setting or the file that it comes from."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from callers_mcp import files
@@ -19,8 +18,6 @@ class KeySource:
         self._settings = settings
         self._key = settings.api_key.get_secret_value() if settings.api_key else None
         self._file = settings.api_key_file
-        with suppress(RuntimeError):  # ~NAME of an unknown user; reading the file will fail
-            self._file = self._file and self._file.expanduser()
         self._file_version: tuple[int, int, int] | None = None
 
     @property

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import socket
 import ssl
 import time
@@ -19,7 +18,7 @@ from callers_mcp import __version__
 from callers_mcp.api.errors import Advice, CallersError, NotConfigured, UnexpectedResponse, Unreachable
 from callers_mcp.api.events import Observer
 from callers_mcp.api.responses import RawResponse
-from callers_mcp.settings import Settings, variable
+from callers_mcp.settings import HOST, Settings, variable
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,6 @@ _CONNECTIONS_PER_CLIENT = 10
 
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _FIX_OR_UNSET = Advice("The operator fixes or unsets it.", "Fix or unset it.")
-_host = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.IGNORECASE)
 
 
 def client_factory(settings: Settings) -> Callable[[int], httpx2.AsyncClient]:
@@ -96,7 +94,7 @@ def _proxy(settings: Settings) -> httpx2.Proxy | None:
         return None
     try:
         proxy = httpx2.Proxy(url if "://" in url else f"http://{url}")
-        usable = _host.fullmatch(proxy.url.host) and (proxy.url.port is None or 0 < proxy.url.port < 65_536)
+        usable = HOST.fullmatch(proxy.url.host) and (proxy.url.port is None or 0 < proxy.url.port < 65_536)
     except (ValueError, httpx2.InvalidURL):
         usable = None
     if not usable or (proxy.url.scheme.startswith("socks") and find_spec("socksio") is None):

@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
+from callers_mcp.settings import HOST
+
 REDACTED = "[redacted]"
 REDACTION_NOTE = f"In raw, webhook and Slack URLs keep scheme and host only; the rest is {REDACTED}."
 
 _SECRET_FIELDS = ("webhook", "slack")
 _line_breaks_and_tabs = re.compile(r"[\t\r\n]")
-# Show nothing that is not a valid host name: urlsplit also returns "hooks.example.com&token=..." as a host.
-_host_name = re.compile(r"[\w.-]+|[0-9a-f:.]+")
 
 
 def host_of(url: str) -> str | None:
@@ -28,7 +28,8 @@ def host_of(url: str) -> str | None:
         host = urlsplit(url.strip()).hostname
     except ValueError:
         return None
-    return host if host and _host_name.fullmatch(host) else None
+    # Show nothing that is not a valid host name: urlsplit also returns "hooks.example.com&token=..." as a host.
+    return host if host and HOST.fullmatch(host) else None
 
 
 def redact_urls(raw: Mapping[str, JsonValue]) -> tuple[dict[str, JsonValue], bool]:

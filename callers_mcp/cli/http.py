@@ -106,8 +106,7 @@ def _print_address(hosting: "HostingSettings") -> None:
     server: dict[str, Any] = {"type": "http", "url": hosting.url}
     if "tokens" in hosting.methods:
         server["headers"] = {"Authorization": "Bearer <token>"}
-    host = f"[{hosting.host}]" if ":" in hosting.host else hosting.host
-    address = f" (listening on {host}:{hosting.port})" if hosting.public_url else ""
+    address = f" (listening on {hosting.address})" if hosting.public_url else ""
     click.echo(f"callers-mcp serves on {hosting.url}{address}")
     click.echo(f"Who may call: {callers}")
     click.echo(f"Host config: {json.dumps({'mcpServers': {'callers': server}})}")

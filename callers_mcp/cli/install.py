@@ -125,7 +125,7 @@ def _checked_key_file(settings: "Settings") -> Path:
         KeySource(settings).current()
     except NotConfigured as error:
         exit_with_usage_error(error.message_for_person)
-    return Path(str(settings.api_key_file)).expanduser().absolute()
+    return Path(str(settings.api_key_file)).absolute()
 
 
 def _prompt_for_key() -> str:

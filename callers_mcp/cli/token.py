@@ -67,8 +67,7 @@ def add(name: str, main: bool, ids: tuple[str, ...], unrestricted: bool) -> None
     if not (main or ids or unrestricted):
         raise click.UsageError("Set what the token may see: --main, --sub-organization ID (repeatable) or --all.")
     organizations = UNRESTRICTED if unrestricted else AllowedOrganizations.parse([MAIN, *ids] if main else ids)
-    path = _token_file_path()
-    with _exit_on_error():
+    with _token_file() as path:
         bearer_token = token_store.add(path, name, organizations)
     try:
         click.echo(f"Added {name} to {path}. This is its token, which is shown only once:", err=True)
@@ -86,8 +85,7 @@ def list_tokens() -> None:
     """List the tokens: name, what each may see, and when it was created."""
     from callers_mcp.http.auth import token_store
 
-    path = _token_file_path()
-    with _exit_on_error():
+    with _token_file() as path:
         records = token_store.read(path)
     if not records:
         click.echo(f"There are no tokens in {path}.")
@@ -107,39 +105,29 @@ def revoke(name: str) -> None:
     """Revoke a token. Running servers refuse it within seconds, without a restart."""
     from callers_mcp.http.auth import token_store
 
-    path = _token_file_path()
-    with _exit_on_error():
+    with _token_file() as path:
         token_store.revoke(path, name)
     click.echo(f"Revoked {name} in {path}.")
 
 
-def _token_file_path() -> Path:
-    """Return the token file's path; exit with code 2 and one line if the setting is wrong."""
+@contextmanager
+def _token_file() -> Iterator[Path]:
+    """Yield the token file's path.
+
+    Exit with one line: with code 2 if the setting is wrong, or with code 1 if the file can't be read or changed.
+    """
     from callers_mcp.cli.runtime import exit_with_usage_error, require_http_extra
 
     require_http_extra()
-    from callers_mcp.http.auth.token_store import default_path
-    from callers_mcp.settings import HTTP_PREFIX, is_placeholder
+    from callers_mcp.http.auth.token_store import TokenFileError, default_path
+    from callers_mcp.settings import HTTP_PREFIX, expand_user, is_placeholder
 
     variable = f"{HTTP_PREFIX}TOKEN_FILE"
-    text = os.environ.get(variable, "").strip()
-    if not text:
-        return default_path()
-    if is_placeholder(text):
+    setting = os.environ.get(variable, "").strip()
+    if is_placeholder(setting):
         exit_with_usage_error(f"{variable} holds a placeholder that was not filled in; set it to a path.")
-    path = Path(text)
-    with suppress(RuntimeError):  # the home folder of an unknown user; the file is then reported as missing
-        path = path.expanduser()
-    return path
-
-
-@contextmanager
-def _exit_on_error() -> Iterator[None]:
-    """Exit with code 1 and one line if the file can't be read or changed."""
-    from callers_mcp.http.auth.token_store import TokenFileError
-
     try:
-        yield
+        yield expand_user(Path(setting)) if setting else default_path()
     except TokenFileError as error:
         click.echo(f"callers-mcp: {error}", err=True)
         sys.exit(1)

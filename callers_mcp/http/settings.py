@@ -5,24 +5,32 @@ configuration is an error.
 """
 
 import ipaddress
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
-from callers_mcp.settings import HTTP_PREFIX, SettingsError, is_loopback, is_placeholder, unknown_variables
+from callers_mcp.settings import (
+    HTTP_PREFIX,
+    SECURE_URL,
+    CommaSeparated,
+    EnvironmentSettings,
+    UserPath,
+    check_url,
+    is_loopback,
+)
 
 MCP_PATH = "/mcp"
 """The path of the MCP endpoint on this server; a proxy may publish another one."""
 
 Method = Literal["tokens", "oauth", "none"]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_Url = Annotated[str, AfterValidator(check_url)]
+_lower_case = BeforeValidator(lambda text: text.lower() if isinstance(text, str) else text)
 
 
-class HostingSettings(BaseSettings):
+class HostingSettings(EnvironmentSettings):
     """The settings of one hosted server.
 
     The variable of a field is ``CALLERS_HTTP_`` and the field's name. Three fields come from the command line.
@@ -33,26 +41,24 @@ class HostingSettings(BaseSettings):
         tls: Whether the server itself provides TLS; from the command line.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=HTTP_PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=False
-    )
+    model_config = SettingsConfigDict(env_prefix=HTTP_PREFIX)
 
-    auth: Annotated[tuple[Method, ...] | None, NoDecode] = Field(
+    auth: Annotated[tuple[Annotated[Method, _lower_case], ...] | None, *CommaSeparated] = Field(
         default=None, description="who may call: tokens, oauth, both with a comma, or none"
     )
-    token_file: Path | None = Field(default=None, description="the file with the tokens' digests")
-    public_url: str | None = Field(
-        default=None, description="the URL that hosts use, with its path; https, except on this machine"
-    )
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="more accepted values of the Host header, comma separated"
-    )
-    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+    token_file: UserPath | None = Field(default=None, description="the file with the tokens' digests")
+    public_url: _Url | None = Field(default=None, description=f"the URL that hosts use, with its path; {SECURE_URL}")
+    allowed_hosts: Annotated[
+        tuple[Annotated[str, _lower_case, Field(pattern="^[^*/@][^/@]*$")], ...], *CommaSeparated
+    ] = Field(default=(), description="more accepted values of the Host header, comma separated")
+    trusted_proxies: Annotated[tuple[_Network, ...], *CommaSeparated] = Field(
         default=(), description="addresses or networks of trusted proxies, comma separated"
     )
-    oauth_issuer: str | None = Field(default=None, description="the issuer's URL; https, except on this machine")
+    oauth_issuer: _Url | None = Field(default=None, description=f"the issuer's URL; {SECURE_URL}")
     oauth_audience: str | None = Field(default=None, description="the value that the token's aud must contain")
-    oauth_scope: str = Field(default="campaigns:read", description="the scope that a token needs")
+    oauth_scope: str = Field(  # one scope, by RFC 6749, section 3.3
+        default="campaigns:read", pattern=r"^[!#-\[\]-~]+$", description="the scope that a token needs"
+    )
     oauth_organizations_claim: str = Field(
         default="callers_organizations", description="the claim that lists the organizations that the caller may see"
     )
@@ -69,34 +75,25 @@ class HostingSettings(BaseSettings):
         description="seconds for which new calls are still accepted after SIGTERM, 0 to 300",
     )
     metrics: tuple[str, int] | None = Field(default=None, description="the address that serves the metrics, host:port")
-    audit_file: Path | None = Field(default=None, description="the file for the audit log")
+    audit_file: UserPath | None = Field(default=None, description="the file for the audit log")
 
     host: str = Field(default="127.0.0.1", exclude=True)
     port: int = Field(default=8000, exclude=True)
     tls: bool = Field(default=False, exclude=True)
 
-    @classmethod
-    def from_environment(cls, **overrides: Any) -> "HostingSettings":
-        """Read the settings from ``os.environ``; ``overrides`` replace single fields.
-
-        Raises:
-            SettingsError: A value is invalid; one line that names the variable and what it takes.
-        """
-        try:
-            settings = cls(**overrides)
-        except ValidationError as error:
-            raise SettingsError(
-                " ".join(_error_sentence(details["loc"], details["msg"]) for details in error.errors())
-            ) from None
-        if unknown := unknown_variables(HTTP_PREFIX, FIELDS):
-            raise SettingsError(" ".join(unknown))
-        return settings
-
     @property
     def url(self) -> str:
         """The URL that hosts use."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.public_url or f"{'https' if self.tls else 'http'}://{host}:{self.port}{MCP_PATH}"
+        return self.public_url or f"{self._origin}{MCP_PATH}"
+
+    @property
+    def address(self) -> str:
+        """The host and port that the server listens on."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def _origin(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.address}"
 
     @property
     def audience(self) -> str:
@@ -126,39 +123,8 @@ class HostingSettings(BaseSettings):
         if self.on_loopback:
             own = tuple(host + port for host in ("127.0.0.1", "localhost", "[::1]") for port in ("", ":*"))
         elif not _is_unspecified(self.host):
-            host = f"[{self.host}]" if ":" in self.host else self.host
-            own = _host_values(f"{'https' if self.tls else 'http'}://{host}:{self.port}")
+            own = _host_values(self._origin)
         return (*own, *public, *self.allowed_hosts)
-
-    @field_validator("auth", mode="before")
-    @classmethod
-    def _methods(cls, value: Any) -> Any:
-        return tuple(part.lower() for part in _split(value)) if isinstance(value, str) else value
-
-    @field_validator("public_url", "oauth_issuer")
-    @classmethod
-    def _url_is_safe(cls, url: str | None) -> str | None:
-        return url if url is None else _safe_url(url)
-
-    @field_validator("allowed_hosts", mode="before")
-    @classmethod
-    def _hosts(cls, value: Any) -> Any:
-        hosts = tuple(part.lower() for part in _split(value)) if isinstance(value, str) else value
-        if any("/" in host or "@" in host or host.startswith("*") for host in hosts):
-            raise ValueError("is not a host")
-        return hosts
-
-    @field_validator("trusted_proxies", mode="before")
-    @classmethod
-    def _networks(cls, value: Any) -> Any:
-        return tuple(ipaddress.ip_network(part) for part in _split(value)) if isinstance(value, str) else value
-
-    @field_validator("oauth_scope")
-    @classmethod
-    def _scope(cls, scope: str) -> str:
-        if any(character in scope for character in ' "\\') or not scope.isascii() or not scope.isprintable():
-            raise ValueError("is not one scope")  # RFC 6749, section 3.3
-        return scope
 
     @field_validator("metrics", mode="before")
     @classmethod
@@ -169,14 +135,6 @@ class HostingSettings(BaseSettings):
         if not host or not port.isdecimal() or int(port) > 65_535:
             raise ValueError("is not host:port")
         return host.strip("[]"), int(port)
-
-    @field_validator("token_file", "audit_file")
-    @classmethod
-    def _path(cls, path: Path | None) -> Path | None:
-        try:
-            return path and path.expanduser()
-        except RuntimeError as error:  # ~NAME of a user who does not exist
-            raise ValueError("is not a path") from error
 
     @field_validator("rate_limit")
     @classmethod
@@ -195,18 +153,11 @@ class HostingSettings(BaseSettings):
         check_storage(url.get_secret_value())
         return url
 
-    @model_validator(mode="before")
-    @classmethod
-    def _blank_is_default(cls, values: dict[str, Any]) -> dict[str, Any]:
-        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
-        for name, value in stripped.items():
-            if isinstance(value, str) and is_placeholder(value):
-                raise ValueError(f"{variable(name)} contains a placeholder that was not filled in.")
-        return {name: value for name, value in stripped.items() if value != ""}
-
     @model_validator(mode="after")
     def _check_combination(self) -> "HostingSettings":
         """Refuse an incomplete configuration, above all one that would open the server to other machines."""
+        if self.notices:
+            raise ValueError(" ".join(self.notices))
         reachable = self.public_url or self.allowed_hosts or self.trusted_proxies
         if self.auth is None and (reachable or not self.on_loopback):
             raise ValueError(
@@ -246,7 +197,7 @@ FIELDS = tuple(name for name, field in HostingSettings.model_fields.items() if n
 
 def variable(field: str) -> str:
     """Return the environment variable of a field of ``HostingSettings``."""
-    return HTTP_PREFIX + field.upper()
+    return HostingSettings.variable(field)
 
 
 def _is_unspecified(host: str) -> bool:
@@ -262,26 +213,3 @@ def _host_values(url: str) -> tuple[str, ...]:
     default_port = 443 if parts.scheme == "https" else 80
     host = parts.netloc.removesuffix(f":{default_port}")
     return (host, f"{host}:{default_port}") if parts.port in (None, default_port) else (host,)
-
-
-def _safe_url(url: str) -> str:
-    parts = urlsplit(url)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
-    if not secure or not parts.hostname or parts.username or parts.query or parts.fragment or not url.isprintable():
-        raise ValueError("is not a usable URL")
-    if parts.port == 0 or " " in url or not url.isascii():
-        raise ValueError("is not a usable URL")
-    return url
-
-
-def _split(value: str) -> Iterable[str]:
-    return (part.strip() for part in value.split(",") if part.strip())
-
-
-def _error_sentence(location: tuple[int | str, ...], message: str) -> str:
-    if not location:
-        return message.removeprefix("Value error, ")
-    field = str(location[0])
-    return (
-        f"{variable(field)} has a value that can't be used; it takes {HostingSettings.model_fields[field].description}."
-    )

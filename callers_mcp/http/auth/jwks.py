@@ -21,7 +21,7 @@ from jwt.algorithms import AllowedPublicKeys
 from callers_mcp import __version__
 from callers_mcp.http.rejections import IssuerUnavailable
 from callers_mcp.http.settings import variable
-from callers_mcp.settings import is_loopback
+from callers_mcp.settings import SECURE_URL, is_secure
 
 _FETCH_INTERVAL_SECONDS = 30.0  # after each fetch, so that callers can't make the server send the issuer many requests
 _REFRESH_AFTER_SECONDS = 3600.0  # older keys are still used, and fetched again in the background
@@ -214,9 +214,9 @@ def _jwks_uri(metadata: dict[str, Any], issuer: str) -> httpx2.URL:
         )
     with suppress(TypeError, httpx2.InvalidURL):
         url = httpx2.URL(metadata.get("jwks_uri", ""))
-        if url.scheme == urlsplit(issuer).scheme and url.host and (url.scheme == "https" or is_loopback(url.host)):
+        if url.scheme == urlsplit(issuer).scheme and is_secure(url.scheme, url.host):
             return url
-    raise _InvalidResponse("it has no valid jwks_uri: https, or http on loopback if the issuer uses that too")
+    raise _InvalidResponse(f"it has no valid jwks_uri: {SECURE_URL} if the issuer uses that too")
 
 
 async def _get_object(http: httpx2.AsyncClient, url: httpx2.URL | str) -> dict[str, Any]:

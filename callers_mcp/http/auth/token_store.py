@@ -257,9 +257,8 @@ def _changed(path: Path, *, create: bool) -> Iterator[list[TokenRecord]]:
             changed = _TokenFile(tokens=records).model_dump_json(indent=2).encode() + b"\n"
             if len(changed) > _MAX_FILE_BYTES:
                 raise TokenFileError(f"The token file {quoted_path(file)} is full; revoke tokens that are not needed.")
-            files.write(
-                file, changed, require_owner=True
-            )  # with another owner, the server might not be able to read it
+            # With another owner, the server might not be able to read it.
+            files.write(file, changed, require_owner=True)
     except filelock.Timeout:
         raise TokenFileError(f"{quoted_path(path)} is being changed by another process; try again.") from None
     except OSError as error:
