@@ -12,7 +12,6 @@ import click
 from callers_mcp.cli.host_argument import HostType
 
 if TYPE_CHECKING:
-    from callers_mcp.install.plan import Change
     from callers_mcp.settings import Settings
 
 
@@ -29,16 +28,16 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
     Exit code: 0 done; 1 failed; 2 wrong usage or settings.
     """
     from callers_mcp.install import entry, key_file, plan
-    from callers_mcp.install.registry import HOSTS, Platform
+    from callers_mcp.install.registry import HOSTS
 
     row = HOSTS[host]
     key, settings = None, dict[str, str]()
     with _exit_on_error():
         if not use_sandbox:
             key, settings = _key_and_settings(key_file.path(host), prompt=not dry_run)
-        change = plan.plan_install(row, entry.stdio_entry(row, settings, sandbox=use_sandbox), Platform())
+        change = plan.plan_change(row, entry.stdio_entry(row, settings, sandbox=use_sandbox))
         if dry_run:
-            _print_change(change)
+            click.echo(change.as_text() or "Nothing would change.\n", nl=False)
             if key and key != key_file.read(key_file.path(host)):
                 click.echo(f"The key would be stored in {key_file.path(host)}.")
             return
@@ -70,15 +69,15 @@ def uninstall(host: str, dry_run: bool) -> None:
     Exit code: 0 done; 1 failed; 2 wrong usage.
     """
     from callers_mcp.install import key_file, plan
-    from callers_mcp.install.registry import HOSTS, Platform
+    from callers_mcp.install.registry import HOSTS
 
     row = HOSTS[host]
     with _exit_on_error():
-        change = plan.plan_uninstall(row, Platform())
+        change = plan.plan_change(row, None)
         key_path = key_file.path_in_entry(change.current, host) or key_file.path(host)
         had_key = key_path.exists()
         if dry_run:
-            _print_change(change)
+            click.echo(change.as_text() or "Nothing would change.\n", nl=False)
             if had_key:
                 click.echo(f"The key file {key_path} would be removed.")
             return
@@ -144,7 +143,7 @@ def _prompt_for_key() -> str:
 def _install_key(host: str, key: str | None) -> Iterator[bool]:
     """Store the key in its file, and yield whether that changed the file; restore the file if the block fails."""
     from callers_mcp.install import key_file, plan
-    from callers_mcp.install.registry import HOSTS, Platform
+    from callers_mcp.install.registry import HOSTS
 
     file = key_file.path(host)
     earlier = key_file.read(file)
@@ -158,14 +157,10 @@ def _install_key(host: str, key: str | None) -> Iterator[bool]:
         raise  # the printed line needs the key file
     except BaseException:
         with suppress(plan.InstallationError):
-            current = plan.plan_uninstall(HOSTS[host], Platform()).current
+            current = plan.plan_change(HOSTS[host], None).current
             if key_file.path_in_entry(current, host) != file:  # if it is, a simultaneous installation needs the file
                 key_file.write(file, earlier)
         raise
-
-
-def _print_change(change: "Change") -> None:
-    click.echo(change.as_text() or "Nothing would change.\n", nl=False)
 
 
 def _backup_note(backup: Path | None) -> str:
@@ -182,8 +177,8 @@ def _exit_on_error() -> Iterator[None]:
         return
     except InstallationError as error:
         click.echo(f"callers-mcp: {error}", err=True)
-        for line in error.lines if isinstance(error, CommandNotFound) else ():
-            click.echo(line)
+        if isinstance(error, CommandNotFound):
+            click.echo(error.lines, nl=False)
     except OSError as error:  # from the key file
         click.echo(f"callers-mcp: {error.filename or 'the key file'}: {error.strerror or error}", err=True)
     sys.exit(1)

@@ -1,27 +1,30 @@
-"""Edits the text of a host's configuration: adds, replaces or removes one entry; all other bytes stay.
+"""Edits the text of a host's configuration: adds, replaces or removes one entry; all other text stays, byte for byte.
 
-An edit replaces only the part of the text where the format's reader found the entry. Adding follows the style of the
-document (indentation, line endings, trailing commas). Removing takes away exactly what adding wrote, so that one
-undoes the other; ``remove_entry`` describes the one exception.
+The editor of each format finds the entry and changes the text. This module proves every edit before it returns it: the
+entry has its new value, all other values are the same, and so is all text outside the entry.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from enum import StrEnum
+from itertools import takewhile
+from typing import Any
 
-from callers_mcp.install.formats import Format, UnreadableConfig
+from callers_mcp.install.json_document import JsonDocument
+from callers_mcp.install.toml_document import TomlDocument
 
-BOM = "\ufeff"
+_BOM = "\ufeff"
 
 
-class _Document(Protocol):
-    """A parsed text. The constructor raises UnreadableConfig if the text can't be parsed."""
+class Format(StrEnum):
+    """The format of a configuration. JSON may have comments and trailing commas."""
 
-    def get(self, path: Sequence[str]) -> Any: ...
-    def add(self, path: Sequence[str], value: Mapping[str, Any]) -> str: ...
-    def replace(self, path: Sequence[str], value: Mapping[str, Any]) -> str: ...
-    def remove(self, path: Sequence[str]) -> str: ...
-    def other_content(self, path: Sequence[str]) -> Any:
-        """Return the content without the entry and without the objects that only contain it: no edit changes it."""
+    JSON = "json"
+    TOML = "toml"
+
+
+class UnreadableConfig(ValueError):
+    """The configuration can't be edited safely. The message quotes none of its content except keys of the path."""
 
 
 def get_entry(text: str, format: Format, path: Sequence[str]) -> dict[str, Any] | None:  # noqa: A002
@@ -36,9 +39,9 @@ def get_entry(text: str, format: Format, path: Sequence[str]) -> dict[str, Any] 
         The object at the path, or None if there is none.
 
     Raises:
-        UnreadableConfig: The document can't be parsed, or a value on the path is not an object or appears twice.
+        UnreadableConfig: The document can't be parsed, or a value on the path is not an object or has a key twice.
     """
-    return _entry(_document(text, format), path)
+    return _entry(_parse(text, format).content, path)
 
 
 def set_entry(text: str, format: Format, path: Sequence[str], value: Mapping[str, Any]) -> str:  # noqa: A002
@@ -54,26 +57,13 @@ def set_entry(text: str, format: Format, path: Sequence[str], value: Mapping[str
         The new text; the same text if the entry already has this value.
 
     Raises:
-        UnreadableConfig: As in ``get_entry``, or the edit would have changed something else.
+        UnreadableConfig: As in ``get_entry``, or the edit would change something else.
     """
-    document = _document(text, format)
-    current = _entry(document, path)
-    if current == value:
-        return text
-    edited = _bom(text) + (document.add(path, value) if current is None else document.replace(path, value))
-    return _verify(document, edited, format, path, dict(value))
+    return _edit(text, format, path, dict(value))
 
 
 def remove_entry(text: str, format: Format, path: Sequence[str]) -> str:  # noqa: A002
-    r"""Remove the entry: the exact inverse of adding it.
-
-    If a JSON container becomes empty, the white space between its braces decides. ``set_entry`` writes white space
-    there in a container that it creates, so such a container is removed with the entry. ``set_entry`` fills an existing
-    ``{}`` as ``{…}`` without white space, so such a container becomes ``{}`` again. The one exception: a container
-    that was empty and written as ``{\n}`` is removed, because it looks like a created one.
-
-    If nothing of the document remains, the result is blank. Delete the file then, because a host may refuse an empty
-    one.
+    """Remove the entry. Its container stays, even if it becomes empty.
 
     Args:
         text: The document.
@@ -86,51 +76,74 @@ def remove_entry(text: str, format: Format, path: Sequence[str]) -> str:  # noqa
     Raises:
         UnreadableConfig: As in ``set_entry``.
     """
-    document = _document(text, format)
-    if _entry(document, path) is None:
-        return text
-    return _verify(document, _bom(text) + document.remove(path), format, path, None)
+    return _edit(text, format, path, None)
 
 
-def _document(text: str, format: Format) -> _Document:  # noqa: A002
-    # The libraries of a format are imported only if a document has this format.
-    text = text.removeprefix(BOM)
+def _parse(text: str, format: Format) -> JsonDocument | TomlDocument:  # noqa: A002
+    eol = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
+    editor = TomlDocument if format is Format.TOML else JsonDocument
     try:
-        if format is Format.TOML:
-            from callers_mcp.install.toml_document import TomlDocument
-
-            return TomlDocument(text)
-        from callers_mcp.install.json_document import JsonDocument
-
-        return JsonDocument(text)
+        return editor(text.removeprefix(_BOM), eol)
     except RecursionError:
         raise UnreadableConfig("the file is nested too deeply") from None
+    except ValueError as error:
+        line = re.search(r"line \d+", str(error))
+        hint = " (comments and trailing commas are allowed, JSON5 is not)" if format is Format.JSON else ""
+        raise UnreadableConfig(f"{line[0] if line else 'it'} is not valid {format.upper()}{hint}") from None
 
 
-def _bom(text: str) -> str:
-    return BOM if text.startswith(BOM) else ""
+def _entry(content: Any, path: Sequence[str], name: str = "") -> dict[str, Any] | None:
+    if not isinstance(content, dict):
+        raise UnreadableConfig(f"{name or 'the file'} is not an object, or has a key twice")
+    if not path:
+        return content
+    key, *rest = path
+    return _entry(content[key], rest, f"{name}.{key}".lstrip(".")) if key in content else None
 
 
-def _entry(document: _Document, path: Sequence[str]) -> dict[str, Any] | None:
-    value = document.get(path)
-    if value is not None and not isinstance(value, dict):
-        raise UnreadableConfig(f"{'.'.join(path)} is not an object")
-    return value
-
-
-def _verify(
-    document: _Document,
-    edited: str,
-    format: Format,  # noqa: A002
-    path: Sequence[str],
-    value: dict[str, Any] | None,
-) -> str:
-    """Parse the edited text, and check that the entry has the new value and that all else is unchanged."""
+def _edit(text: str, format: Format, path: Sequence[str], value: dict[str, Any] | None) -> str:  # noqa: A002
+    """Set the entry to the value, or remove it if the value is None. Prove that all else is unchanged."""
+    document = _parse(text, format)
+    current = _entry(document.content, path)
+    if current == value:
+        return text
+    bom = _BOM if text.startswith(_BOM) else ""
     try:
-        result = _document(edited, format)
-        is_verified = _entry(result, path) == value and result.other_content(path) == document.other_content(path)
-    except UnreadableConfig:
-        is_verified = False
-    if not is_verified:
+        if value is None:
+            edited = bom + document.remove(path)
+            is_proven = _inserts_only(edited, text)
+        elif current is None:
+            edited = bom + document.add(path, value)
+            is_proven = _inserts_only(text, edited)
+        else:
+            edited = bom + document.replace(path, value)
+            is_proven = _edit(edited, format, path, None) == _edit(text, format, path, None)
+        result = _parse(edited, format).content
+        is_proven &= _entry(result, path) == value
+        # The texts are compared because NaN is not equal to itself, and because they show the order.
+        is_proven &= repr(_others(result, path)) == repr(_others(document.content, path))
+    except (ValueError, RecursionError):
+        is_proven = False
+    if not is_proven:
         raise UnreadableConfig(f"{'.'.join(path)} can't be edited safely in this file")
     return edited
+
+
+def _inserts_only(part: str, whole: str) -> bool:
+    """Return whether ``whole`` is ``part`` with text inserted in one place, or in two: a comma and an entry."""
+    start = _common(part, whole)
+    part, whole = part[start:], whole[start:]
+    end = _common(part[::-1], whole[::-1])
+    return part[: len(part) - end] in whole[: len(whole) - end]
+
+
+def _common(first: str, second: str) -> int:
+    """Return the number of characters that are the same at the start of both."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
+
+
+def _others(content: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    """Return the content without the entry, and without a container that has nothing else."""
+    key, *rest = path
+    inner = _others(content[key], rest) if rest and key in content else {}
+    return {name: value for name, value in content.items() if name != key} | ({key: inner} if inner else {})

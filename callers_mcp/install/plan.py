@@ -6,15 +6,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from callers_mcp import files
 from callers_mcp.install import documents
+from callers_mcp.install.documents import UnreadableConfig
 from callers_mcp.install.entry import NAME, is_ours, merge, redact
-from callers_mcp.install.formats import UnreadableConfig
 from callers_mcp.install.registry import Host, Platform
 
 _COMMAND_TIMEOUT_SECONDS = 60.0
@@ -28,7 +28,7 @@ class InstallationError(Exception):
 class CommandNotFound(InstallationError):
     """The host's own command isn't on the PATH. ``lines``: commands for the user to run."""
 
-    def __init__(self, name: str, lines: Sequence[str]) -> None:
+    def __init__(self, name: str, lines: str) -> None:
         super().__init__(f"the command {name} was not found, and only it may write this. Run this where it is found:")
         self.lines = lines
 
@@ -60,20 +60,13 @@ class Change:
         """Whether nothing has to change."""
         return self.before == self.after
 
-    @property
-    def commands(self) -> list[tuple[str, ...]]:
-        """The host's own commands that make the change, if only the host may write the file."""
-        if self.is_noop or not self.host.command:
-            return []
-        return _commands(self.host, self.current, self.desired)
-
     def as_text(self) -> str:
         """Return a preview: a diff of the entry, or the host's commands. It has no secrets of the user."""
         if self.is_noop:
             return ""
         current, desired = (None if entry is None else redact(entry) for entry in (self.current, self.desired))
         if self.host.command:
-            return "".join(f"{quote_command(command)}\n" for command in _commands(self.host, current, desired))
+            return _lines(_commands(self.host, current, desired))
         before, after = (
             [] if entry is None else snippet(self.host, entry).splitlines(keepends=True) for entry in (current, desired)
         )
@@ -81,32 +74,46 @@ class Change:
         return "".join(difflib.unified_diff(before, after, old, new))
 
 
-def plan_install(host: Host, entry: Mapping[str, Any], platform: Platform) -> Change:
-    """Plan to add the entry to the host, or to update it, and keep fields that the user added.
+def plan_change(host: Host, entry: Mapping[str, Any] | None) -> Change:
+    """Plan to add the entry to the host, or to update it and keep fields that the user added; or to remove it.
+
+    Args:
+        host: The host.
+        entry: The new entry, or None to remove the present one.
 
     Raises:
-        InstallationError: The configuration can't be read, or another server has the name.
+        InstallationError: The configuration can't be read or edited, or another server has the name.
     """
-    with _config_errors(host, platform) as config:
-        before, text, current = _read_current(host, config, "Rename that server first.")
-        desired = merge(current, entry)
-        after = documents.set_entry(text, host.format, _key_path(host), desired)
-        if after == text:
+    config = host.config(Platform())
+    try:
+        before = files.read(config)
+        text = (before or b"").decode()
+        current = documents.get_entry(text, host.format, _key_path(host))
+        if current is not None and not is_ours(current):
+            raise InstallationError(
+                f"{host.title} has another server named {NAME} in {config}; nothing was changed. Rename or remove that "
+                "server in the file."
+            )
+        desired = None if entry is None else merge(current, entry)
+        if desired == current:
             return Change(host, config, before, before, current, desired)
-        keep_backup = current is not None and _backup_if_unchanged(host, config, text, current) is not None
-        return Change(host, config, before, after.encode(), current, desired, keep_backup)
-
-
-def plan_uninstall(host: Host, platform: Platform) -> Change:
-    """Plan to remove our entry from the host.
-
-    Raises:
-        InstallationError: The configuration can't be read, or another server has the name.
-    """
-    with _config_errors(host, platform) as config:
-        before, text, current = _read_current(host, config, "To remove that server, edit the file.")
-        after = before if current is None else _without_entry(host, config, text, current)
-        return Change(host, config, before, after, current, None)
+        originals = [] if current is None else list(_originals(host, config, text, current))
+        if desired is not None:
+            after: bytes | None = documents.set_entry(text, host.format, _key_path(host), desired).encode()
+        elif originals:
+            after = originals[0]
+        else:
+            after = documents.remove_entry(text, host.format, _key_path(host)).encode()
+        return Change(
+            host, config, before, after, current, desired, keep_backup=desired is not None and bool(originals)
+        )
+    except (UnreadableConfig, UnicodeError) as error:
+        reason = error if isinstance(error, UnreadableConfig) else "it is not UTF-8"
+        raise InstallationError(
+            f"{config} was not changed: {reason}. Fix it, or edit it by hand: callers-mcp config prints the text."
+        ) from None
+    except OSError as error:
+        raise InstallationError(f"{config} can't be read ({error.strerror or error}).") from None
 
 
 def apply(change: Change) -> Path | None:
@@ -133,7 +140,7 @@ def apply(change: Change) -> Path | None:
 def snippet(host: Host, entry: Mapping[str, Any]) -> str:
     """Return the text to put into the host's configuration, or the host's own command that adds the entry."""
     if host.command:
-        return "".join(f"{quote_command(command)}\n" for command in _commands(host, None, entry))
+        return _lines(_commands(host, None, entry))
     return documents.set_entry("", host.format, _key_path(host), entry)
 
 
@@ -146,82 +153,59 @@ def _key_path(host: Host) -> tuple[str, ...]:
     return (*host.container, NAME)
 
 
-def _read_current(host: Host, config: Path, advice: str) -> tuple[bytes | None, str, dict[str, Any] | None]:
-    """Return the configuration's bytes, its text, and our entry in it."""
-    before = files.read(config)
-    text = (before or b"").decode()
-    current = documents.get_entry(text, host.format, _key_path(host))
-    if current is not None and not is_ours(current):
-        raise InstallationError(
-            f"{host.title} has another server named {NAME} in {config}; nothing was changed. {advice}"
-        )
-    return before, text, current
+def _originals(host: Host, config: Path, text: str, current: Mapping[str, Any]) -> Iterator[bytes | None]:
+    """Yield the content from before the installation, None for no file, if adding our entry to it gives the text.
 
-
-def _without_entry(host: Host, config: Path, text: str, current: Mapping[str, Any]) -> bytes | None:
-    """Return the configuration without the entry: the backup, byte for byte, if nothing else was changed since."""
-    original = _backup_if_unchanged(host, config, text, current)
-    if original is not None:
-        return original
-    after = documents.remove_entry(text, host.format, _key_path(host))
-    return after.encode() if after.strip() else None
-
-
-def _backup_if_unchanged(host: Host, config: Path, text: str, current: Mapping[str, Any]) -> bytes | None:
-    """Return the backup, if adding our entry to it gives exactly the present file; otherwise None.
-
-    A backup that already has an entry of ours is not from before the installation, so it is not returned.
+    A backup that already has an entry of ours is not from before the installation.
     """
-    try:
-        backup = files.read(files.backup_path(config))
-        earlier = "" if backup is None else backup.decode()
-        if documents.get_entry(earlier, host.format, _key_path(host)) is None:
-            return backup if documents.set_entry(earlier, host.format, _key_path(host), current) == text else None
-    except (UnreadableConfig, UnicodeDecodeError):
-        pass  # the backup is unrelated or damaged
-    return None
+    for original in (files.read(files.backup_path(config)), None):
+        with suppress(UnreadableConfig, UnicodeDecodeError):  # the backup may be unrelated or damaged
+            earlier = (original or b"").decode()
+            is_without = documents.get_entry(earlier, host.format, _key_path(host)) is None
+            if is_without and documents.set_entry(earlier, host.format, _key_path(host), current) == text:
+                yield original
 
 
 def _commands(
     host: Host, current: Mapping[str, Any] | None, desired: Mapping[str, Any] | None
 ) -> list[tuple[str, ...]]:
-    name = str(host.command)
-    remove = [] if current is None else [(name, "mcp", "remove", "--scope", "user", NAME)]
-    return remove + ([] if desired is None else [_add_command(name, host, desired)])
+    """Return the host's commands that replace one entry by another. An entry written by hand may lack optional keys."""
+    start = (str(host.command), "mcp")
+    commands = list[tuple[str, ...]]()
+    if current is not None:
+        commands.append((*start, "remove", "--scope", "user", NAME))
+    if desired is not None:
+        line = [*start, "add", "--scope", "user"]
+        for name, value in desired.get("env", {}).items():
+            line += ["--env", f"{name}={value}"]
+        # The transport comes after the variables, because --env takes all words up to the next option.
+        line += ["--transport", desired.get("type", "stdio"), NAME]
+        line += [desired["url"]] if host.url in desired else ["--", desired["command"], *desired.get("args", ())]
+        commands.append(tuple(line))
+    return commands
 
 
-def _add_command(program: str, host: Host, entry: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the host's command that adds an entry. An entry written by hand may lack optional keys."""
-    line = [program, "mcp", "add", "--scope", "user"]
-    for name, value in entry.get("env", {}).items():
-        line += ["--env", f"{name}={value}"]
-    # The transport comes after the variables, because --env takes all words up to the next option.
-    line += ["--transport", entry.get("type", "stdio"), NAME]
-    return (*line, entry["url"]) if host.url in entry else (*line, "--", entry["command"], *entry.get("args", ()))
+def _lines(commands: Sequence[Sequence[str]]) -> str:
+    return "".join(f"{quote_command(command)}\n" for command in commands)
 
 
 def _run_commands(change: Change, name: str) -> None:
+    commands = _commands(change.host, change.current, change.desired)
     program = shutil.which(name)
     if program is None:
-        raise CommandNotFound(name, [quote_command(command) for command in change.commands])
-    is_removed = False
-    for command in change.commands:
-        try:
-            _run_command(program, command)
-        except InstallationError as error:
-            if not is_removed or change.current is None:
-                raise
-            try:
-                _run_command(program, _add_command(name, change.host, change.current))
-            except InstallationError:
-                raise InstallationError(
-                    f"{error} The earlier entry is gone; to add one, run the command that callers-mcp config prints."
-                ) from None
-            raise
-        is_removed = True
+        raise CommandNotFound(name, _lines(commands))
+    for number, command in enumerate(commands):
+        problem = _run_command(program, command)
+        if problem and number:  # the earlier entry is removed, so put it back
+            for restoring in _commands(change.host, None, change.current):
+                if _run_command(program, restoring):
+                    problem += " The earlier entry is gone; to add one, run the command that callers-mcp config prints."
+        if problem:
+            raise InstallationError(problem)
 
 
-def _run_command(program: str, command: Sequence[str]) -> None:
+def _run_command(program: str, command: Sequence[str]) -> str | None:
+    """Run a command, and return what went wrong, or None."""
     description = " ".join(command[:3])  # without the values, which may be secrets
     try:
         completed = subprocess.run(  # noqa: S603
@@ -234,22 +218,8 @@ def _run_command(program: str, command: Sequence[str]) -> None:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InstallationError(f"{description} could not be run ({type(error).__name__}).") from None
-    if completed.returncode:
-        output = (completed.stderr or completed.stdout).strip().splitlines() or [""]
-        raise InstallationError(f"{description} failed: {output[-1][:200] or f'exit code {completed.returncode}'}")
-
-
-@contextmanager
-def _config_errors(host: Host, platform: Platform) -> Iterator[Path]:
-    """Yield the configuration's path, and report what is wrong with the file as an InstallationError."""
-    config = host.config(platform)
-    try:
-        yield config
-    except (UnreadableConfig, UnicodeDecodeError) as error:
-        reason = error if isinstance(error, UnreadableConfig) else "it is not UTF-8"
-        raise InstallationError(
-            f"{config} was not changed: {reason}. Fix it, or add the text that callers-mcp config prints by hand."
-        ) from None
-    except OSError as error:
-        raise InstallationError(f"{config} can't be read ({error.strerror or error}).") from None
+        return f"{description} could not be run ({type(error).__name__})."
+    if not completed.returncode:
+        return None
+    output = (completed.stderr or completed.stdout).strip().splitlines() or [""]
+    return f"{description} failed: {output[-1][:200] or f'exit code {completed.returncode}'}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from callers_mcp.install.formats import Format
+from callers_mcp.install.documents import Format
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.install.formats import Format
+from callers_mcp.install.documents import Format
 from callers_mcp.install.registry import HOSTS
 from tests.support.install_home import WRITABLE, Home
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from callers_mcp.install import documents
-from callers_mcp.install.formats import Format
+from callers_mcp.install.documents import Format
 from tests.support.install_home import NEIGHBOURS_SECRET, Home, meaning
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX paths")
@@ -34,7 +34,7 @@ def test_a_dry_run_shows_the_change_and_changes_nothing(each_format: Home, one_l
 
 def test_a_dry_run_quotes_no_text_beside_the_entry(tmp_path: Path) -> None:
     codex, cursor = Home(tmp_path, "codex"), Home(tmp_path, "cursor")
-    codex.put(f'mcp_servers = {{ x = {{ env = {{ T = """A\n{NEIGHBOURS_SECRET}""" }} }} }}\n'.encode())
+    codex.put(f'[mcp_servers.x]\nenv = {{ T = """A\n{NEIGHBOURS_SECRET}""" }}\n'.encode())
     cursor.put(f'{{"mcpServers": {{"a": "b" /* c\n {NEIGHBOURS_SECRET} */}}}}'.encode())
     for home in (codex, cursor):  # each run looks for the secret in the output
         assert "callers" in home.install("--dry-run")

@@ -12,7 +12,7 @@ from callers_mcp.install.entry import server_command
 from callers_mcp.install.registry import HOSTS
 from callers_mcp.sandbox import ORGANIZATION_ID
 from tests.support.constants import KEY
-from tests.support.install_home import NEIGHBOURS_SECRET, WRITABLE, Home, meaning, mode, realistic
+from tests.support.install_home import NEIGHBOURS_SECRET, WRITABLE, Home, meaning, mode, realistic, squeezed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX paths and modes")
 
@@ -57,7 +57,7 @@ def test_uninstall_keeps_later_changes_by_other_programs(home: Home) -> None:
     expected = realistic(home.host)
     for old, new in (*renamed, (b'"high"', b'"low"')):
         expected = expected.replace(old, new)
-    assert home.config.read_bytes() == expected != realistic(home.host)
+    assert squeezed(home.config.read_text()) == squeezed(expected.decode()) != squeezed(realistic(home.host).decode())
 
 
 @pytest.mark.parametrize("first", [["--sandbox"], []], ids=["sandbox first", "other settings first"])

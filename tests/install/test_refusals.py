@@ -13,13 +13,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX pa
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'{"mcpServers": {"a": {"env": {"KEY": "neighboursSecret"}}', "ends too early"),
+        (b'{"mcpServers": {"a": {"env": {"KEY": "neighboursSecret"}}', "line 1"),
         (b'{"mcpServers": {\n"a": neighboursSecret}}', "line 2"),
         (b"{\n'mcpServers': {'a': 'neighboursSecret'}}", "JSON5 is not"),
-        (b'["neighboursSecret"]', "not a JSON object"),
+        (b'["neighboursSecret"]', "the file is not an object"),
         (b'{"mcpServers": ["neighboursSecret"]}', "mcpServers"),
         (b'{"mcpServers": {}, "mcpServers": {}}', "twice"),
-        (b'{"mcpServers": {"callers": null}}', "null"),
+        (b'{"mcpServers": {"callers": null}}', "mcpServers.callers is not an object"),
         (b'{"a": "\xff"}', "not UTF-8"),
         ('{"a": "neighboursSecret"}'.encode("utf-16"), "not UTF-8"),
     ],

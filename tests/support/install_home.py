@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from callers_mcp.install import documents
-from callers_mcp.install.formats import Format
+from callers_mcp.install.documents import Format
 from callers_mcp.install.registry import HOSTS, Host, Platform
 from tests.conftest import inherited
 from tests.support.command_line import run, run_process
@@ -130,6 +130,11 @@ def meaning(home: Home, content: bytes | None = None) -> dict[str, Any]:
     without_last_commas = re.sub(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', r"\1", without_comments)
     read: dict[str, Any] = json.loads(without_last_commas)
     return read
+
+
+def squeezed(text: str) -> str:
+    """Return a text without white space and commas, and without what a removed entry may leave: empty containers."""
+    return re.sub(r'"mcpServers":\{\}', "", re.sub(r"[\s,]", "", text)).removesuffix("{}")
 
 
 def refused(home: Home, command: str = "install", code: int = 1, **variables: str) -> str:
