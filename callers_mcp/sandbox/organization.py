@@ -4,13 +4,14 @@ They are imported and generated on first use: most uses of the sandbox need only
 """
 
 import threading
+import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import blake2b
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
-from callers_mcp.sandbox.markets import MARKETS, Market
 from callers_mcp.sandbox.samples import ORGANIZATION_ID, RENEWALS_ID, SAMPLES, SUB_ORGANIZATION_ID, Campaign, as_json
 
 SIZES = {None: 5_000, SUB_ORGANIZATION_ID: 40}
@@ -22,9 +23,13 @@ _RENEWAL_INTERVAL = 208  # one campaign in so many is in the first sample's grou
 _RENEWALS = ("follow-up", "second call", "reminder", "last chance", "win-back")
 _CITIES = ("Leeds", "Bristol", "Cardiff", "Glasgow", "Sheffield", "Norwich", "Derby")
 
-_BY_SHARE = [market for market in MARKETS for _ in range(market.share)]
-_IN_BERLIN = [market for market in MARKETS if market.language in ("de", "en-GB", "tr")]
-_GROUPS = [group for market in MARKETS for group in market.groups]
+Market = dict[str, Any]
+_VALUES = tomllib.loads(Path(__file__).with_name("organization.toml").read_text("utf-8"))
+_MARKETS: Sequence[Market] = _VALUES["markets"]
+_BY_SHARE = [market for market in _MARKETS for _ in range(market["share"])]
+_IN_BERLIN = [market for market in _MARKETS if market["language"] in ("de", "en-GB", "tr")]
+_GROUPS = [group for market in _MARKETS for group in market["groups"]]
+_ENGLISH = _MARKETS[0]
 
 _WEEK = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 _DAYS = (_WEEK[:5], _WEEK[:5], _WEEK[:5], _WEEK[:6], _WEEK, _WEEK[1:4], _WEEK[5:])
@@ -33,28 +38,10 @@ _STATES = ("running",) * 10 + ("completed",) * 6 + ("paused", "paused", "stopped
 _PROBLEMS = ("completed too early", "completed but active", "http", "no such zone")
 _INVALID_ZONES = ("Europe/Munich", "Asia/Beijing", "America/Boston", "Asia/Mumbai", "Europe/Lonon")
 _HOOKS = ("post-call", "booked", "crm", "opt-out")
-_VARIABLES = (
-    *("firstName", "lastName", "appointmentAt", "branch", "contractNumber", "balance", "preferredLanguage"),
-    *("agentName", "lastContactAt", "productName", "postcode", "renewalDate", "discountPercent", "caseId"),
-)
 
 # An id has 4 bytes for the time, 5 for the organization and 3 for a counter, as in MongoDB. The samples have another 5.
 _MACHINE_IDS = {None: "4be1a9d0c7", SUB_ORGANIZATION_ID: "4be1a9d0c8"}
 _FIRST_SECOND, _SECONDS, _SCATTER = 0x65800000, 9_000, 0x9E3779
-
-# The part of a campaign that only the list has.
-_EMAIL_PARAMS = {
-    "outboundConnectionIds": ["66a1b2c3d4e5f60718293a4b"],
-    "inboundConnectionIds": ["66a1b2c3d4e5f60718293a4b"],
-    "followUpAttempts": 2,
-    "followUpIntervalMinutes": 1440,
-    "followUpDelayMinutes": 15,
-    "fallbackEnabled": True,
-    "retryFollowUp": False,
-    "signature": "<p>Alice Whitcombe<br>Harbour Dental<br>team@example.com</p>",
-    "signatureName": "Alice Whitcombe",
-    "defaultSubject": "Your appointment",
-}
 
 _T = TypeVar("_T")
 
@@ -89,7 +76,8 @@ def _elements(sub_organization_id: str | None) -> list[tuple[str, str, bytes]]:
 
 def _element(campaign: Campaign) -> tuple[str, str, bytes]:
     """Return the sort key, the group and the JSON. The key is the reversed id, which scatters the samples."""
-    content = as_json(campaign | {"emailParams": _EMAIL_PARAMS | {"timezone": campaign["callParams"]["timezone"]}})
+    email_params = _VALUES["email_params"] | {"timezone": campaign["callParams"]["timezone"]}
+    content = as_json(campaign | {"emailParams": email_params})
     return campaign["id"][::-1], campaign["campaignGroupId"] or "", content
 
 
@@ -105,8 +93,7 @@ class _SeededRandom:
         return drawn
 
     def one_of(self, choices: Sequence[_T]) -> _T:
-        self._remaining, drawn = divmod(self._remaining, len(choices))
-        return choices[drawn]
+        return choices[self.below(len(choices))]
 
 
 def _generated_count(sub_organization_id: str | None) -> int:
@@ -123,11 +110,12 @@ def _campaign(number: int, sub_organization_id: str | None) -> Campaign:
     renewal, others = divmod(number, _RENEWAL_INTERVAL)
     if sub_organization_id or others:
         market = random.one_of(_IN_BERLIN if sub_organization_id else _BY_SHARE)
-        name = market.form.format(purpose=random.one_of(market.purposes), team=random.one_of(market.teams))
-        name += random.one_of(market.whens).format(n=1 + random.below(52))
+        words = _ENGLISH | market
+        name = words["form"].format(purpose=random.one_of(words["purposes"]), team=random.one_of(words["teams"]))
+        name += random.one_of(words["suffixes"]).format(n=1 + random.below(52))
         group_id, group = _group(market, random, sub_organization_id)
     else:
-        market, group_id, group = MARKETS[0], RENEWALS_ID, "Renewals"
+        market, group_id, group = _ENGLISH, RENEWALS_ID, "Renewals"
         name = f"Renewals {_RENEWALS[renewal % len(_RENEWALS)]} {_CITIES[renewal % len(_CITIES)]}"
     is_incoming = random.below(7) == 0
     problem = random.one_of(_PROBLEMS) if random.below(100) < 3 else None
@@ -144,7 +132,7 @@ def _campaign(number: int, sub_organization_id: str | None) -> Campaign:
         "webhooks": _webhooks(random, problem),
         "slackUrl": None if random.below(3) else f"https://hooks.slack.com/services/T000/B000/{random.token[:24]}",
         "isIncoming": is_incoming,
-        "variables": _VARIABLES[random.below(4) : 4 + random.below(8)],
+        "variables": _VALUES["variables"][random.below(4) : 4 + random.below(8)],
         "pauseNewChats": state == "paused",
         "incomingPhoneNumber": _phone(market, random) if is_incoming else None,
         "campaignGroupId": group_id,
@@ -155,7 +143,7 @@ def _campaign(number: int, sub_organization_id: str | None) -> Campaign:
 def _group(market: Market, random: _SeededRandom, sub_organization_id: str | None) -> tuple[str | None, str | None]:
     if random.below(5) == 0:
         return None, None
-    name = random.one_of(market.groups)
+    name = random.one_of(market["groups"])
     return f"65bb001122334455667{8 if sub_organization_id else 7}{0x9000 + _GROUPS.index(name):04x}", name
 
 
@@ -179,15 +167,15 @@ def _call_params(market: Market, random: _SeededRandom, is_incoming: bool, probl
     phones = dict.fromkeys(_phone(market, random) for _ in range(1 + random.below(3)))
     return {
         "phonesFrom": [] if is_incoming else list(phones),
-        "timezone": random.one_of(_INVALID_ZONES if problem == "no such zone" else market.zones),
-        "daysOfWeek": random.one_of(_DAYS_FROM_SUNDAY if market.language in ("ar", "he") else _DAYS),
-        "language": market.language,
-        "approvedCountries": market.countries[: 1 + random.below(3)],
+        "timezone": random.one_of(_INVALID_ZONES if problem == "no such zone" else market["zones"]),
+        "daysOfWeek": random.one_of(_DAYS_FROM_SUNDAY if market["language"] in ("ar", "he") else _DAYS),
+        "language": market["language"],
+        "approvedCountries": market["countries"][: 1 + random.below(3)],
     }
 
 
 def _phone(market: Market, random: _SeededRandom) -> str:
-    return f"{market.dial}{100 + random.below(100)}"
+    return f"{market['dial']}{100 + random.below(100)}"
 
 
 def _webhooks(random: _SeededRandom, problem: str | None) -> list[str]:

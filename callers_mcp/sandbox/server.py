@@ -70,6 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != API_KEY:
             return _error(401, f"Wrong API key. The sandbox accepts: {API_KEY}")
         sub_organization_id = self.headers.get("x-sub-organization-id")
+        if sub_organization_id not in (None, SUB_ORGANIZATION_ID):
+            return _error(403, f"Unknown sub-organization. The sandbox has: {SUB_ORGANIZATION_ID}")
         path, _, query = self.path.partition("?")
         if path == "/campaigns":
             return _list_response(query, sub_organization_id)
@@ -84,10 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
 def _campaign_response(campaign_id: str, sub_organization_id: str | None) -> tuple[int, bytes]:
     if not _object_id.fullmatch(campaign_id):
         return _error(400, "campaignId must be a valid ObjectId.")
-    if sub_organization_id not in (None, SUB_ORGANIZATION_ID):
-        return _unknown_organization()
-    owner, make = SAMPLES.get(campaign_id, ("", None))
-    if make:
+    if campaign_id in SAMPLES:
+        owner, make = SAMPLES[campaign_id]
         campaign = make() if owner == sub_organization_id else None
     else:
         from callers_mcp.sandbox import organization  # the samples do not need it
@@ -99,8 +99,6 @@ def _campaign_response(campaign_id: str, sub_organization_id: str | None) -> tup
 
 
 def _list_response(query: str, sub_organization_id: str | None) -> tuple[int, bytes]:
-    if sub_organization_id not in (None, SUB_ORGANIZATION_ID):
-        return _unknown_organization()
     parameters, organization_id = parse_qs(query, keep_blank_values=True), sub_organization_id or ORGANIZATION_ID
     organizations, groups = parameters.get("organizationId", []), parameters.get("campaignGroupId", [])
     if not organizations:
@@ -114,10 +112,6 @@ def _list_response(query: str, sub_organization_id: str | None) -> tuple[int, by
     from callers_mcp.sandbox import organization
 
     return 200, organization.list_body(sub_organization_id, groups[0].lower() if groups else None)
-
-
-def _unknown_organization() -> tuple[int, bytes]:
-    return _error(403, f"Unknown sub-organization. The sandbox has: {SUB_ORGANIZATION_ID}")
 
 
 def _error(status: int, message: str) -> tuple[int, bytes]:
