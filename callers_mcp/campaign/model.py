@@ -5,11 +5,15 @@ Source: https://docs.callers.ai/api-reference/campaigns/get-a-campaign-by-id (``
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from typing import TypeVar
 
 from pydantic import JsonValue
 
+from callers_mcp.campaign.zones import find_zone
 from callers_mcp.sanitize import sanitize
+
+ValueT = TypeVar("ValueT")
 
 
 @dataclass(slots=True)
@@ -30,6 +34,7 @@ class Campaign:
     """What could be read of a campaign; a field is ``None`` or empty if its value is missing or unusable.
 
     Attributes:
+        zone: The time zone, if ``timezone`` is the name of one.
         missing: Documented fields that are missing.
         mistyped: Documented fields whose value is not of the documented type.
         valid_fields: Documented fields with a value of the documented type (or null, if null is allowed).
@@ -42,6 +47,7 @@ class Campaign:
     completed: Timestamp = field(default_factory=Timestamp)
     phones_from: list[str] = field(default_factory=list)
     timezone: str | None = None
+    zone: tzinfo | None = None
     days_of_week: list[str] = field(default_factory=list)
     language: str | None = None
     approved_countries: list[str] = field(default_factory=list)
@@ -68,33 +74,22 @@ class _Reader:
         self._source = source
         self._prefix = prefix
 
-    def _value(self, name: str, kind: type, optional: bool, nullable: bool) -> JsonValue:
+    def value(self, name: str, kind: type[ValueT], *, optional: bool = False, nullable: bool = False) -> ValueT | None:
         if name not in self._source:
             if not optional:
                 self._campaign.missing.append(self._prefix + name)
             return None
         value = self._source[name]
-        if (value is None and not nullable) or (value is not None and not isinstance(value, kind)):
-            self._campaign.mistyped.append(self._prefix + name)
-            return None
-        self._campaign.valid_fields.add(name)
-        return value
-
-    def text(self, name: str, *, optional: bool = False, nullable: bool = False) -> str | None:
-        value = self._value(name, str, optional, nullable)
-        return value if isinstance(value, str) else None
-
-    def boolean(self, name: str, *, optional: bool = False, nullable: bool = False) -> bool | None:
-        value = self._value(name, bool, optional, nullable)
-        return value if isinstance(value, bool) else None
+        if isinstance(value, kind) or (value is None and nullable):
+            self._campaign.valid_fields.add(name)
+            return value
+        self._campaign.mistyped.append(self._prefix + name)
+        return None
 
     def texts(self, name: str) -> list[str]:
-        value = self._value(name, list, False, True)
-        if not isinstance(value, list):
-            return []
-        texts = [member for member in value if isinstance(member, str)]
-        if len(texts) == len(value):
-            return texts
+        value = self.value(name, list, nullable=True) or []
+        if all(isinstance(member, str) for member in value):
+            return value
         self._campaign.mistyped.append(self._prefix + name)
         self._campaign.valid_fields.discard(name)
         return []
@@ -102,42 +97,39 @@ class _Reader:
     def timestamp(self, name: str) -> Timestamp:
         # A value of the wrong type still means that the event happened; the status depends on it.
         value = self._source.get(name)
-        text = self.text(name, optional=True, nullable=True)
+        text = self.value(name, str, optional=True, nullable=True)
         if text is not None:
             return Timestamp(present=bool(text.strip()), at=_parse_time(text.strip()))
         return Timestamp(present=bool(value))
-
-    def mapping(self, name: str) -> Mapping[str, JsonValue] | None:
-        value = self._value(name, dict, False, False)
-        return value if isinstance(value, dict) else None
 
 
 def parse_campaign(source: Mapping[str, JsonValue]) -> Campaign:
     """Parse the API's object; never raises, whatever its shape."""
     campaign = Campaign()
     reader = _Reader(campaign, source)
-    campaign.id = reader.text("id")
-    campaign.name = reader.text("name")
-    campaign.active = reader.boolean("active")
+    campaign.id = reader.value("id", str)
+    campaign.name = reader.value("name", str)
+    campaign.active = reader.value("active", bool)
     campaign.first_interaction = reader.timestamp("firstInteractionAt")
     campaign.completed = reader.timestamp("completedAt")
-    campaign.organization_id = reader.text("organizationId")
+    campaign.organization_id = reader.value("organizationId", str)
     campaign.webhooks = reader.texts("webhooks")
-    campaign.slack_url = reader.text("slackUrl", nullable=True)
-    campaign.is_incoming = reader.boolean("isIncoming")
+    campaign.slack_url = reader.value("slackUrl", str, nullable=True)
+    campaign.is_incoming = reader.value("isIncoming", bool)
     campaign.variables = reader.texts("variables")
-    campaign.pause_new_chats = reader.boolean("pauseNewChats", optional=True, nullable=True)
-    campaign.incoming_phone_number = reader.text("incomingPhoneNumber", optional=True, nullable=True)
-    campaign.group_id = reader.text("campaignGroupId", optional=True, nullable=True)
-    campaign.group_name = reader.text("campaignGroupName", optional=True, nullable=True)
+    campaign.pause_new_chats = reader.value("pauseNewChats", bool, optional=True, nullable=True)
+    campaign.incoming_phone_number = reader.value("incomingPhoneNumber", str, optional=True, nullable=True)
+    campaign.group_id = reader.value("campaignGroupId", str, optional=True, nullable=True)
+    campaign.group_name = reader.value("campaignGroupName", str, optional=True, nullable=True)
     campaign.variable_count = len(campaign.variables) if "variables" in campaign.valid_fields else None
-    call_params = reader.mapping("callParams")
+    call_params = reader.value("callParams", dict)
     if call_params is not None:
         reader = _Reader(campaign, call_params, "callParams.")
         campaign.phones_from = reader.texts("phonesFrom")
-        campaign.timezone = sanitize(reader.text("timezone", nullable=True) or "").strip() or None
+        campaign.timezone = sanitize(reader.value("timezone", str, nullable=True) or "").strip() or None
+        campaign.zone = find_zone(campaign.timezone)
         campaign.days_of_week = reader.texts("daysOfWeek")
-        campaign.language = reader.text("language", nullable=True)
+        campaign.language = reader.value("language", str, nullable=True)
         campaign.approved_countries = reader.texts("approvedCountries")
     return campaign
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from callers_mcp.campaign.model import Campaign, Timestamp
-from callers_mcp.campaign.schedule import find_zone
 from callers_mcp.campaign.urls import host_of
 from callers_mcp.sanitize import has_invisible, quote
 
@@ -24,7 +23,7 @@ def find_problems(campaign: Campaign, requested_id: str, now: datetime) -> list[
         problems.append("It was completed before its first interaction.")
     problems += _time_problems("first interaction", "firstInteractionAt", first, campaign, now)
     problems += _time_problems("completion", "completedAt", completed, campaign, now)
-    if campaign.timezone and not find_zone(campaign.timezone):
+    if campaign.timezone and not campaign.zone:
         problems.append(f"Its time zone {quote(campaign.timezone, 60)} does not exist.")
     insecure = [
         f"Webhook {number} of {len(campaign.webhooks)} ({_webhook_host_text(url)}) is not https."

@@ -1,12 +1,11 @@
 """When a campaign calls: its days, its time zone, and its local time."""
 
-import re
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from pydantic import BaseModel
 
+from callers_mcp.campaign.model import Campaign
 from callers_mcp.sanitize import plain_or_quoted, sanitize
 
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -16,7 +15,6 @@ _ABBREVIATIONS = {day[:3]: day for day in WEEK} | {
     "thur": "thursday",
     "thurs": "thursday",
 }
-_zone_name = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
 
 
 class Schedule(BaseModel):
@@ -28,11 +26,10 @@ class Schedule(BaseModel):
     is_calling_day: bool | None
 
 
-def read_schedule(timezone: str | None, days: Sequence[str], now: datetime) -> Schedule:
-    """Return the schedule as of ``now``, an aware time; ``timezone`` is already sanitized."""
-    zone = find_zone(timezone)
-    local = now.astimezone(zone) if zone else None
-    days = [sanitized for day in days if (sanitized := sanitize(day).strip())]
+def read_schedule(campaign: Campaign, now: datetime) -> Schedule:
+    """Return the schedule as of ``now``, an aware time."""
+    local = now.astimezone(campaign.zone) if campaign.zone else None
+    days = [sanitized for day in campaign.days_of_week if (sanitized := sanitize(day).strip())]
     recognised = {weekday for day in days if (weekday := _weekday(day))}
     others = list(dict.fromkeys(day for day in days if not _weekday(day)))
     is_calling_day: bool | None = None
@@ -41,21 +38,11 @@ def read_schedule(timezone: str | None, days: Sequence[str], now: datetime) -> S
         # If one of the days can't be read, only "yes" is certain.
         is_calling_day = True if today in recognised else None if others else False
     return Schedule(
-        timezone=timezone,
+        timezone=campaign.timezone,
         local_time=local.isoformat(timespec="minutes") if local else None,
         days=[day for day in WEEK if day in recognised] + others,
         is_calling_day=is_calling_day,
     )
-
-
-def find_zone(name: str | None) -> tzinfo | None:
-    """Return the IANA time zone ``name``, or ``None`` if there is no such zone."""
-    if not name or not _zone_name.fullmatch(name):
-        return None
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown; not a zone file; a directory of zones
-        return None
 
 
 def days_text(days: Sequence[str]) -> str:

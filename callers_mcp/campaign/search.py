@@ -16,31 +16,23 @@ DEFAULT_LIMIT = 10
 
 
 class SearchCriteria(Protocol):
-    """The criteria of a search; ``None`` matches every campaign."""
+    """The criteria of a search; ``None`` matches every campaign.
 
-    @property
-    def query(self) -> str | None:
-        """Words of the campaign's name."""
+    Attributes:
+        query: Words of the campaign's name.
+        status: The campaign's status.
+        direction: The campaign's direction.
+        group: The group's name or id.
+        needs_attention: Whether something is certainly wrong.
+        limit: Campaigns on a page; ``None`` is ``DEFAULT_LIMIT``.
+    """
 
-    @property
-    def status(self) -> CampaignStatus | None:
-        """The campaign's status."""
-
-    @property
-    def direction(self) -> Direction | None:
-        """The campaign's direction."""
-
-    @property
-    def group(self) -> str | None:
-        """The group's name or id."""
-
-    @property
-    def needs_attention(self) -> bool | None:
-        """Whether something is certainly wrong."""
-
-    @property
-    def limit(self) -> int | None:
-        """Campaigns on a page; ``None`` is ``DEFAULT_LIMIT``."""
+    query: str | None
+    status: CampaignStatus | None
+    direction: Direction | None
+    group: str | None
+    needs_attention: bool | None
+    limit: int | None
 
 
 def search_page(

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from callers_mcp.campaign.model import Campaign, Timestamp, parse_campaign
 from callers_mcp.campaign.problems import find_hints, find_problems
-from callers_mcp.campaign.schedule import WEEK, Schedule, days_text, find_zone, read_schedule
+from callers_mcp.campaign.schedule import WEEK, Schedule, days_text, read_schedule
 from callers_mcp.campaign.urls import host_of
 from callers_mcp.sanitize import sanitize
 
@@ -69,14 +69,10 @@ def summarize(
         notes: What had to be changed in ``raw``, one sentence per change.
     """
     campaign = parse_campaign(raw)
-    status = status_of(campaign)
-    direction = direction_of(campaign)
     first, completed = campaign.first_interaction, campaign.completed
-    schedule = read_schedule(campaign.timezone, campaign.days_of_week, now)
-    since_first, since_completion = _days_since(first, now), _days_since(completed, now)
-    return CampaignSummary(
-        headline=_headline(campaign, status, direction, schedule, since_first, since_completion),
-        status=status,
+    summary = CampaignSummary(
+        headline="",
+        status=status_of(campaign),
         attention=find_problems(campaign, requested_id, now),
         worth_checking=find_hints(campaign, notes),
         id=_sanitized(campaign.id),
@@ -84,12 +80,12 @@ def summarize(
         organization_id=_sanitized(campaign.organization_id),
         sub_organization_id=sub_organization_id,
         as_of=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        direction=direction,
+        direction=direction_of(campaign),
         first_interaction_at=_iso(first.at),
-        days_since_first_interaction=since_first,
+        days_since_first_interaction=_days_since(first, now),
         completed_at=_iso(completed.at),
-        days_since_completion=since_completion,
-        schedule=schedule,
+        days_since_completion=_days_since(completed, now),
+        schedule=read_schedule(campaign, now),
         language=_sanitized(campaign.language),
         approved_countries=_all_sanitized(campaign.approved_countries),
         outbound_phone_numbers=_all_sanitized(campaign.phones_from),
@@ -99,6 +95,8 @@ def summarize(
         slack_notifications=bool((campaign.slack_url or "").strip()) if "slackUrl" in campaign.valid_fields else None,
         variable_count=campaign.variable_count,
     )
+    summary.headline = _headline(campaign, summary)
+    return summary
 
 
 def status_of(campaign: Campaign) -> CampaignStatus:
@@ -154,32 +152,26 @@ _STATUS_WORDS: dict[CampaignStatus, str] = {
 }
 
 
-def _headline(
-    campaign: Campaign,
-    status: CampaignStatus,
-    direction: Direction | None,
-    schedule: Schedule,
-    since_first: int | None,
-    since_completion: int | None,
-) -> str:
+def _headline(campaign: Campaign, summary: CampaignSummary) -> str:
     """Describe the campaign in one sentence. The API's text gets in only if it is one of the known, safe values."""
-    words = [_STATUS_WORDS[status], direction, "campaign"]
+    status, schedule = summary.status, summary.schedule
+    words = [_STATUS_WORDS[status], summary.direction, "campaign"]
     if status == "unknown":
         words.append("of unknown status")
     elif status == "new_chats_paused":
         words.append("with new chats paused")
     sentence = " ".join(word for word in words if word)
     parts = [sentence[0].upper() + sentence[1:]]
-    if since_completion is not None and status == "completed":
-        parts.append(f"ended {ago(since_completion)}")
-    if since_first is not None:
-        parts.append(f"first interaction {ago(since_first)}")
+    if summary.days_since_completion is not None and status == "completed":
+        parts.append(f"ended {ago(summary.days_since_completion)}")
+    if summary.days_since_first_interaction is not None:
+        parts.append(f"first interaction {ago(summary.days_since_first_interaction)}")
     elif not campaign.first_interaction.present and status in ("running", "new_chats_paused"):
         parts.append("no interaction yet")
-    days = [day for day in schedule.days if day in WEEK]
-    if days and len(days) == len(schedule.days) and status in ("running", "new_chats_paused", "not_started"):
-        zone = f" ({schedule.timezone})" if find_zone(schedule.timezone) else ""
-        parts.append(f"{'calls' if direction == 'outbound' else 'active'} {days_text(days)}{zone}")
+    known = all(day in WEEK for day in schedule.days)
+    if schedule.days and known and status in ("running", "new_chats_paused", "not_started"):
+        zone = f" ({schedule.timezone})" if campaign.zone else ""
+        parts.append(f"{'calls' if summary.direction == 'outbound' else 'active'} {days_text(schedule.days)}{zone}")
     return ", ".join(parts) + "."
 
 

@@ -22,15 +22,11 @@ def main() -> None:
     try:
         callers_mcp(prog_name="callers-mcp")
     except* OSError as errors:  # output that can't be written, for example to a full disk
-        if sys.stderr is not None and (problem := _first_output_error(errors)) is not None:
+        problem: BaseException | None = errors.split(BrokenPipeError)[
+            1
+        ]  # the reader of a pipe may close it at any time
+        while isinstance(problem, BaseExceptionGroup):
+            problem = problem.exceptions[0]
+        if sys.stderr is not None and isinstance(problem, OSError):
             sys.stderr.write(f"callers-mcp: {problem.strerror or problem}\n")
         os._exit(1)
-
-
-def _first_output_error(errors: BaseExceptionGroup[OSError]) -> OSError | None:
-    """Return the first error that is not a broken pipe: the reader of a pipe may close it at any time."""
-    for error in errors.exceptions:
-        found = _first_output_error(error) if isinstance(error, BaseExceptionGroup) else error
-        if found is not None and not isinstance(found, BrokenPipeError):
-            return found
-    return None

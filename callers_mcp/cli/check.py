@@ -1,15 +1,12 @@
 """``callers-mcp check``: show the configuration, and whether the API answers."""
 
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from callers_mcp.api.client import CallersClient
-    from callers_mcp.settings import Settings
 
 
 @click.command(epilog="Example: callers-mcp check --campaign-id 665f1c2ab1e4a9d0c7f3b812")
@@ -21,147 +18,131 @@ def check(campaign_id: str | None) -> None:
     """
     from callers_mcp import logs
     from callers_mcp.api.client import CallersClient
-    from callers_mcp.api.errors import CallersError
     from callers_mcp.api.request import CAMPAIGN_ID_HELP, OBJECT_ID
-    from callers_mcp.campaign import lookup
     from callers_mcp.cli.runtime import load_settings, run_and_exit
 
     settings = load_settings()
     logs.configure(settings, command=True)
-    client = CallersClient(settings)
     if campaign_id is not None:
         campaign_id = campaign_id.strip()
         if not OBJECT_ID.fullmatch(campaign_id):
             raise click.UsageError(f"--campaign-id takes {CAMPAIGN_ID_HELP.for_person}.")
-    print_line = partial(_print_line, client.mask)
-    problems = _print_configuration(settings, print_line)
+    report = _Report(CallersClient(settings))
+    report.print_configuration()
 
-    async def look_up(client: CallersClient) -> str:
-        if campaign_id is None:
-            status = await client.probe()
-            return f"answers (status {status} without a key); the key is not tested: add --campaign-id ID to test it"
-        report = await lookup.look_up(client, campaign_id)
-        organizations.append(str(report.raw.get("organizationId")))
-        return f"campaign {campaign_id} found. {report.summary.headline}"
+    async def check_api() -> int:
+        async with report.client:
+            await report.check_api(campaign_id)
+        return 1 if report.problems else 0
 
-    organizations: list[str] = []
-
-    async def report() -> int:
-        started = time.perf_counter()
-        async with client:
-            try:
-                print_line("API", f"{await look_up(client)} [{(time.perf_counter() - started) * 1000:.0f} ms]")
-            except CallersError as error:
-                print_line("API", error.message_for_person, good=False)
-                return 1
-            isolated = campaign_id is None or await _check_isolation(client, campaign_id, print_line)
-            matches = all(_check_organization(client, each, print_line) for each in organizations)
-        return 1 if problems or not isolated or not matches else 0
-
-    run_and_exit(report)
+    run_and_exit(check_api)
 
 
-def _print_configuration(settings: "Settings", print_line: Callable[..., None]) -> int:
-    """Print the configuration; return the number of problems in it."""
-    from callers_mcp.access import OPERATOR, resolve_organization
-    from callers_mcp.api.errors import Forbidden, NotConfigured
-    from callers_mcp.api.key import KeySource, require_no_placeholder
-    from callers_mcp.api.lists import can_list
-    from callers_mcp.api.transport import proxy_setting
-    from callers_mcp.settings import MAIN, Settings, variable
+class _Report:
+    """Prints one line for each fact, and counts the problems."""
 
-    problems = 0
-    keys = KeySource(settings)
-    key = ""
-    try:
-        key = keys.current()
-        print_line("API key", f"set, from {keys.variable}")
-    except NotConfigured as error:
-        print_line("API key", f"not set. {error.message_for_person}", good=False)
-        problems += 1
-    print_line("Base URL", settings.base_url)
-    print_line("Proxy", proxy_setting(settings) or "none")
-    try:
-        require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
-        print_line("Allowed organizations", ", ".join(settings.sub_organizations or ["all that the key can access"]))
-        print_line("Default organization", resolve_organization(None, OPERATOR, settings))
-    except NotConfigured as error:
-        print_line("Default organization", error.message_for_person, good=False)
-        problems += 1
-    except Forbidden:
-        print_line(
-            "Default organization",
-            f"a call that names no sub-organization is refused, because {MAIN} is not allowed; "
-            f"set {variable('sub_organization_id')} to an allowed one",
-            good=False,
-        )
-        problems += 1
-    if key and key.lower() in (settings.organization_id or "").lower():
-        print_line("Search by name", f"{variable('organization_id')} holds the API key, not an id", good=False)
-        problems += 1
-    else:
-        can_search = can_list(OPERATOR, settings)
-        print_line(
-            "Search by name",
-            "find_campaigns is enabled"
-            if can_search
-            else f"set {variable('organization_id')} to enable find_campaigns",
-        )
-    for field in (
-        "organization_id",
-        "timeout",
-        "max_attempts",
-        "max_connections",
-        "max_body_bytes",
-        "list_max_body_bytes",
-        "list_cache_seconds",
-        "log_level",
-        "redact_urls",
-    ):
-        if (value := getattr(settings, field)) != Settings.model_fields[field].default:
-            print_line(variable(field), str(value))
-    for notice in settings.notices:
-        print_line("Setting", notice, good=False)
-    return problems + len(settings.notices)
+    def __init__(self, client: "CallersClient") -> None:
+        self.client = client
+        self.problems = 0
 
+    def _print(self, title: str, text: str, *, good: bool = True) -> None:
+        self.problems += not good
+        label = click.style("ok     " if good else "PROBLEM", fg="green" if good else "red")
+        click.echo(f"{label}  {title}: {self.client.mask(text)}")
 
-def _check_organization(client: "CallersClient", organization_id: str, print_line: Callable[..., None]) -> bool:
-    """Report whether CALLERS_ORGANIZATION_ID is the organization of a campaign from the main organization."""
-    from callers_mcp.api.request import OBJECT_ID
-    from callers_mcp.settings import variable
+    def print_configuration(self) -> None:
+        from callers_mcp.access import OPERATOR, resolve_organization
+        from callers_mcp.api.errors import Forbidden, NotConfigured
+        from callers_mcp.api.key import KeySource, require_no_placeholder
+        from callers_mcp.api.transport import proxy_setting
+        from callers_mcp.settings import MAIN, Settings, variable
 
-    name, configured = variable("organization_id"), client.settings.organization_id
-    if client.resolve_sub_organization() is not None or not OBJECT_ID.fullmatch(organization_id):
-        return True
-    if configured is None:
-        print_line("Organization", f"set {name}={organization_id} to find campaigns by name")
-    elif configured.lower() != organization_id.lower():
-        print_line("Organization", f"{name} is wrong: the campaign belongs to {organization_id}", good=False)
-        return False
-    return True
+        settings, key = self.client.settings, ""
+        keys = KeySource(settings)
+        try:
+            key = keys.current()
+            self._print("API key", f"set, from {keys.variable}")
+        except NotConfigured as error:
+            self._print("API key", f"not set. {error.message_for_person}", good=False)
+        self._print("Base URL", settings.base_url)
+        self._print("Proxy", proxy_setting(settings) or "none")
+        try:
+            require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
+            allowed = ", ".join(settings.sub_organizations or ["all that the key can access"])
+            self._print("Allowed organizations", allowed)
+            self._print("Default organization", resolve_organization(None, OPERATOR, settings))
+        except NotConfigured as error:
+            self._print("Default organization", error.message_for_person, good=False)
+        except Forbidden:
+            problem = (
+                f"a call that names no sub-organization is refused, because {MAIN} is not allowed; "
+                f"set {variable('sub_organization_id')} to an allowed one"
+            )
+            self._print("Default organization", problem, good=False)
+        name = variable("organization_id")
+        if key and key.lower() in (settings.organization_id or "").lower():
+            self._print("Search by name", f"{name} holds the API key, not an id", good=False)
+        elif self.client.can_list:
+            self._print("Search by name", "find_campaigns is enabled")
+        else:
+            self._print("Search by name", f"set {name} to enable find_campaigns")
+        shown = {"api_key", "api_key_file", "base_url", "sub_organization_id", "sub_organizations"}
+        for field, definition in Settings.model_fields.items():
+            if field not in shown and (value := getattr(settings, field)) != definition.default:
+                self._print(variable(field), str(value))
+        for notice in settings.notices:
+            self._print("Setting", notice, good=False)
 
+    async def check_api(self, campaign_id: str | None) -> None:
+        from callers_mcp.api.errors import CallersError
+        from callers_mcp.campaign import lookup
 
-async def _check_isolation(client: "CallersClient", campaign_id: str, print_line: Callable[..., None]) -> bool:
-    """Report whether the API separates sub-organizations: a hosted server relies on it to separate its callers."""
-    from callers_mcp.api.errors import CallersError
+        started, organization = time.perf_counter(), ""
+        try:
+            if campaign_id is None:
+                status = await self.client.probe()
+                answer = (
+                    f"answers (status {status} without a key); the key is not tested: add --campaign-id ID to test it"
+                )
+            else:
+                found = await lookup.look_up(self.client, campaign_id)
+                organization = str(found.raw.get("organizationId"))
+                answer = f"campaign {campaign_id} found. {found.summary.headline}"
+            self._print("API", f"{answer} [{(time.perf_counter() - started) * 1000:.0f} ms]")
+        except CallersError as error:
+            self._print("API", error.message_for_person, good=False)
+            return
+        if campaign_id:
+            await self._check_isolation(campaign_id)
+            self._check_organization(organization)
 
-    try:
-        enforced = await client.enforces_sub_organizations(campaign_id)
-    except CallersError as error:
-        print_line("Isolation", f"could not be tested. {error.message_for_person}", good=False)
-        return False
-    if enforced:
-        print_line("Isolation", "the API refuses the same campaign for a made-up sub-organization")
-    else:
-        print_line(
+    def _check_organization(self, organization: str) -> None:
+        """Report whether CALLERS_ORGANIZATION_ID is the organization of a campaign from the main organization."""
+        from callers_mcp.api.request import OBJECT_ID
+        from callers_mcp.settings import variable
+
+        name, configured = variable("organization_id"), self.client.settings.organization_id
+        if self.client.resolve_sub_organization() is not None or not OBJECT_ID.fullmatch(organization):
+            return
+        if configured is None:
+            self._print("Organization", f"set {name}={organization} to find campaigns by name")
+        elif configured.lower() != organization.lower():
+            self._print("Organization", f"{name} is wrong: the campaign belongs to {organization}", good=False)
+
+    async def _check_isolation(self, campaign_id: str) -> None:
+        """Report whether the API separates sub-organizations: a hosted server relies on it to separate its callers."""
+        from callers_mcp.api.errors import CallersError
+
+        try:
+            enforced = await self.client.enforces_sub_organizations(campaign_id)
+        except CallersError as error:
+            self._print("Isolation", f"could not be tested. {error.message_for_person}", good=False)
+            return
+        self._print(
             "Isolation",
-            "the API answers for a made-up sub-organization too: it ignores x-sub-organization-id, so a hosted server "
-            "can't separate its callers. Don't give any caller access to single sub-organizations.",
-            good=False,
+            "the API refuses the same campaign for a made-up sub-organization"
+            if enforced
+            else "the API answers for a made-up sub-organization too: it ignores x-sub-organization-id, so a hosted "
+            "server can't separate its callers. Don't give any caller access to single sub-organizations.",
+            good=enforced,
         )
-    return enforced
-
-
-def _print_line(mask: Callable[[str], str], title: str, text: str, *, good: bool = True) -> None:
-    label = click.style("ok     " if good else "PROBLEM", fg="green" if good else "red")
-    click.echo(f"{label}  {title}: {mask(text)}")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from mcp_types import Prompt, PromptArgument
 
@@ -77,6 +77,10 @@ MAX_ARGUMENT_CHARACTERS = 400
 """Characters of an argument: enough for a name as completion offers it."""
 
 
+_Candidates = tuple[Sequence[CampaignRow], Sequence[CampaignRow]]
+"""The campaigns whose name matches, and if none does, those with the most similar names."""
+
+
 async def get_prompt(name: str, arguments: Mapping[str, str], client: CallersClient) -> dict[str, Any]:
     """Return a prompt's messages: the task, then each campaign as a summary and as a resource.
 
@@ -99,7 +103,7 @@ async def get_prompt(name: str, arguments: Mapping[str, str], client: CallersCli
         if isinstance(resolved, str):
             ids[argument] = resolved
         else:
-            unclear.append(_clarifying_question(text, resolved, client))
+            unclear.append(_clarifying_question(text, *resolved, client))
     if unclear:
         clear = [f"The {argument} is campaign {campaign_id}." for argument, campaign_id in ids.items()]
         return _prompt(
@@ -110,10 +114,12 @@ async def get_prompt(name: str, arguments: Mapping[str, str], client: CallersCli
     messages = [_text_message(f"{task} {_DATA}")]
     for argument, campaign_id in ids.items():
         report = await look_up(client, campaign_id, sub_organization_id)
+        uri = campaign_uri(campaign_id, sub_organization_id)
+        resource = {"uri": uri, "mimeType": CAMPAIGN_MIME_TYPE, "text": report.raw_text()}
         mismatch = _name_mismatch(values[argument], report.summary.name, client)
         messages += [
             _text_message(f"{mismatch}Its summary:\n{report.summary_text()}"),
-            _resource_message(campaign_uri(campaign_id, sub_organization_id), report.raw_text()),
+            {"role": "user", "content": {"type": "resource", "resource": resource}},
         ]
     return _prompt(prompt, messages)
 
@@ -126,18 +132,6 @@ def _name_mismatch(text: str, name: str | None, client: CallersClient) -> str:
     return f"It was asked for as {quote(client.mask(labelled[1].strip()), 80)}, which is not its name: say so first.\n"
 
 
-class _Candidates(NamedTuple):
-    """The campaigns that a name may mean.
-
-    Attributes:
-        matching: The campaigns whose name matches.
-        suggestions: If none matches, the campaigns with the most similar names.
-    """
-
-    matching: Sequence[CampaignRow]
-    suggestions: Sequence[CampaignRow]
-
-
 async def _resolve_campaign(text: str, client: CallersClient, sub_organization_id: str | None) -> str | _Candidates:
     """Return the id of the campaign that ``text`` means (an id, a name, or ``Name (id)``), or the candidates.
 
@@ -148,20 +142,20 @@ async def _resolve_campaign(text: str, client: CallersClient, sub_organization_i
         return text
     if labelled := _labelled.fullmatch(text):
         return labelled[2]
-    candidates = await client.list_campaigns(
+    matching, suggestions = await client.list_campaigns(
         parse_row, partial(_candidates, name=text), sub_organization_id=sub_organization_id
     )
-    exact = [row for row in candidates.matching if row.folded_name == fold(text)]
-    for rows in (exact, candidates.matching):
+    exact = [row for row in matching if row.folded_name == fold(text)]
+    for rows in (exact, matching):
         if len(rows) == 1 and rows[0].id:
             return rows[0].id
-    return candidates
+    return matching, suggestions
 
 
 def _candidates(rows: Sequence[CampaignRow], name: str) -> _Candidates:
     rows = [row for row in rows if row.id and OBJECT_ID.fullmatch(row.id)]
     matching = search(rows, name)
-    return _Candidates(matching, [] if matching else suggest(rows, name))
+    return matching, [] if matching else suggest(rows, name)
 
 
 def _checked_arguments(prompt: Prompt, arguments: Mapping[str, str], client: CallersClient) -> dict[str, str]:
@@ -183,9 +177,10 @@ def _checked_arguments(prompt: Prompt, arguments: Mapping[str, str], client: Cal
     return values
 
 
-def _clarifying_question(text: str, candidates: _Candidates, client: CallersClient) -> str:
-    name, matching = quote(client.mask(text), 80), candidates.matching
-    rows = matching or candidates.suggestions
+def _clarifying_question(
+    text: str, matching: Sequence[CampaignRow], suggestions: Sequence[CampaignRow], client: CallersClient
+) -> str:
+    name, rows = quote(client.mask(text), 80), matching or suggestions
     problem = f"{len(matching)} campaigns fit the name {name}." if matching else f"No campaign fits the name {name}."
     if not rows:
         return f"{problem} Tell me so, and ask me for another name or for the campaign's id."
@@ -200,8 +195,3 @@ def _prompt(prompt: Prompt, messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _text_message(text: str) -> dict[str, Any]:
     return {"role": "user", "content": {"type": "text", "text": text}}
-
-
-def _resource_message(uri: str, raw: str) -> dict[str, Any]:
-    resource = {"uri": uri, "mimeType": CAMPAIGN_MIME_TYPE, "text": raw}
-    return {"role": "user", "content": {"type": "resource", "resource": resource}}
