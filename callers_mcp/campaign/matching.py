@@ -7,14 +7,22 @@ Devanagari, Thai or kana.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache, cached_property
+from itertools import chain, islice
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from anyio import NoEventLoopError, from_thread
 
 MAX_SUGGESTIONS = 5
 """Names that are suggested if none matches."""
 
 _MIN_FUZZY_LETTERS = 4  # of a word that may match inside another word, or misspelt
+_MAX_FUZZY_LETTERS = 40  # of a word that may be misspelt: comparing a longer one takes many times as long
+_MAX_STARTS = 24  # in a name, at which a misspelt word is searched
+_MAX_TAILS = 40_000  # different texts at these starts; the newest campaigns come first
+_CHECK_INTERVAL = 500  # items between two checks whether the caller still waits
 MAX_FOLD_INPUT_CHARACTERS = 600
 """Characters of a text that are folded: one of them may become eighteen."""
 
@@ -22,6 +30,8 @@ _MAX_FOLDED_CHARACTERS = 120  # of a name or a query, after folding; only these 
 _MAX_QUERY_WORDS = 12  # that are matched one by one
 _MIN_COVERAGE = 0.3  # share of a query's letters that the words of a suggested name contain
 
+_two_numbers = re.compile(r"\d \d")
+_joinable_space = re.compile(r"(?<!\d) | (?!\d)")  # two numbers are never joined
 _not_word = re.compile(r"[^a-z0-9]+")
 _dropped_marks = re.compile("[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0640\u064b-\u065f\u0670\ufe00-\ufe0f]")
 # Thai, Lao, Burmese, Khmer, kana, Chinese characters: scripts without spaces between words.
@@ -43,6 +53,7 @@ class Searchable(Protocol):
 
 
 SearchableT = TypeVar("SearchableT", bound=Searchable)
+ItemT = TypeVar("ItemT")
 
 
 def fold(text: str) -> str:
@@ -98,160 +109,178 @@ def ranked(matches: Iterable[tuple[SortKey, SearchableT]]) -> Matches[Searchable
 
 def search(items: Sequence[SearchableT], query: str) -> list[SearchableT]:
     """Return the items whose name matches ``query``, the best first."""
-    return [item for _, item in find_matches(items, query)]
-
-
-def find_matches(items: Sequence[SearchableT], query: str) -> Matches[SearchableT]:
-    """Return the items whose name matches ``query``, the best first. The order depends only on the items and the query.
-
-    Equal names come first, then names that begin with the query, then names with all its words in any order, then names
-    that contain it anywhere. If there are none of these, names with slightly different spelling match. An id matches
-    its campaign.
-    """
-    query_id, words = query.strip().lower(), fold(query).split()
-    if not words:
-        return []
-    phrase = " ".join(words)
-    words = words[:_MAX_QUERY_WORDS]
-    matcher = _SubstringMatcher(phrase, words)
-    matches: list[tuple[int, SearchableT]] = []
-    for item in items:
-        rank = 0 if item.id and item.id.lower() == query_id else _rank(item.folded_name, phrase, words, matcher)
-        if rank is not None:
-            matches.append((rank, item))
-    matches = matches or _fuzzy_matches(items, words)
-    from rapidfuzz.fuzz import ratio  # takes 20 ms, and no other tool needs it
-
-    return ranked(
-        (SortKey(rank, 100 - round(ratio(phrase, item.folded_name)), item.id or ""), item) for rank, item in matches
-    )
+    return [item for _, item in NameSearch(items, query).matches()]
 
 
 def suggest(items: Sequence[SearchableT], query: str) -> list[SearchableT]:
     """Return the few items whose names have most words of ``query``, or similar words; for a query without matches."""
-    words, word_index = fold(query).split()[:_MAX_QUERY_WORDS], _word_index(enumerate(items))
-    letters = sum(map(len, words))
-    scores: dict[int, float] = {}
-    for word in words:
-        parts: dict[int, int] = {}
-        for part, distance in _fuzzy_words(word, list(word_index)):
-            for index in word_index[part]:
-                parts[index] = min(distance, parts.get(index, distance))
-        for index, distance in parts.items():
-            scores[index] = scores.get(index, 0.0) + len(word) - distance
-    from rapidfuzz.fuzz import ratio
-
-    phrase = " ".join(words)
-    missing = ((items[index], 1 - score / letters) for index, score in scores.items())
-    suggestions = ranked(
-        (SortKey(round(100 * lack), 100 - round(ratio(phrase, item.folded_name)), item.id or ""), item)
-        for item, lack in missing
-        if lack <= 1 - _MIN_COVERAGE
-    )
-    return [item for _, item in suggestions[:MAX_SUGGESTIONS]]
+    return NameSearch(items, query).suggestions()
 
 
-def _rank(folded_name: str, phrase: str, words: Sequence[str], matcher: "_SubstringMatcher") -> int | None:
-    """Return the rank of a name that matches with the query's own spelling, or ``None`` if it does not match."""
-    if folded_name == phrase:
-        return 0
-    if folded_name.startswith(phrase):
-        return 1
-    # The beginning of a word is enough: the user may still be typing.
-    if all(folded_name.startswith(word) or f" {word}" in folded_name for word in words):
-        return 2
-    return 3 if matcher.matches(folded_name) else None
+class NameSearch(Generic[SearchableT]):
+    """A search of items by name. The order of what it finds depends only on the items and the query.
 
+    The time and the memory that it takes are limited, whatever the names and the query are: words beyond the first
+    dozen, words inside very long names, and the misspellings in a list with very many different words are left out. In
+    a worker thread of anyio, it ends soon after the task that waits for it is cancelled.
 
-class _SubstringMatcher:
-    """Matches text inside a name, not only at the beginning of its words."""
+    Args:
+        items: The items to search.
+        query: Words of a name, or an id.
+    """
 
-    def __init__(self, phrase: str, words: Sequence[str]) -> None:
-        # The phrase must begin at a word if the script has spaces; a number must match as a whole.
-        start = r"(?<!\d)" if phrase[0].isdigit() else "" if _unspaced.match(phrase) else r"(?<!\S)"
-        end = r"(?!\d)" if phrase[-1].isdigit() else ""
-        self._phrase = re.compile(start + _space_tolerant_pattern(phrase) + end)
+    def __init__(self, items: Sequence[SearchableT], query: str) -> None:
+        self._items = items
+        self._id, words = query.strip().lower(), fold(query).split()
+        self._phrase, self._words = " ".join(words), list(dict.fromkeys(words[:_MAX_QUERY_WORDS]))
         # Words inside longer ones: compounds, and scripts without spaces.
-        self._words = words if all(_can_match_inside(word) for word in words) else ()
+        self._inner_words = self._words if all(map(_can_match_inside, self._words)) else ()
+        # The phrase must begin at a word if the script has spaces; a number must match as a whole.
+        self._begins_anywhere = bool(_unspaced.match(self._phrase)) or self._phrase[:1].isdigit()
+        start = r"(?<!\d)" if self._phrase[:1].isdigit() else ""
+        end = r"(?!\d)" if self._phrase[-1:].isdigit() else ""
+        self._joined_phrase = re.compile(start + re.escape(_join_words(self._phrase)) + end)
+        self._letters = self._phrase.replace(" ", "")
 
-    def matches(self, folded_name: str) -> bool:
-        if self._phrase.search(folded_name):
-            return True
-        return bool(self._words) and all(word in folded_name for word in self._words)
+    def matches(self, accepts: Callable[[SearchableT], bool] = lambda item: True) -> Matches[SearchableT]:
+        """Return the items that match and are accepted, the best first.
+
+        Equal names come first, then names that begin with the query, then names with all its words in any order, then
+        names that contain it anywhere. If there are none of these, names with slightly different spelling match. An id
+        matches its campaign.
+        """
+        if not self._words:
+            return []
+        ranks: dict[int, int] = {}
+        accepted: set[int] = set()
+        for index in _until_cancelled(range(len(self._items))):
+            if accepts(item := self._items[index]):
+                accepted.add(index)
+                if (rank := self._rank(item)) is not None:
+                    ranks[index] = rank
+        if not ranks:
+            distances = self._similar_words.values()
+            ranks = {index: sum(each[index] for each in distances) for index in accepted.intersection(*distances)}
+        return self._ranked(ranks)
+
+    def suggestions(self) -> list[SearchableT]:
+        """Return the few items whose names have most of the query's words, or similar words, the nearest first."""
+        letters, scores = sum(map(len, self._words)), dict[int, int]()
+        for word, distances in self._similar_words.items():
+            for index, distance in distances.items():
+                scores[index] = scores.get(index, 0) + len(word) - distance
+        near = {index: round(100 * (1 - score / letters)) for index, score in scores.items()}
+        ranks = {index: lack for index, lack in near.items() if scores[index] >= _MIN_COVERAGE * letters}
+        return [item for _, item in self._ranked(ranks)[:MAX_SUGGESTIONS]]
+
+    def _ranked(self, ranks: Mapping[int, int]) -> Matches[SearchableT]:
+        from rapidfuzz.fuzz import ratio  # takes 20 ms, and no other tool needs it
+
+        def key(index: int) -> SortKey:
+            item = self._items[index]
+            return SortKey(ranks[index], 100 - round(ratio(self._phrase, item.folded_name)), item.id or "")
+
+        return ranked((key(index), self._items[index]) for index in _until_cancelled(list(ranks)))
+
+    def _rank(self, item: SearchableT) -> int | None:
+        """Return the rank of an item that matches with the query's own spelling, or ``None`` if it does not match."""
+        name = item.folded_name
+        if name == self._phrase or (item.id and item.id.lower() == self._id):
+            return 0
+        if name.startswith(self._phrase):
+            return 1
+        # The beginning of a word is enough: the user may still be typing.
+        if all(name.startswith(word) or f" {word}" in name for word in self._words):
+            return 2
+        if self._inner_words and all(word in name for word in self._inner_words):
+            return 3
+        return 3 if self._letters in name.replace(" ", "") and self._has_phrase(name) else None
+
+    def _has_phrase(self, name: str) -> bool:
+        """Return whether the name contains the phrase, with or without its spaces, as in ``follow up``."""
+        joined = _join_words(name)
+        if self._begins_anywhere:
+            return self._joined_phrase.search(joined) is not None
+        return any(self._joined_phrase.match(joined, start) for start in _word_starts(name, joined))
+
+    @cached_property
+    def _similar_words(self) -> Mapping[str, Mapping[int, int]]:
+        """For each word of the query: the indexes of the items with a similar word, and how many letters differ.
+
+        A similar word begins with the query's word or similar letters. It may be written as several, as in ``follow
+        up``. In a script without spaces it begins at any character.
+        """
+        width, unspaced = max(map(len, self._words), default=0) + 2, bool(_unspaced.search(self._phrase))
+        tails: dict[str, list[int]] = {}
+        newest_first = sorted(
+            range(len(self._items)), key=lambda index: (self._items[index].id or "", index), reverse=True
+        )
+        for index in _until_cancelled(newest_first):
+            name = self._items[index].folded_name
+            joined = _join_words(name)
+            characters = _unspaced.finditer(joined) if unspaced else ()
+            starts = chain(_word_starts(name, joined), (found.start() for found in characters))
+            for tail in {joined[start : start + width] for start in islice(starts, _MAX_STARTS)}:
+                tails.setdefault(tail, []).append(index)
+            if len(tails) > _MAX_TAILS:
+                break
+        texts = list(tails)
+        beginnings = cache(lambda length: [text[:length] for text in texts])
+        similar: dict[str, dict[int, int]] = {}
+        for word in _until_cancelled(self._words, 1):
+            by_distance: dict[int, set[str]] = {0: set(), 1: set(), 2: set()}
+            for text, distance in _similar_texts(word, texts, beginnings):
+                by_distance[distance].add(text)
+            similar[word] = {}
+            for distance in (2, 1, 0):  # the smallest is kept
+                for text in by_distance[distance]:
+                    similar[word].update(dict.fromkeys(tails[text], distance))
+        return similar
 
 
-def _space_tolerant_pattern(phrase: str) -> str:
-    """Return a pattern for a phrase with or without its spaces, as in ``follow up``; two numbers are never joined."""
-    pattern, last, spaced = "", "", False
-    for character in phrase:
-        if character == " ":
-            spaced = True
-            continue
-        if last.isdigit() and character.isdigit():
-            pattern += " " if spaced else ""
-        elif last:
-            pattern += " ?"
-        pattern += re.escape(character)
-        last, spaced = character, False
-    return pattern
+def _until_cancelled(items: Sequence[ItemT], interval: int = _CHECK_INTERVAL) -> Iterator[ItemT]:
+    """Yield ``items``. In a worker thread, raise if the task that waits for the thread was cancelled."""
+    for start in range(0, len(items), interval):
+        with suppress(NoEventLoopError):  # not in a worker thread
+            from_thread.check_cancelled()
+        yield from items[start : start + interval]
+
+
+def _join_words(text: str) -> str:
+    return _joinable_space.sub("", text) if _two_numbers.search(text) else text.replace(" ", "")
+
+
+def _word_starts(name: str, joined: str) -> Iterator[int]:
+    """Yield where each word of ``name`` begins in ``joined``."""
+    start = 0
+    for word in name.split():
+        start = joined.index(word, start)
+        yield start
+        start += len(word)
 
 
 def _can_match_inside(word: str) -> bool:
     return bool(_unspaced.search(word)) or (len(word) >= _MIN_FUZZY_LETTERS and not _has_digit(word))
 
 
-def _fuzzy_matches(items: Sequence[SearchableT], words: Sequence[str]) -> list[tuple[int, SearchableT]]:
-    """Return the items with a similar word for each of ``words``, each with the total number of letters that differ."""
-    remaining = dict.fromkeys(range(len(items)), 0)
-    for word in sorted(words, key=len, reverse=True):  # the longest word leaves the fewest items
-        word_index = _word_index((index, items[index]) for index in remaining)
-        distances: dict[int, int] = {}
-        for part, distance in _fuzzy_words(word, list(word_index)):
-            for index in word_index[part]:
-                distances[index] = min(distance, distances.get(index, distance))
-        remaining = {index: remaining[index] + distance for index, distance in distances.items()}
-    return [(distance, items[index]) for index, distance in remaining.items()]
-
-
-def _word_index(items: Iterable[tuple[int, Searchable]]) -> dict[str, list[int]]:
-    """Return which items have each word. Each two neighbours also count as one word: some write ``followup``."""
-    word_index: dict[str, list[int]] = {}
-    for index, item in items:
-        words = item.folded_name.split()
-        # Two numbers are never joined.
-        joined = (a + b for a, b in pairwise(words) if not (a[-1].isdigit() and b[0].isdigit()))
-        for part in {*words, *joined}:
-            word_index.setdefault(part, []).append(index)
-    return word_index
-
-
 def _has_digit(text: str) -> bool:
     return any(map(str.isdigit, text))
 
 
-def _fuzzy_words(word: str, parts: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """Yield the words that begin with ``word`` or similar letters, and how many letters differ. A word may repeat.
-
-    In a script without spaces, ``word`` may be anywhere in them.
-    """
-    allowed = (
-        0 if len(word) < _MIN_FUZZY_LETTERS or _has_digit(word) else 1 if len(word) < 8 or _unspaced.search(word) else 2
-    )
-    if not allowed:
-        yield from ((part, 0) for part in parts if part.startswith(word))
+def _similar_texts(
+    word: str, texts: Sequence[str], beginnings: Callable[[int], Sequence[str]]
+) -> Iterator[tuple[str, int]]:
+    """Yield the texts that begin with ``word`` or similar letters, and how many letters differ. A text may repeat."""
+    letters = len(word)
+    if not _MIN_FUZZY_LETTERS <= letters <= _MAX_FUZZY_LETTERS or _has_digit(word):
+        yield from ((text, 0) for text in texts if text.startswith(word))
         return
     from rapidfuzz.distance import OSA
     from rapidfuzz.process import extract
 
-    owners = tails = parts
-    if _unspaced.search(word):
-        # Two lists of strings: the garbage collector has to scan a list of pairs, and stops all other work meanwhile.
-        owners, tails = [], []
-        for part in parts:
-            starts = [0, *(found.start() for found in _unspaced.finditer(part, 1))]
-            owners += [part] * len(starts)
-            tails += [part[index:] for index in starts]
-    for length in {max(len(word) - 1, _MIN_FUZZY_LETTERS), len(word), len(word) + 1, None}:
-        beginnings = [tail[:length] for tail in tails]
-        for _, distance, index in extract(word, beginnings, scorer=OSA.distance, score_cutoff=allowed, limit=None):
-            yield owners[index], int(distance)
+    allowed = 1 if letters < 8 or _unspaced.search(word) else 2
+    for length in range(max(letters - allowed, _MIN_FUZZY_LETTERS), letters + allowed + 1):
+        for _, distance, index in extract(
+            word, beginnings(length), scorer=OSA.distance, score_cutoff=allowed, limit=None
+        ):
+            yield texts[index], int(distance)

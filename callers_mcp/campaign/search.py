@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 from callers_mcp.api.errors import InvalidArguments
 from callers_mcp.api.request import OBJECT_ID
 from callers_mcp.campaign.listing import CampaignList, CampaignRow, to_listed_campaign
-from callers_mcp.campaign.matching import MAX_SUGGESTIONS, Matches, SortKey, find_matches, fold, ranked, search, suggest
+from callers_mcp.campaign.matching import MAX_SUGGESTIONS, Matches, NameSearch, SortKey, fold, ranked
 from callers_mcp.campaign.summary import CampaignStatus, Direction
 
 DEFAULT_LIMIT = 10
@@ -46,16 +46,19 @@ def search_page(
         query_hash: Identifies the search, see ``Cursor.parse``.
         start: Where the page begins; ``None`` for the first page.
     """
-    in_group = [row for row in rows if criteria.group is None or _in_group(row, criteria.group)]
-    total = len(in_group if is_group_id(criteria.group) else in_group or rows)
-    candidates = [row for row in in_group if _matches(row, criteria)]
-    if criteria.query:
-        matches = find_matches(candidates, criteria.query)
+    group, words = criteria.group, fold(criteria.group or "").split()
+    in_group = [row for row in rows if group is None or _in_group(row, group.lower(), words)]
+    total = len(in_group if is_group_id(group) else in_group or rows)
+    candidates = {id(row): row for row in in_group if _matches(row, criteria)}
+    search = NameSearch(rows, criteria.query) if criteria.query else None
+    if search:
+        matches = search.matches(lambda row: id(row) in candidates)
     else:
-        matches = ranked((SortKey(0, 0, row.id or ""), row) for row in candidates)
-    if not matches and criteria.query and not start:
+        matches = ranked((SortKey(0, 0, row.id or ""), row) for row in candidates.values())
+    if search and not matches and not start:
         # A campaign with this name may exist with another status: then suggest it.
-        suggestions = search(rows, criteria.query) or suggest(rows, criteria.query)
+        others = search.matches() if len(candidates) < len(rows) else []
+        suggestions = [row for _, row in others] or search.suggestions()
         listed = [
             to_listed_campaign(row) for row in suggestions[: min(MAX_SUGGESTIONS, criteria.limit or MAX_SUGGESTIONS)]
         ]
@@ -75,10 +78,9 @@ def is_group_id(group: str | None) -> bool:
     return group is not None and OBJECT_ID.fullmatch(group) is not None
 
 
-def _in_group(row: CampaignRow, group: str) -> bool:
-    if row.group_id and row.group_id.lower() == group.lower():
+def _in_group(row: CampaignRow, group: str, words: Sequence[str]) -> bool:
+    if row.group_id and row.group_id.lower() == group:
         return True
-    words = fold(group).split()
     return bool(words) and all(row.folded_group.startswith(word) or f" {word}" in row.folded_group for word in words)
 
 
