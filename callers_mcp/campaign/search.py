@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import quote, unquote
 
 from callers_mcp.api.errors import InvalidArguments
-from callers_mcp.api.request import OBJECT_ID
+from callers_mcp.api.request import is_object_id
 from callers_mcp.campaign.listing import CampaignList, CampaignRow, to_listed_campaign
 from callers_mcp.campaign.matching import MAX_SUGGESTIONS, Matches, SortKey, find_matches, fold, ranked, search, suggest
 from callers_mcp.campaign.summary import CampaignStatus, Direction
@@ -55,7 +55,7 @@ def search_page(
         start: Where the page begins; ``None`` for the first page.
     """
     in_group = [row for row in rows if criteria.group is None or _in_group(row, criteria.group)]
-    total = len(in_group if is_group_id(criteria.group) else in_group or rows)
+    total = len(in_group if is_object_id(criteria.group) else in_group or rows)
     candidates = [row for row in in_group if _matches(row, criteria)]
     if criteria.query:
         matches = find_matches(candidates, criteria.query)
@@ -76,11 +76,6 @@ def search_page(
         total=total,
         next_cursor=str(Cursor.after(matches[:end], query_hash)) if begin < end < len(matches) else None,
     )
-
-
-def is_group_id(group: str | None) -> bool:
-    """Return whether a group is given by its id, which the API can filter by."""
-    return group is not None and OBJECT_ID.fullmatch(group) is not None
 
 
 def _in_group(row: CampaignRow, group: str) -> bool:

@@ -22,7 +22,7 @@ def check(campaign_id: str | None) -> None:
     from callers_mcp import logs
     from callers_mcp.api.client import CallersClient
     from callers_mcp.api.errors import CallersError
-    from callers_mcp.api.request import CAMPAIGN_ID_HELP, OBJECT_ID
+    from callers_mcp.api.request import CAMPAIGN_ID_HELP, is_object_id
     from callers_mcp.campaign import lookup
     from callers_mcp.cli.runtime import load_settings, run_and_exit
 
@@ -31,7 +31,7 @@ def check(campaign_id: str | None) -> None:
     client = CallersClient(settings)
     if campaign_id is not None:
         campaign_id = campaign_id.strip()
-        if not OBJECT_ID.fullmatch(campaign_id):
+        if not is_object_id(campaign_id):
             raise click.UsageError(f"--campaign-id takes {CAMPAIGN_ID_HELP.for_person}.")
     print_line = partial(_print_line, client.mask)
     problems = _print_configuration(settings, print_line)
@@ -63,10 +63,9 @@ def check(campaign_id: str | None) -> None:
 
 def _print_configuration(settings: "Settings", print_line: Callable[..., None]) -> int:
     """Print the configuration; return the number of problems in it."""
-    from callers_mcp.access import OPERATOR, resolve_organization
+    from callers_mcp.access import OPERATOR, OrganizationAccess
     from callers_mcp.api.errors import Forbidden, NotConfigured
     from callers_mcp.api.key import KeySource, require_no_placeholder
-    from callers_mcp.api.lists import can_list
     from callers_mcp.api.transport import proxy_setting
     from callers_mcp.settings import MAIN, Settings, variable
 
@@ -80,11 +79,11 @@ def _print_configuration(settings: "Settings", print_line: Callable[..., None]) 
         print_line("API key", f"not set. {error.message_for_person}", good=False)
         problems += 1
     print_line("Base URL", settings.base_url)
-    print_line("Proxy", proxy_setting(settings) or "none")
+    print_line("Proxy", proxy_setting(settings.base_url) or "none")
     try:
         require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
         print_line("Allowed organizations", ", ".join(settings.sub_organizations or ["all that the key can access"]))
-        print_line("Default organization", resolve_organization(None, OPERATOR, settings))
+        print_line("Default organization", OrganizationAccess(OPERATOR, settings).resolve(None) or MAIN)
     except NotConfigured as error:
         print_line("Default organization", error.message_for_person, good=False)
         problems += 1
@@ -100,7 +99,7 @@ def _print_configuration(settings: "Settings", print_line: Callable[..., None]) 
         print_line("Search by name", f"{variable('organization_id')} holds the API key, not an id", good=False)
         problems += 1
     else:
-        can_search = can_list(OPERATOR, settings)
+        can_search = OrganizationAccess(OPERATOR, settings).can_list
         print_line(
             "Search by name",
             "find_campaigns is enabled"
@@ -127,11 +126,11 @@ def _print_configuration(settings: "Settings", print_line: Callable[..., None]) 
 
 def _check_organization(client: "CallersClient", organization_id: str, print_line: Callable[..., None]) -> bool:
     """Report whether CALLERS_ORGANIZATION_ID is the organization of a campaign from the main organization."""
-    from callers_mcp.api.request import OBJECT_ID
+    from callers_mcp.api.request import is_object_id
     from callers_mcp.settings import variable
 
     name, configured = variable("organization_id"), client.settings.organization_id
-    if client.resolve_sub_organization() is not None or not OBJECT_ID.fullmatch(organization_id):
+    if client.access.resolve(None) is not None or not is_object_id(organization_id):
         return True
     if configured is None:
         print_line("Organization", f"set {name}={organization_id} to find campaigns by name")
