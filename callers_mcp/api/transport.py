@@ -104,10 +104,12 @@ def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersErr
     if caused_by(ssl.SSLCertVerificationError):
         return _permanent(
             "The Callers API's certificate could not be verified, so no key was sent",
-            f"{base_url}, and that SSL_CERT_FILE names the certificate's authority",
+            f"the operator checks {base_url}, or names the authority in SSL_CERT_FILE.",
+            f"Check {base_url}, or name the authority in SSL_CERT_FILE.",
         )
     if isinstance(error, httpx2.ProxyError):
-        return _permanent(f"The {endpoint} did not let the request through", proxy or base_url)
+        problem = f"The {endpoint} did not let the request through"
+        return _permanent(problem, f"the operator checks {proxy}.", f"Check {proxy}.")
     if isinstance(error, httpx2.DecodingError):
         return UnexpectedResponse(
             "The API's answer is compressed in a way that could not be read.", Advice.check(base_url)
@@ -129,8 +131,9 @@ def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersErr
     )
 
 
-def _permanent(problem: str, to_check: str) -> Unreachable:
-    error = Unreachable(problem, Advice.check(to_check, "Trying again will probably not help:"), transient=False)
+def _permanent(problem: str, operator_advice: str, person_advice: str) -> Unreachable:
+    advice = Advice(f"Trying again will probably not help: {operator_advice}", person_advice)
+    error = Unreachable(problem, advice, transient=False)
     error.retryable = False
     return error
 

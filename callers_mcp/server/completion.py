@@ -38,12 +38,11 @@ async def complete(
         InvalidArguments: There is no such prompt or template.
     """
     if isinstance(ref, PromptReference):
-        known = {prompt.name: [each.name for each in prompt.arguments or []] for prompt in PROMPTS}
-        argument_names = known.get(ref.name)
+        prompts = {prompt.name: [each.name for each in prompt.arguments or []] for prompt in PROMPTS}
+        argument_names = prompts.get(ref.name)
     else:
-        argument_names = (
-            re.findall(r"{(\w+)}", ref.uri) if ref.uri in [each.uri_template for each in TEMPLATES] else None
-        )
+        templates = {each.uri_template: re.findall(r"{(\w+)}", each.uri_template) for each in TEMPLATES}
+        argument_names = templates.get(ref.uri)
     if argument_names is None:
         raise InvalidArguments("There is no such prompt or resource template.")
     if argument not in argument_names or len(typed) > MAX_ARGUMENT_CHARACTERS:
