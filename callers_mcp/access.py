@@ -1,12 +1,13 @@
 """Which caller may see which organization: the check before every request to the API."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from callers_mcp.api.errors import Advice, Forbidden
 from callers_mcp.api.key import require_no_placeholder
-from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID, Settings
+from callers_mcp.settings import MAIN, Settings, parse_organization
 
 _MAX_NAMED_ORGANIZATIONS = 20  # in an error message
 
@@ -34,18 +35,18 @@ class AllowedOrganizations:
     @classmethod
     def parse(cls, ids: Iterable[str]) -> "AllowedOrganizations":
         """Parse a grant: ids, ``main``, or ``*`` for all organizations. Any other text is ignored."""
-        granted = {organization.lower() if organization.lower() == MAIN else organization for organization in ids}
-        if WILDCARD in granted:
-            return UNRESTRICTED
-        return cls(
-            MAIN in granted,
-            frozenset(organization for organization in granted - {MAIN} if SUB_ORGANIZATION_ID.fullmatch(organization)),
-        )
+        granted: set[str] = set()
+        for organization in ids:
+            if organization == WILDCARD:
+                return UNRESTRICTED
+            with suppress(ValueError):
+                granted.add(parse_organization(organization))
+        return cls(MAIN in granted, frozenset(granted - {MAIN}))
 
     @property
     def is_unrestricted(self) -> bool:
         """Whether all organizations are allowed."""
-        return self.main and self.sub_organizations is None
+        return self == UNRESTRICTED
 
     def allows(self, organization: str) -> bool:
         """Return whether ``organization``, an id or ``main``, is allowed."""
@@ -88,85 +89,91 @@ def blank_to_none(value: Any) -> Any:
     return value
 
 
-def parse_sub_organization(value: Any) -> Any:
-    """Return ``None`` for null or a blank text, ``main`` for that word in any case, and otherwise the id.
-
-    Raises:
-        ValueError: It is not a valid id.
-    """
-    value = blank_to_none(value)
-    if isinstance(value, str):
-        if value.lower() == MAIN:
-            return MAIN
-        if not SUB_ORGANIZATION_ID.fullmatch(value):
-            raise ValueError("not an id")
-    return value
-
-
 def describe_organization(organization: str | None) -> str:
     """Return an organization in words, for messages; ``main`` and ``None`` are the main organization."""
     return "the main organization" if organization in (MAIN, None) else f"sub-organization {organization}"
 
 
-def can_access(organization: str, principal: Principal, settings: Settings) -> bool:
-    """Return whether ``principal`` and the settings allow access to ``organization``, an id or ``main``."""
-    allowed = settings.sub_organizations
-    return principal.organizations.allows(organization) and (allowed is None or organization in allowed)
+@dataclass(frozen=True, slots=True)
+class OrganizationAccess:
+    """What one caller may see on this server.
 
-
-def accessible_organizations(principal: Principal, settings: Settings) -> tuple[str, ...] | None:
-    """Return the organizations that ``principal`` may look into; ``None`` if they can't be listed."""
-    allowed, granted = settings.sub_organizations, principal.organizations
-    if allowed is not None:
-        return tuple(organization for organization in allowed if granted.allows(organization))
-    return None if granted.sub_organizations is None else granted.ids()
-
-
-def resolve_organization(requested: str | None, principal: Principal, settings: Settings) -> str:
-    """Return the organization that a call looks into: a sub-organization's id, or ``main``.
-
-    Args:
-        requested: An id, ``main``, or ``None`` if the call names no organization.
+    Attributes:
         principal: The caller.
         settings: The default organization, and the organizations that this server allows.
-
-    Raises:
-        Forbidden: The caller may not look into it, with the same message whether it exists or not; or the call must
-            name an organization and does not.
-        NotConfigured: A host left a placeholder in a sub-organization setting.
     """
-    require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
-    accessible = accessible_organizations(principal, settings)
-    if requested is None:
-        for organization in (settings.sub_organization_id, MAIN):
-            if organization is not None and can_access(organization, principal, settings):
-                return organization
-        if accessible is not None and len(accessible) == 1:
-            return accessible[0]
-    elif can_access(requested, principal, settings):
-        return requested
-    subject = "This server" if principal is OPERATOR else "This caller"
-    if accessible == ():
-        raise Forbidden(
-            f"{subject} may not look into any organization here; nothing was sent.", _who_grants_access(principal)
+
+    principal: Principal
+    settings: Settings
+
+    def allows(self, organization: str) -> bool:
+        """Return whether the caller may look into ``organization``, an id or ``main``."""
+        allowed = self.settings.sub_organizations
+        return self.principal.organizations.allows(organization) and (allowed is None or organization in allowed)
+
+    @property
+    def organizations(self) -> tuple[str, ...] | None:
+        """The organizations that the caller may look into, as ids and ``main``; ``None`` if they can't be listed."""
+        allowed, granted = self.settings.sub_organizations, self.principal.organizations
+        if allowed is not None:
+            return tuple(organization for organization in allowed if granted.allows(organization))
+        return None if granted.sub_organizations is None else granted.ids()
+
+    @property
+    def can_list(self) -> bool:
+        """Whether the campaigns of any organization can be listed; for the main one, its id has to be set."""
+        organizations = self.organizations
+        if organizations is None:
+            organizations = (MAIN, self.settings.sub_organization_id or MAIN)
+        return any(
+            self.allows(organization) and (organization != MAIN or self.settings.organization_id)
+            for organization in organizations
         )
-    listed = _list_text(accessible)
-    advice = Advice(f"Give a sub_organization_id{listed}.", f"Give a sub-organization's id{listed}.")
-    if requested is None:
-        raise Forbidden(f"{subject} has to name an organization, and nothing was sent.", advice)
-    raise Forbidden(f"{subject} may not look into {describe_organization(requested)}; nothing was sent.", advice)
+
+    @property
+    def hides_main(self) -> bool:
+        """Whether the main organization's campaigns must be hidden from the caller if the API returns any."""
+        return self.settings.organization_id is not None and not self.allows(MAIN)
+
+    def resolve(self, requested: str | None) -> str | None:
+        """Return the organization that a call looks into: a sub-organization's id, or ``None`` for the main one.
+
+        Args:
+            requested: An id, ``main``, or ``None`` if the call names no organization.
+
+        Raises:
+            Forbidden: The caller may not look into it, with the same message whether it exists or not; or the call
+                must name an organization and does not.
+            NotConfigured: A host left a placeholder in a sub-organization setting.
+        """
+        require_no_placeholder(self.settings, "sub_organization_id", "sub_organizations")
+        organizations = self.organizations
+        choices: Iterable[str | None] = [requested]
+        if requested is None:
+            only = organizations if organizations is not None and len(organizations) == 1 else ()
+            choices = (self.settings.sub_organization_id, MAIN, *only)
+        for organization in choices:
+            if organization is not None and self.allows(organization):
+                return None if organization == MAIN else organization
+        subject = "This server" if self.principal is OPERATOR else "This caller"
+        if organizations == ():
+            who = "the sign-in grants it, by the claim that lists the caller's organizations"
+            raise Forbidden(
+                f"{subject} may not look into any organization here; nothing was sent.",
+                f"The operator of {who}." if self.principal.name.startswith("oauth:") else "The operator grants it.",
+            )
+        listed = _list_text(organizations)
+        raise Forbidden(
+            f"{subject} has to name an organization, and nothing was sent."
+            if requested is None
+            else f"{subject} may not look into {describe_organization(requested)}; nothing was sent.",
+            Advice(f"Give a sub_organization_id{listed}.", f"Give a sub-organization's id{listed}."),
+        )
 
 
-def _who_grants_access(principal: Principal) -> str:
-    if principal.name.startswith("oauth:"):
-        return "The operator of the sign-in grants it, by the claim that lists the caller's organizations."
-    return "The operator grants it."
-
-
-def _list_text(accessible: tuple[str, ...] | None) -> str:
-    if accessible is None:
+def _list_text(organizations: tuple[str, ...] | None) -> str:
+    if organizations is None:
         return " that it may look into"
-    more = (
-        f" and {len(accessible) - _MAX_NAMED_ORGANIZATIONS} more" if len(accessible) > _MAX_NAMED_ORGANIZATIONS else ""
-    )
-    return f" that it may look into: {', '.join(accessible[:_MAX_NAMED_ORGANIZATIONS])}{more}"
+    more = len(organizations) - _MAX_NAMED_ORGANIZATIONS
+    named = ", ".join(organizations[:_MAX_NAMED_ORGANIZATIONS])
+    return f" that it may look into: {named}{f' and {more} more' if more > 0 else ''}"

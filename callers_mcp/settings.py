@@ -24,8 +24,7 @@ PREFIX = "CALLERS_"
 MAIN = "main"
 """Means the main organization where a sub-organization's id is expected."""
 
-SUB_ORGANIZATION_ID = re.compile(r"[!-~]{1,128}")
-"""A valid value of ``x-sub-organization-id``: visible ASCII without spaces."""
+_ORGANIZATION_ID = re.compile(r"[!-~]{1,128}")  # what the header x-sub-organization-id can carry
 
 HTTP_PREFIX = f"{PREFIX}HTTP_"
 """Prefix of the variables of a hosted server; ``callers_mcp.http.settings`` reads them."""
@@ -102,15 +101,21 @@ def is_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
 
 
-def _normalize_organization(organization: str) -> str:
-    if not SUB_ORGANIZATION_ID.fullmatch(organization):
+def parse_organization(organization: str) -> str:
+    """Return a sub-organization's id, or ``main`` for this word in any case.
+
+    Raises:
+        ValueError: It is not an id: visible ASCII without spaces, at most 128 characters.
+    """
+    if not _ORGANIZATION_ID.fullmatch(organization):
         raise ValueError("is not an id")
     return MAIN if organization.lower() == MAIN else organization
 
 
 UserPath = Annotated[Path, AfterValidator(expand_user)]
 CommaSeparated = (NoDecode, BeforeValidator(split_list))
-_Organization = Annotated[str, AfterValidator(_normalize_organization)]
+OrganizationId = Annotated[str, AfterValidator(parse_organization)]
+"""A sub-organization's id, or ``main``."""
 
 
 class EnvironmentSettings(BaseSettings):
@@ -218,17 +223,17 @@ class Settings(EnvironmentSettings):
         default="https://api.callers.ai",
         description=f"{SECURE_URL}, without user info, query or fragment",
     )
-    sub_organization_id: _Organization | None = Field(
+    sub_organization_id: OrganizationId | None = Field(
         default=None, description="a sub-organization's id, or main; used if a call does not name an organization"
     )
-    sub_organizations: Annotated[tuple[_Organization, ...] | None, *CommaSeparated] = Field(
+    sub_organizations: Annotated[tuple[OrganizationId, ...] | None, *CommaSeparated] = Field(
         default=None,
         min_length=1,  # "," must not allow every organization
         description="the only organizations that calls may read: ids and the word main, comma separated",
     )
     organization_id: str | None = Field(
         default=None,
-        pattern=f"^{SUB_ORGANIZATION_ID.pattern}$",
+        pattern=f"^{_ORGANIZATION_ID.pattern}$",
         description="the main organization's id; needed to list its campaigns, and to hide its campaigns from callers "
         "who may not see them",
     )
@@ -271,11 +276,6 @@ class Settings(EnvironmentSettings):
     def unresolved(self) -> tuple[str, ...]:
         """The variables of the key and the sub-organizations in which a host left a placeholder."""
         return tuple(self.variable(field) for field in self._placeholders if field in self._never_default)
-
-    @property
-    def base_url_is_loopback(self) -> bool:
-        """Whether the API is on this machine; if so, no proxy is used and http is allowed."""
-        return is_loopback(httpx2.URL(self.base_url).host)
 
     @field_validator("api_key")
     @classmethod

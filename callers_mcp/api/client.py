@@ -2,26 +2,18 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
-from types import TracebackType
+from functools import partial
 from typing import Self, TypeVar
 
 import anyio
 from pydantic import JsonValue
 
-from callers_mcp.access import (
-    OPERATOR,
-    SUB_ORGANIZATION_HELP,
-    Principal,
-    accessible_organizations,
-    can_access,
-    parse_sub_organization,
-    resolve_organization,
-)
-from callers_mcp.api.errors import CallersError, DeadlineExceeded, InvalidArguments, expected
+from callers_mcp.access import OPERATOR, SUB_ORGANIZATION_HELP, OrganizationAccess, Principal, blank_to_none
+from callers_mcp.api.errors import Advice, CallersError, DeadlineExceeded, InvalidArguments, expected
 from callers_mcp.api.events import CAMPAIGN_LIST, LookupEvent, Observer
 from callers_mcp.api.json_reader import Document
 from callers_mcp.api.key import KeySource
@@ -32,9 +24,8 @@ from callers_mcp.api.limiter import (
     PerPrincipalLimiter,
 )
 from callers_mcp.api.list_cache import ListCache
-from callers_mcp.api.lists import Listing, RowT, belongs_to, can_list, list_query, parse_cooperatively
-from callers_mcp.api.lookup_state import LookupState
-from callers_mcp.api.request import CAMPAIGN_ID_HELP, OBJECT_ID, CampaignRequest
+from callers_mcp.api.lists import Listing, RowT, belongs_to, list_query, parse_cooperatively
+from callers_mcp.api.request import CAMPAIGN_ID_HELP, CampaignRequest, is_object_id
 from callers_mcp.api.responses import (
     hide_existence,
     not_found,
@@ -46,7 +37,7 @@ from callers_mcp.api.retry import OnRetry, RetryPolicy
 from callers_mcp.api.singleflight import SingleFlight
 from callers_mcp.api.transport import ConnectionPool
 from callers_mcp.sanitize import quote
-from callers_mcp.settings import MAIN, Settings
+from callers_mcp.settings import MAIN, Settings, parse_organization
 
 ResultT = TypeVar("ResultT")
 
@@ -64,15 +55,19 @@ class CallersClient:
         settings: The key, the base URL, the limits.
         observer: Receives the events of each look-up; by default they go to the log.
         rate_limit_hook: Runs before each look-up; raises ``RateLimited`` if the caller is over the limit.
+
+    Attributes:
+        settings: The settings, as given.
+        access: What the caller may see, on whose behalf this client acts.
     """
 
     def __init__(
         self, settings: Settings, *, observer: Observer | None = None, rate_limit_hook: RateLimitHook | None = None
     ) -> None:
-        self._settings = settings
+        self.settings = settings
+        self.access = OrganizationAccess(OPERATOR, settings)
         self._observer = observer or Observer()
         self._rate_limit_hook = rate_limit_hook
-        self._principal = OPERATOR
         self._keys = KeySource(settings)
         self._pool = ConnectionPool(settings, self._observer)
         self._retry_policy = RetryPolicy(settings.max_attempts, settings.timeout)
@@ -85,11 +80,9 @@ class CallersClient:
         await self._single_flight.__aenter__()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         try:
-            await self._single_flight.__aexit__(kind, error, traceback)
+            await self._single_flight.__aexit__(*exception)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._pool.aclose()
@@ -97,13 +90,8 @@ class CallersClient:
     def on_behalf_of(self, principal: Principal) -> "CallersClient":
         """Return a client that acts for ``principal``, with this client's connections and the principal's access."""
         client = copy(self)
-        client._principal = principal
+        client.access = OrganizationAccess(principal, self.settings)
         return client
-
-    @property
-    def settings(self) -> Settings:
-        """The settings of this client."""
-        return self._settings
 
     def parse_sub_organization(self, text: str | None) -> str | None:
         """Return the id or ``main`` that a caller wrote as ``text``; ``None`` if it is blank or ``None``.
@@ -111,35 +99,11 @@ class CallersClient:
         Raises:
             InvalidArguments: It is not a valid id.
         """
+        text = blank_to_none(text)
         try:
-            organization: str | None = parse_sub_organization(text)
+            return None if text is None else parse_organization(text)
         except ValueError:
-            problem = f"sub_organization_id {quote(self.mask(text or ''), 60)} is not valid"
-            raise InvalidArguments(expected(problem, SUB_ORGANIZATION_HELP)) from None
-        return organization
-
-    def resolve_sub_organization(self, sub_organization_id: str | None = None) -> str | None:
-        """Return the organization that a call reads: a sub-organization's id, or ``None`` for the main organization.
-
-        Args:
-            sub_organization_id: An id, ``main``, or ``None`` for the default organization.
-
-        Raises:
-            Forbidden: The caller may not read it, or ``CALLERS_SUB_ORGANIZATIONS`` does not contain it.
-            NotConfigured: A host left a placeholder in a sub-organization setting.
-        """
-        organization = resolve_organization(sub_organization_id, self._principal, self._settings)
-        return None if organization == MAIN else organization
-
-    @property
-    def can_list(self) -> bool:
-        """Whether the campaigns of any organization can be listed for the caller."""
-        return can_list(self._principal, self._settings)
-
-    @property
-    def accessible_organizations(self) -> tuple[str, ...] | None:
-        """The organizations that the caller may read, as ids and ``main``; ``None`` if they can't be listed."""
-        return accessible_organizations(self._principal, self._settings)
+            raise self._invalid("sub_organization_id", text, SUB_ORGANIZATION_HELP) from None
 
     def mask(self, text: str) -> str:
         """Return ``text`` cleaned and with the key masked. Use it for text from callers and from the API."""
@@ -166,14 +130,15 @@ class CallersClient:
 
         Source: https://docs.callers.ai/api-reference/campaigns/get-a-campaign-by-id
         """
-        if not OBJECT_ID.fullmatch(campaign_id):
-            problem = f"campaign_id {quote(self.mask(campaign_id), 60)} is not valid"
-            raise InvalidArguments(expected(problem, CAMPAIGN_ID_HELP))
+        if not is_object_id(campaign_id):
+            raise self._invalid("campaign_id", campaign_id, CAMPAIGN_ID_HELP)
         sub_organization_id = self.parse_sub_organization(sub_organization_id)
-        async with self._observed_lookup(campaign_id, sub_organization_id) as state:
-            request = state.request = self._request(campaign_id, sub_organization_id)
-            document = await state.run_shared(self._single_flight, request, self._campaign_attempt(request), on_retry)
-            self._require_visible(document, request)
+        async with self._observed_lookup(campaign_id, sub_organization_id) as event:
+            request = self._request(event, campaign_id, sub_organization_id)
+            attempt = partial(self._fetch_campaign, request)
+            document = await self._run_shared(event, request, request, attempt, on_retry)
+            if self.access.hides_main and belongs_to(document.content, self.settings.organization_id or ""):
+                raise not_found(request)
             return document
 
     async def list_campaigns(
@@ -203,23 +168,23 @@ class CallersClient:
         Source: https://docs.callers.ai/api-reference/campaigns/get-all-campaigns-by-organization-id
         """
         sub_organization_id = self.parse_sub_organization(sub_organization_id)
-        async with self._observed_lookup(CAMPAIGN_LIST, sub_organization_id) as state:
-            request = state.request = self._request(None, sub_organization_id, group_id)
+        async with self._observed_lookup(CAMPAIGN_LIST, sub_organization_id) as event:
+            request = self._request(event, None, sub_organization_id, group_id)
             listing: Listing[RowT] | None = None
             # A cached list of all groups can answer for one group.
             for candidate in (replace(request, group_id=None), request):
                 listing = listing or self._list_cache.get((candidate, to_row))
             if listing is None:
-                attempt = self._list_attempt(request, to_row)
-                listing = await state.run_shared(self._single_flight, (request, to_row), attempt, on_retry)
+                attempt = partial(self._fetch_list, request, to_row, list_query(request, self.settings))
+                listing = await self._run_shared(event, request, (request, to_row), attempt, on_retry)
             rows: Sequence[RowT] = listing.rows
-            if self._hides_main():
+            if self.access.hides_main:
                 rows = [row for index, row in enumerate(rows) if index not in listing.main_indexes]
-            with anyio.move_on_after(self._settings.timeout):
-                async with self._search_limiter.slot(self._principal):
+            with anyio.move_on_after(self.settings.timeout):
+                async with self._search_limiter.slot(self.access.principal):
                     return await anyio.to_thread.run_sync(select, rows)
             raise DeadlineExceeded(
-                f"This server was busy with other searches for {self._settings.timeout:g} seconds. Try again later."
+                f"This server was busy with other searches for {self.settings.timeout:g} seconds. Try again later."
             )
 
     async def probe(self) -> int:
@@ -247,11 +212,10 @@ class CallersClient:
         Raises:
             CallersError: The API returned neither a campaign nor a refusal.
         """
-        probe_request = CampaignRequest(campaign_id, secrets.token_hex(12), self._keys.current(), self._keys.variable)
+        request = CampaignRequest(campaign_id, secrets.token_hex(12), self._keys.current(), self._keys.variable)
+        attempt = partial(self._fetch_campaign, request, secrets.token_hex(8))
         try:
-            await self._retry_policy.run_with_deadline(
-                lambda: self._campaign_attempt(probe_request)(secrets.token_hex(8))
-            )
+            await self._retry_policy.run_with_deadline(attempt)
         except CallersError as error:
             if error.http_status is not None and 400 <= error.http_status < 500 and not error.retryable:
                 return True
@@ -259,79 +223,68 @@ class CallersClient:
         return False
 
     @asynccontextmanager
-    async def _observed_lookup(self, target: str, sub_organization_id: str | None) -> AsyncIterator["LookupState"]:
+    async def _observed_lookup(self, target: str, sub_organization_id: str | None) -> AsyncIterator[LookupEvent]:
         """Check the rate limit, and report the outcome of the block to the observer."""
-        started, outcome = time.perf_counter(), "cancelled"
-        state = LookupState(self._settings.timeout)
+        event = LookupEvent(self.access.principal.name, target, sub_organization_id or "default")
+        started = time.perf_counter()
         self._observer.on_lookup_started()
         try:
             if self._rate_limit_hook:
-                await self._rate_limit_hook(self._principal)
-            yield state
-            outcome = "found"
+                await self._rate_limit_hook(self.access.principal)
+            yield event
+            event.outcome = "found"
         except CallersError as error:
-            if state.request and state.attempts:
-                error = hide_existence(error, state.request, self._principal)
-            outcome = error.kind
-            error.request_id = state.request_id = state.request_id or secrets.token_hex(8)
-            raise error from None
+            event.outcome, error.request_id = error.kind, event.request_id
+            raise
         except Exception:
-            outcome = "internal"
+            event.outcome = "internal"
             raise
         finally:
-            organization = (
-                (state.request.sub_organization_id or MAIN) if state.request else (sub_organization_id or "default")
-            )
-            self._observer.on_lookup_finished(
-                LookupEvent(
-                    principal=self._principal.name,
-                    campaign_id=target,
-                    organization=organization,
-                    outcome=outcome,
-                    seconds=time.perf_counter() - started,
-                    attempts=state.attempts,
-                    shared=state.shared,
-                    request_id=state.request_id or secrets.token_hex(8),
-                )
-            )
+            event.seconds = time.perf_counter() - started
+            self._observer.on_lookup_finished(event)
+
+    async def _run_shared(
+        self,
+        event: LookupEvent,
+        request: CampaignRequest,
+        key: Hashable,
+        attempt: Callable[[str], Awaitable[ResultT]],
+        on_retry: OnRetry | None,
+    ) -> ResultT:
+        """Start the request of ``key``, or join the one in flight."""
+        in_flight, event.shared = self._single_flight.get_or_start(key, attempt)
+        event.request_id = in_flight.request_id
+        try:
+            return await in_flight.result(self.settings.timeout, on_retry)
+        except CallersError as error:
+            raise hide_existence(error, request, self.access.principal) from None
+        finally:
+            event.attempts = in_flight.attempts
 
     def _request(
-        self, campaign_id: str | None, sub_organization_id: str | None, group_id: str | None = None
+        self, event: LookupEvent, campaign_id: str | None, sub_organization_id: str | None, group_id: str | None = None
     ) -> CampaignRequest:
         key = self._keys.current()
-        organization = self.resolve_sub_organization(sub_organization_id)
+        organization = self.access.resolve(sub_organization_id)
         if organization and key.lower() in organization.lower():
             raise InvalidArguments("The value given as the sub-organization's id is not an id; nothing was sent.")
+        event.organization = organization or MAIN
         return CampaignRequest(campaign_id, organization, key, self._keys.variable, group_id)
 
-    def _campaign_attempt(self, request: CampaignRequest) -> Callable[[str], Awaitable[Document]]:
-        async def attempt(request_id: str) -> Document:
-            path = f"/campaigns/{request.campaign_id}"
-            return parse_campaign_response(await self._pool.get(path, request.headers(request_id)), request)
+    async def _fetch_campaign(self, request: CampaignRequest, request_id: str) -> Document:
+        response = await self._pool.get(f"/campaigns/{request.campaign_id}", request.headers(request_id))
+        return parse_campaign_response(response, request)
 
-        return attempt
+    async def _fetch_list(
+        self, request: CampaignRequest, to_row: Callable[[Mapping[str, JsonValue]], RowT], query: str, request_id: str
+    ) -> Listing[RowT]:
+        async with self._list_limiter.slot(self.access.principal):
+            response = await self._pool.get(
+                f"/campaigns?{query}", request.headers(request_id), limited_by="list_max_body_bytes"
+            )
+            listing = await parse_cooperatively(parse_list_response(response, request), to_row, self.settings)
+        self._list_cache.set((request, to_row), listing)
+        return listing
 
-    def _list_attempt(
-        self, request: CampaignRequest, to_row: Callable[[Mapping[str, JsonValue]], RowT]
-    ) -> Callable[[str], Awaitable[Listing[RowT]]]:
-        query = list_query(request, self._settings)
-
-        async def attempt(request_id: str) -> Listing[RowT]:
-            async with self._list_limiter.slot(self._principal):
-                response = await self._pool.get(
-                    f"/campaigns?{query}", request.headers(request_id), limited_by="list_max_body_bytes"
-                )
-                listing = await parse_cooperatively(parse_list_response(response, request), to_row, self._settings)
-            self._list_cache.set((request, to_row), listing)
-            return listing
-
-        return attempt
-
-    def _hides_main(self) -> bool:
-        """Return whether the main organization's campaigns must be hidden from the caller if the API returns any."""
-        return self._settings.organization_id is not None and not can_access(MAIN, self._principal, self._settings)
-
-    def _require_visible(self, document: Document, request: CampaignRequest) -> None:
-        """Raise ``CampaignNotFound`` for a campaign that the API returned, but that the caller may not see."""
-        if self._hides_main() and belongs_to(document.content, self._settings.organization_id or ""):
-            raise not_found(request)
+    def _invalid(self, argument: str, text: str | None, takes: str | Advice) -> InvalidArguments:
+        return InvalidArguments(expected(f"{argument} {quote(self.mask(text or ''), 60)} is not valid", takes))

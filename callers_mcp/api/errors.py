@@ -24,7 +24,7 @@ import logging
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,13 @@ class Advice:
     for_model: str
     for_person: str
 
+    @classmethod
+    def check(cls, what: str, before: str = "") -> "Advice":
+        """Return the advice to check ``what``, such as a setting; ``before`` is the beginning of the sentence."""
+        if before:
+            return cls(f"{before} the operator checks {what}.", f"{before} check {what}.")
+        return cls(f"The operator checks {what}.", f"Check {what}.")
+
 
 class CallersError(Exception):
     """A look-up failed.
@@ -49,6 +56,7 @@ class CallersError(Exception):
         parts: The parts of the message, in order; an ``Advice`` where a model and a person need different words.
         http_status: The API's status.
         retry_after_seconds: How long the API says to wait.
+        transient: Replaces the attribute of the class.
 
     Attributes:
         kind: What happened, for programs; a stable word.
@@ -65,24 +73,29 @@ class CallersError(Exception):
     transient: bool = False
 
     def __init__(
-        self, *parts: str | Advice, http_status: int | None = None, retry_after_seconds: float | None = None
+        self,
+        *parts: str | Advice,
+        http_status: int | None = None,
+        retry_after_seconds: float | None = None,
+        transient: bool | None = None,
     ) -> None:
         super().__init__(*parts)
-        self._parts = parts
         self.http_status = http_status
         self.retry_after_seconds = retry_after_seconds
         self.attempts = 0
         self.request_id: str | None = None
+        if transient is not None:
+            self.transient = transient
 
     @property
     def message(self) -> str:
         """The message for the model that made the call."""
-        return self._joined(part.for_model if isinstance(part, Advice) else part for part in self._parts)
+        return self._joined(part.for_model if isinstance(part, Advice) else part for part in self.args)
 
     @property
     def message_for_person(self) -> str:
         """The message for the person at the command line."""
-        return self._joined(part.for_person if isinstance(part, Advice) else part for part in self._parts)
+        return self._joined(part.for_person if isinstance(part, Advice) else part for part in self.args)
 
     @property
     def reason(self) -> str:
@@ -94,12 +107,6 @@ class CallersError(Exception):
 
     def __str__(self) -> str:
         return self.message
-
-    def copy(self) -> Self:
-        """Return the same error for another caller, who raises it with a separate traceback."""
-        copied = type(self).__new__(type(self), *self.args)
-        vars(copied).update(vars(self))
-        return copied
 
     def details(self) -> dict[str, str | bool | int | float | None]:
         """Return the error for programs: the value of ``callers-mcp/error`` in a result's ``_meta``."""
@@ -156,19 +163,14 @@ class RateLimited(CallersError):
 
 
 class _CountedAttempts(CallersError):
-    """An error whose message includes the number of attempts, after its first part."""
+    """An error whose message includes the number of attempts, after its first part, a text."""
 
-    def __init__(
-        self, problem: str, *advice: str | Advice, http_status: int | None = None, transient: bool = True
-    ) -> None:
-        super().__init__(problem, *advice, http_status=http_status)
-        self._problem = problem
-        self.transient = transient
+    transient = True
 
     @property
     def reason(self) -> str:
         """The first part of the message: what happened."""
-        return self._problem
+        return str(self.args[0])
 
     def _joined(self, parts: Iterable[str]) -> str:
         problem, *advice = parts
@@ -187,10 +189,7 @@ class Unreachable(_CountedAttempts):
     """There is no connection to the API, or it broke before the answer was complete."""
 
     kind = "unreachable"
-
-    def __init__(self, problem: str, advice: str | Advice, *, transient: bool = True) -> None:
-        super().__init__(problem, advice, transient=transient)
-        self.retryable = transient
+    retryable = True
 
 
 class DeadlineExceeded(CallersError):

@@ -1,7 +1,8 @@
 """The events of a look-up, for a log, an audit file or metrics."""
 
 import logging
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 
 logger = logging.getLogger(__name__)
 
@@ -9,9 +10,9 @@ CAMPAIGN_LIST = "list"
 """Replaces the campaign's id if the list of campaigns was requested."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LookupEvent:
-    """A finished look-up.
+    """What is known of a look-up: complete when it has finished.
 
     Attributes:
         principal: The caller, see ``Principal.name``.
@@ -28,11 +29,11 @@ class LookupEvent:
     principal: str
     campaign_id: str
     organization: str
-    outcome: str
-    seconds: float
-    attempts: int
-    shared: bool
-    request_id: str
+    outcome: str = "cancelled"
+    seconds: float = 0.0
+    attempts: int = 0
+    shared: bool = False
+    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 class Observer:

@@ -12,10 +12,9 @@ from urllib.parse import urlencode
 import anyio
 from pydantic import JsonValue
 
-from callers_mcp.access import Principal, accessible_organizations, can_access
 from callers_mcp.api.errors import Advice, NotConfigured
 from callers_mcp.api.request import CampaignRequest
-from callers_mcp.settings import MAIN, Settings, variable
+from callers_mcp.settings import Settings, variable
 
 _LIST_OVERHEAD_BYTES = 1024  # size of a list without its rows
 _TIME_SLICE_SECONDS = 0.005  # reading time between two pauses
@@ -46,7 +45,7 @@ def list_query(request: CampaignRequest, settings: Settings) -> str:
     Source: https://docs.callers.ai/api-reference/campaigns/get-all-campaigns-by-organization-id
     """
     name = variable("organization_id")
-    organization_id = _organization_id_for_list(request.sub_organization_id, settings)
+    organization_id = request.sub_organization_id or settings.organization_id
     if not organization_id:
         raise NotConfigured(
             Advice(
@@ -65,23 +64,6 @@ def list_query(request: CampaignRequest, settings: Settings) -> str:
         )
     group = {"campaignGroupId": request.group_id} if request.group_id else {}
     return urlencode({"organizationId": organization_id} | group)
-
-
-def can_list(principal: Principal, settings: Settings) -> bool:
-    """Return whether ``principal`` can list the campaigns of any organization."""
-    organizations = accessible_organizations(principal, settings)
-    if organizations is None:
-        organizations = (MAIN, settings.sub_organization_id or MAIN)
-    return any(
-        can_access(organization, principal, settings)
-        and _organization_id_for_list(None if organization == MAIN else organization, settings)
-        for organization in organizations
-    )
-
-
-def _organization_id_for_list(sub_organization_id: str | None, settings: Settings) -> str | None:
-    """Return the id by which the API lists the campaigns of an organization, or ``None`` if it is not known."""
-    return settings.organization_id if sub_organization_id is None else sub_organization_id
 
 
 @dataclass(frozen=True, slots=True)

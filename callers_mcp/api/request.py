@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from callers_mcp.access import describe_organization
 from callers_mcp.api.errors import Advice
@@ -15,9 +16,14 @@ CAMPAIGN_ID_HELP = Advice(
 """What an argument that names a campaign takes."""
 
 
+def is_object_id(text: str | None) -> TypeGuard[str]:
+    """Return whether ``text`` is an ObjectId, as the ids of campaigns and their groups are."""
+    return text is not None and OBJECT_ID.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class CampaignRequest:
-    """A request for a campaign, or for a list of campaigns.
+    """A request for a campaign, or for a list of campaigns. Its ids were checked before it is made.
 
     Attributes:
         campaign_id: The campaign's id; ``None`` requests the list of campaigns.

@@ -4,9 +4,9 @@ Each caller can be cancelled separately. When the last caller has left, the requ
 a look-up that starts after the answer makes a new request.
 """
 
+import copy
 import secrets
 from collections.abc import Awaitable, Callable, Hashable
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import anyio
@@ -36,8 +36,7 @@ class InFlightRequest(Generic[ResultT]):
         self._done = False
         self._scope = anyio.CancelScope()
         self._started_at = anyio.current_time()
-        self._result: ResultT | None = None
-        self._error: Exception | None = None
+        self._outcome: ResultT | Exception = Unreachable("This server is closing", "Try again in a moment.")
 
     async def run(self, attempt: Callable[[str], Awaitable[ResultT]]) -> None:
         """Make the request, and pass the result to the waiting callers."""
@@ -48,9 +47,9 @@ class InFlightRequest(Generic[ResultT]):
 
         try:
             with self._scope:
-                self._result = await self._policy.run(counted, self._deadline, self._publish_retry)
+                self._outcome = await self._policy.run(counted, self._deadline, self._publish_retry)
         except Exception as error:
-            self._error = error
+            self._outcome = error
         finally:
             self._done = True
             self._updated.set()
@@ -71,16 +70,12 @@ class InFlightRequest(Generic[ResultT]):
             del self._deadlines[waiter]
             if not self._deadlines and not self._done:
                 self._scope.cancel()
-        if isinstance(self._error, CallersError):
-            raise self._error.copy()
-        if self._error is not None:
-            raise RuntimeError(
-                "A bug stopped the request"
-            ) from self._error  # which all callers share, with its traceback
-        if self._result is not None:
-            return self._result
-        closing = Unreachable("This server is closing", "Try again in a moment.")
-        error = closing if self._done else deadline_error(seconds)
+        outcome = self._outcome if self._done else deadline_error(seconds)
+        if not isinstance(outcome, Exception):
+            return outcome
+        if not isinstance(outcome, CallersError):  # all callers share it, with its traceback
+            raise RuntimeError("A bug stopped the request") from outcome
+        error = copy.copy(outcome)  # each caller raises it with a separate traceback
         error.attempts = self.attempts
         raise error
 
@@ -129,9 +124,7 @@ class SingleFlight:
         self._tasks = await anyio.create_task_group().__aenter__()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         if self._tasks is not None:
             tasks, self._tasks = self._tasks, None
             tasks.cancel_scope.cancel()
@@ -154,18 +147,14 @@ class SingleFlight:
             return in_flight, True
         if self._tasks is None:
             raise RuntimeError("Enter the client's `async with` block before you look up.")
-        in_flight = self._in_flight[key] = InFlightRequest(self._policy)
-        self._tasks.start_soon(self._run, key, in_flight, attempt)
-        return in_flight, False
+        started = self._in_flight[key] = InFlightRequest[ResultT](self._policy)
 
-    async def _run(
-        self,
-        key: Hashable,
-        in_flight: InFlightRequest[ResultT],
-        attempt: Callable[[str], Awaitable[ResultT]],
-    ) -> None:
-        try:
-            await in_flight.run(attempt)
-        finally:
-            if self._in_flight.get(key) is in_flight:
-                del self._in_flight[key]
+        async def run() -> None:
+            try:
+                await started.run(attempt)
+            finally:
+                if self._in_flight.get(key) is started:
+                    del self._in_flight[key]
+
+        self._tasks.start_soon(run)
+        return started, False

@@ -5,9 +5,8 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import aclosing
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from collections.abc import Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from importlib.util import find_spec
 from typing import Literal
 from urllib.request import getproxies, proxy_bypass
@@ -18,7 +17,7 @@ from callers_mcp import __version__
 from callers_mcp.api.errors import Advice, CallersError, NotConfigured, UnexpectedResponse, Unreachable
 from callers_mcp.api.events import Observer
 from callers_mcp.api.responses import RawResponse
-from callers_mcp.settings import HOST, Settings, variable
+from callers_mcp.settings import HOST, Settings, is_loopback, variable
 
 logger = logging.getLogger(__name__)
 
@@ -29,25 +28,25 @@ HEADERS = {
 }
 """The headers of each request, besides the key and the sub-organization."""
 
-_CONNECTIONS_PER_CLIENT = 10
-"""httpx2 probes each idle connection before each request; with 100 connections that takes a millisecond."""
+_CONNECTIONS_PER_TRANSPORT = 10
+"""A transport looks at each of its connections before and after each request; with 100 that takes a millisecond."""
 
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _FIX_OR_UNSET = Advice("The operator fixes or unsets it.", "Fix or unset it.")
 
 
-def client_factory(settings: Settings) -> Callable[[int], httpx2.AsyncClient]:
-    """Return a function that creates a client with a given number of connections.
+def create_transports(base_url: str, max_connections: int) -> list[httpx2.AsyncHTTPTransport]:
+    """Return transports to a server, which together have up to ``max_connections`` connections.
 
-    The clients do not follow redirects, keep no cookies, do not read ``.netrc``, and have no timeouts: the look-up's
-    deadline covers everything.
+    They use the proxy and the certificates that the environment names. Used without a client, they follow no
+    redirects, keep no cookies, do not read ``.netrc``, and have no timeouts: the look-up's deadline covers everything.
 
     Raises:
         NotConfigured: A proxy setting or a certificate file can't be used.
     """
-    over_tls = settings.base_url.startswith("https:")
     try:
         # Plain http is for loopback only and needs no certificates: loading them would take 30 ms of the first call.
+        over_tls = base_url.startswith("https:")
         tls = httpx2.create_ssl_context() if over_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     except OSError as error:
         raise NotConfigured(
@@ -55,30 +54,21 @@ def client_factory(settings: Settings) -> Callable[[int], httpx2.AsyncClient]:
             f"({error.strerror or 'not PEM'}).",
             _FIX_OR_UNSET,
         ) from None
-    proxy = _proxy(settings)
-
-    def client(connections: int) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            verify=tls,
-            timeout=None,
-            limits=httpx2.Limits(
-                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30
-            ),
-            proxy=proxy,
-            trust_env=False,  # the supported variables are read in this module
-        )
-
-    return client
+    proxy, transports = _proxy(base_url), []
+    for used in range(0, max_connections, _CONNECTIONS_PER_TRANSPORT):
+        size = min(_CONNECTIONS_PER_TRANSPORT, max_connections - used)
+        limits = httpx2.Limits(max_connections=size, max_keepalive_connections=size, keepalive_expiry=30)
+        transports.append(httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits, proxy=proxy))
+    return transports
 
 
-def proxy_setting(settings: Settings) -> str | None:
-    """Return the name of the setting whose proxy is used for the API, or ``None`` if no proxy is used.
+def proxy_setting(base_url: str) -> str | None:
+    """Return the name of the setting whose proxy is used for a server, or ``None`` if no proxy is used.
 
-    For an API on loopback no proxy is used: in a test, the proxy of ``HTTP_PROXY`` received the key that way.
+    For a server on loopback no proxy is used: in a test, the proxy of ``HTTP_PROXY`` received the key that way.
     """
-    url = httpx2.URL(settings.base_url)
-    if settings.base_url_is_loopback or proxy_bypass(f"{url.host}:{url.port or 443}") or not _system_proxy_url():
+    url = httpx2.URL(base_url)
+    if is_loopback(url.host) or proxy_bypass(f"{url.host}:{url.port or 443}") or not _system_proxy_url():
         return None
     return next((name for name in _PROXIES if os.environ.get(name)), "the system's proxy setting")
 
@@ -88,8 +78,8 @@ def _system_proxy_url() -> str | None:
     return proxies.get("https") or proxies.get("all")
 
 
-def _proxy(settings: Settings) -> httpx2.Proxy | None:
-    name, url = proxy_setting(settings), _system_proxy_url()
+def _proxy(base_url: str) -> httpx2.Proxy | None:
+    name, url = proxy_setting(base_url), _system_proxy_url()
     if not name or not url:
         return None
     try:
@@ -104,50 +94,48 @@ def _proxy(settings: Settings) -> httpx2.Proxy | None:
 
 def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersError:
     """Return the error for a failed connection; ``proxy`` is the name of the setting that a proxy was taken from."""
-    causes = list(_causes(error))
-    setting = proxy or variable("base_url")
-    advice = Advice(
-        f"Trying again may help; if it goes on, the operator checks the network and {setting}.",
-        f"Trying again may help; if it goes on, check the network and {setting}.",
-    )
+    base_url = variable("base_url")
     endpoint = f"proxy that {proxy} names" if proxy else "Callers API"
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return Unreachable(
+    causes = list(_causes(error))
+
+    def caused_by(kind: type[Exception]) -> bool:
+        return any(isinstance(cause, kind) for cause in causes)
+
+    if caused_by(ssl.SSLCertVerificationError):
+        return _permanent(
             "The Callers API's certificate could not be verified, so no key was sent",
-            Advice(
-                f"Trying again will not help: the operator checks {variable('base_url')}, or names the authority in "
-                "SSL_CERT_FILE.",
-                f"Check {variable('base_url')}, or name the authority in SSL_CERT_FILE.",
-            ),
-            transient=False,
+            f"the operator checks {base_url}, or names the authority in SSL_CERT_FILE.",
+            f"Check {base_url}, or name the authority in SSL_CERT_FILE.",
         )
     if isinstance(error, httpx2.ProxyError):
-        return Unreachable(
-            f"The {endpoint} did not let the request through",
-            Advice(f"Trying again will probably not help: the operator checks {proxy}.", f"Check {proxy}."),
-            transient=False,
-        )
+        problem = f"The {endpoint} did not let the request through"
+        return _permanent(problem, f"the operator checks {proxy}.", f"Check {proxy}.")
     if isinstance(error, httpx2.DecodingError):
         return UnexpectedResponse(
-            "The API's answer is compressed in a way that could not be read.",
-            Advice(f"The operator checks {variable('base_url')}.", f"Check {variable('base_url')}."),
+            "The API's answer is compressed in a way that could not be read.", Advice.check(base_url)
         )
     if isinstance(error, httpx2.RemoteProtocolError) and not _is_lost_connection(str(error)):
-        return UnexpectedResponse(
-            f"What answers at {variable('base_url')} does not speak HTTP.",
-            Advice("The operator checks the base URL.", "Check the base URL."),
-        )
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return UnexpectedResponse(f"What answers at {base_url} does not speak HTTP.", Advice.check("the base URL"))
+    if caused_by(socket.gaierror):
         problem = f"The name of the {endpoint} could not be resolved"
-    elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+    elif caused_by(ConnectionRefusedError):
         problem = f"The connection to the {endpoint} was refused"
-    elif any(isinstance(cause, ssl.SSLError) for cause in causes):
+    elif caused_by(ssl.SSLError):
         problem = "No secure connection (TLS) to the Callers API could be made"
     elif isinstance(error, httpx2.ConnectError):
         problem = f"No connection to the {endpoint} could be made"
     else:
         problem = "The connection to the Callers API was reset before the answer was complete"
-    return Unreachable(problem, advice)
+    return Unreachable(
+        problem, Advice.check(f"the network and {proxy or base_url}", "Trying again may help; if it goes on,")
+    )
+
+
+def _permanent(problem: str, operator_advice: str, person_advice: str) -> Unreachable:
+    advice = Advice(f"Trying again will probably not help: {operator_advice}", person_advice)
+    error = Unreachable(problem, advice, transient=False)
+    error.retryable = False
+    return error
 
 
 def _is_lost_connection(text: str) -> bool:
@@ -155,16 +143,11 @@ def _is_lost_connection(text: str) -> bool:
     return "disconnected" in text or "closed connection" in text
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: list[BaseException] = []
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        cause = waiting.pop()
-        if cause is None or cause in seen:
-            continue
-        seen.append(cause)
-        yield cause
-        waiting += [cause.__cause__, cause.__context__, *getattr(cause, "exceptions", ())]
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        yield from (cause for each in getattr(error, "exceptions", ()) for cause in _causes(each))
+        error = error.__cause__ or error.__context__
 
 
 class ConnectionPool:
@@ -173,19 +156,13 @@ class ConnectionPool:
     def __init__(self, settings: Settings, observer: Observer) -> None:
         self._settings = settings
         self._observer = observer
-        limit = settings.max_connections
-        self._client_sizes = [
-            min(_CONNECTIONS_PER_CLIENT, limit - used) for used in range(0, limit, _CONNECTIONS_PER_CLIENT)
-        ]
-        self._in_use = [0] * len(self._client_sizes)
-        self._clients: list[httpx2.AsyncClient] = []
-        self._new_client: Callable[[int], httpx2.AsyncClient] | None = None
+        self._in_use: dict[httpx2.AsyncHTTPTransport, int] = {}
 
     async def aclose(self) -> None:
         """Close the connections."""
-        clients, self._clients = self._clients, []
-        for client in clients:
-            await client.aclose()
+        transports, self._in_use = self._in_use, {}
+        for transport in transports:
+            await transport.aclose()
 
     async def get(
         self,
@@ -199,52 +176,44 @@ class ConnectionPool:
         Raises:
             CallersError: There is no answer, or it is too large.
         """
-        index = self._least_loaded()
-        self._in_use[index] += 1
-        started = time.perf_counter()
+        base_url, started = self._settings.base_url, time.perf_counter()
+        request = httpx2.Request("GET", base_url + path, headers={**HEADERS, **headers})
         try:
-            return await self._get(self._client(index), path, headers, limited_by)
-        finally:
-            self._in_use[index] -= 1
-            self._observer.on_api_request(time.perf_counter() - started)
-
-    def _least_loaded(self) -> int:
-        """Return the index of the first client with a free connection, to keep few open, or of the least busy one."""
-        for index, (busy, size) in enumerate(zip(self._in_use, self._client_sizes, strict=True)):
-            if busy < size:
-                return index
-        return min(range(len(self._in_use)), key=lambda index: self._in_use[index] / self._client_sizes[index])
-
-    def _client(self, index: int) -> httpx2.AsyncClient:
-        if self._new_client is None:
-            self._new_client = client_factory(self._settings)
-        while len(self._clients) <= index:
-            self._clients.append(self._new_client(self._client_sizes[len(self._clients)]))
-        return self._clients[index]
-
-    async def _get(
-        self, client: httpx2.AsyncClient, path: str, headers: Mapping[str, str], limited_by: str
-    ) -> RawResponse:
-        limit: int = getattr(self._settings, limited_by)
-        chunks, size = [], 0
-        request = httpx2.Request("GET", self._settings.base_url + path, headers={**HEADERS, **headers})
-        try:
-            async with aclosing(await client.send(request, stream=True)) as response:
-                async for chunk in response.aiter_bytes():
-                    size += len(chunk)
-                    if size > limit:
-                        if not response.is_success:
-                            break  # the status is enough
-                        raise UnexpectedResponse(
-                            f"The API's answer is larger than {limit} bytes, so it was not read.",
-                            Advice(
-                                f"The operator may raise {variable(limited_by)}.",
-                                f"You can raise {variable(limited_by)}.",
-                            ),
-                            http_status=response.status_code,
-                        )
-                    chunks.append(chunk)
-                return RawResponse(response.status_code, response.headers, b"".join(chunks))
+            with self._transport() as transport:
+                async with aclosing(await transport.handle_async_request(request)) as response:
+                    body = await self._read(response, limited_by)
+                    return RawResponse(response.status_code, response.headers, body)
         except httpx2.RequestError as error:
             logger.debug("request to %s failed: %s", path, type(error).__name__)
-            raise transport_error(error, proxy_setting(self._settings)) from None
+            raise transport_error(error, proxy_setting(base_url)) from None
+        finally:
+            self._observer.on_api_request(time.perf_counter() - started)
+
+    @contextmanager
+    def _transport(self) -> Iterator[httpx2.AsyncHTTPTransport]:
+        """Use the first transport with a free connection, to keep few open, or the one with the shortest queue."""
+        if not self._in_use:
+            self._in_use = dict.fromkeys(create_transports(self._settings.base_url, self._settings.max_connections), 0)
+        in_use = self._in_use
+        transport = min(in_use, key=lambda each: in_use[each] // _CONNECTIONS_PER_TRANSPORT)
+        in_use[transport] += 1
+        try:
+            yield transport
+        finally:
+            in_use[transport] -= 1
+
+    async def _read(self, response: httpx2.Response, limited_by: str) -> bytes:
+        limit: int = getattr(self._settings, limited_by)
+        chunks, size = [], 0
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > limit:
+                if not response.is_success:
+                    break  # the status is enough
+                raise UnexpectedResponse(
+                    f"The API's answer is larger than {limit} bytes, so it was not read.",
+                    Advice(f"The operator may raise {variable(limited_by)}.", f"You can raise {variable(limited_by)}."),
+                    http_status=response.status_code,
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)

@@ -52,7 +52,7 @@ async def look_up(
         summary = summarize(
             document.content,
             requested_id=campaign_id,
-            sub_organization_id=client.resolve_sub_organization(organization),
+            sub_organization_id=client.access.resolve(organization),
             now=datetime.now(UTC),
             notes=notes,
         )

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import quote, unquote
 
 from callers_mcp.api.errors import InvalidArguments
-from callers_mcp.api.request import OBJECT_ID
+from callers_mcp.api.request import is_object_id
 from callers_mcp.campaign.listing import CampaignList, CampaignRow, to_listed_campaign
 from callers_mcp.campaign.matching import MAX_SUGGESTIONS, Matches, NameSearch, SortKey, fold, ranked
 from callers_mcp.campaign.summary import CampaignStatus, Direction
@@ -48,7 +48,7 @@ def search_page(
     """
     group, words = criteria.group, fold(criteria.group or "").split()
     in_group = [row for row in rows if group is None or _in_group(row, group.lower(), words)]
-    total = len(in_group if is_group_id(group) else in_group or rows)
+    total = len(in_group if is_object_id(group) else in_group or rows)
     candidates = {id(row): row for row in in_group if _matches(row, criteria)}
     search = NameSearch(rows, criteria.query) if criteria.query else None
     if search:
@@ -71,11 +71,6 @@ def search_page(
         total=total,
         next_cursor=str(Cursor.after(matches[:end], query_hash)) if begin < end < len(matches) else None,
     )
-
-
-def is_group_id(group: str | None) -> bool:
-    """Return whether a group is given by its id, which the API can filter by."""
-    return group is not None and OBJECT_ID.fullmatch(group) is not None
 
 
 def _in_group(row: CampaignRow, group: str, words: Sequence[str]) -> bool:

@@ -18,14 +18,14 @@ def check(campaign_id: str | None) -> None:
     """
     from callers_mcp import logs
     from callers_mcp.api.client import CallersClient
-    from callers_mcp.api.request import CAMPAIGN_ID_HELP, OBJECT_ID
+    from callers_mcp.api.request import CAMPAIGN_ID_HELP, is_object_id
     from callers_mcp.cli.runtime import load_settings, run_and_exit
 
     settings = load_settings()
     logs.configure(settings, command=True)
     if campaign_id is not None:
         campaign_id = campaign_id.strip()
-        if not OBJECT_ID.fullmatch(campaign_id):
+        if not is_object_id(campaign_id):
             raise click.UsageError(f"--campaign-id takes {CAMPAIGN_ID_HELP.for_person}.")
     report = _Report(CallersClient(settings))
     report.print_configuration()
@@ -51,7 +51,6 @@ class _Report:
         click.echo(f"{label}  {title}: {self.client.mask(text)}")
 
     def print_configuration(self) -> None:
-        from callers_mcp.access import OPERATOR, resolve_organization
         from callers_mcp.api.errors import Forbidden, NotConfigured
         from callers_mcp.api.key import KeySource, require_no_placeholder
         from callers_mcp.api.transport import proxy_setting
@@ -65,12 +64,12 @@ class _Report:
         except NotConfigured as error:
             self._print("API key", f"not set. {error.message_for_person}", good=False)
         self._print("Base URL", settings.base_url)
-        self._print("Proxy", proxy_setting(settings) or "none")
+        self._print("Proxy", proxy_setting(settings.base_url) or "none")
         try:
             require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
             allowed = ", ".join(settings.sub_organizations or ["all that the key can access"])
             self._print("Allowed organizations", allowed)
-            self._print("Default organization", resolve_organization(None, OPERATOR, settings))
+            self._print("Default organization", self.client.access.resolve(None) or MAIN)
         except NotConfigured as error:
             self._print("Default organization", error.message_for_person, good=False)
         except Forbidden:
@@ -82,7 +81,7 @@ class _Report:
         name = variable("organization_id")
         if key and key.lower() in (settings.organization_id or "").lower():
             self._print("Search by name", f"{name} holds the API key, not an id", good=False)
-        elif self.client.can_list:
+        elif self.client.access.can_list:
             self._print("Search by name", "find_campaigns is enabled")
         else:
             self._print("Search by name", f"set {name} to enable find_campaigns")
@@ -118,11 +117,11 @@ class _Report:
 
     def _check_organization(self, organization: str) -> None:
         """Report whether CALLERS_ORGANIZATION_ID is the organization of a campaign from the main organization."""
-        from callers_mcp.api.request import OBJECT_ID
+        from callers_mcp.api.request import is_object_id
         from callers_mcp.settings import variable
 
         name, configured = variable("organization_id"), self.client.settings.organization_id
-        if self.client.resolve_sub_organization() is not None or not OBJECT_ID.fullmatch(organization):
+        if self.client.access.resolve(None) is not None or not is_object_id(organization):
             return
         if configured is None:
             self._print("Organization", f"set {name}={organization} to find campaigns by name")

@@ -33,13 +33,15 @@ def token() -> None:
 
 def _validate_ids(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     from callers_mcp.access import WILDCARD
-    from callers_mcp.settings import SUB_ORGANIZATION_ID, is_placeholder
+    from callers_mcp.settings import is_placeholder, parse_organization
 
-    for value in values:
-        if value == WILDCARD:
-            raise click.BadParameter("for every organization use --all.")
-        if "," in value or is_placeholder(value) or not SUB_ORGANIZATION_ID.fullmatch(value):
-            raise click.BadParameter("it takes one id each time: visible ASCII without spaces or commas.")
+    if WILDCARD in values:
+        raise click.BadParameter("for every organization use --all.")
+    try:
+        if any("," in value or is_placeholder(value) for value in map(parse_organization, values)):
+            raise ValueError("not an id")
+    except ValueError:
+        raise click.BadParameter("it takes one id each time: visible ASCII without spaces or commas.") from None
     return values
 
 

@@ -8,7 +8,7 @@ from mcp_types import PromptReference, ResourceTemplateReference
 
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError, InvalidArguments
-from callers_mcp.api.request import OBJECT_ID
+from callers_mcp.api.request import is_object_id
 from callers_mcp.campaign.listing import CampaignRow, label, parse_row
 from callers_mcp.campaign.matching import fold, search
 from callers_mcp.server.prompts import MAX_ARGUMENT_CHARACTERS, PROMPTS
@@ -38,12 +38,11 @@ async def complete(
         InvalidArguments: There is no such prompt or template.
     """
     if isinstance(ref, PromptReference):
-        known = {prompt.name: [each.name for each in prompt.arguments or []] for prompt in PROMPTS}
-        argument_names = known.get(ref.name)
+        prompts = {prompt.name: [each.name for each in prompt.arguments or []] for prompt in PROMPTS}
+        argument_names = prompts.get(ref.name)
     else:
-        argument_names = (
-            re.findall(r"{(\w+)}", ref.uri) if ref.uri in [each.uri_template for each in TEMPLATES] else None
-        )
+        templates = {each.uri_template: re.findall(r"{(\w+)}", each.uri_template) for each in TEMPLATES}
+        argument_names = templates.get(ref.uri)
     if argument_names is None:
         raise InvalidArguments("There is no such prompt or resource template.")
     if argument not in argument_names or len(typed) > MAX_ARGUMENT_CHARACTERS:
@@ -51,7 +50,7 @@ async def complete(
     if argument == "sub_organization_id":
         return [
             organization
-            for organization in client.accessible_organizations or ()
+            for organization in client.access.organizations or ()
             if organization.lower().startswith(typed.strip().lower())
         ]
     select = partial(_labels if isinstance(ref, PromptReference) else _ids, typed=typed)
@@ -76,7 +75,7 @@ def _ids(rows: Sequence[CampaignRow], typed: str) -> list[str]:
 
 
 def _with_valid_id(rows: Sequence[CampaignRow]) -> list[CampaignRow]:
-    return [row for row in rows if row.id and OBJECT_ID.fullmatch(row.id)]
+    return [row for row in rows if is_object_id(row.id)]
 
 
 def _starting_with(rows: Sequence[CampaignRow], typed: str) -> Sequence[CampaignRow]:

@@ -11,10 +11,9 @@ from mcp_types import INVALID_PARAMS, CallToolRequestParams, ListToolsResult, Pa
 from opentelemetry import trace
 
 from callers_mcp import __version__
-from callers_mcp.access import OPERATOR, Principal
+from callers_mcp.access import OPERATOR, OrganizationAccess, Principal
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError
-from callers_mcp.api.lists import can_list
 from callers_mcp.sanitize import quote
 from callers_mcp.server.handlers import (
     ERROR_META,
@@ -62,7 +61,7 @@ def create_server(
         get_principal: Returns the principal of a request, if there are several; by default it is always the operator.
     """
     hosted = get_principal is not None
-    with_lists = hosted or can_list(OPERATOR, settings)
+    with_lists = hosted or OrganizationAccess(OPERATOR, settings).can_list
     tools = {tool.name: tool for tool in load_tools(with_lists=with_lists)}
     definitions = {name: tool.definition() for name, tool in tools.items()}
     without_lists = [definitions[tool.name] for tool in load_tools(with_lists=False)]
@@ -78,7 +77,7 @@ def create_server(
 
     async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
         require_first_page(params)
-        return ListToolsResult(tools=[*definitions.values()] if get_client(ctx).can_list else without_lists)
+        return ListToolsResult(tools=[*definitions.values()] if get_client(ctx).access.can_list else without_lists)
 
     async def call_tool(ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
         tool = tools.get(params.name)

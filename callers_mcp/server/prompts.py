@@ -9,7 +9,7 @@ from mcp_types import Prompt, PromptArgument
 
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import InvalidArguments
-from callers_mcp.api.request import OBJECT_ID
+from callers_mcp.api.request import is_object_id
 from callers_mcp.campaign.listing import CampaignRow, choice_line, parse_row
 from callers_mcp.campaign.lookup import look_up
 from callers_mcp.campaign.matching import fold, search, suggest
@@ -138,7 +138,7 @@ async def _resolve_campaign(text: str, client: CallersClient, sub_organization_i
     Raises:
         CallersError: See ``callers_mcp.api.errors``.
     """
-    if OBJECT_ID.fullmatch(text):
+    if is_object_id(text):
         return text
     if labelled := _labelled.fullmatch(text):
         return labelled[2]
@@ -153,7 +153,7 @@ async def _resolve_campaign(text: str, client: CallersClient, sub_organization_i
 
 
 def _candidates(rows: Sequence[CampaignRow], name: str) -> _Candidates:
-    rows = [row for row in rows if row.id and OBJECT_ID.fullmatch(row.id)]
+    rows = [row for row in rows if is_object_id(row.id)]
     matching = search(rows, name)
     return matching, [] if matching else suggest(rows, name)
 

@@ -26,7 +26,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from callers_mcp import files
 from callers_mcp.access import WILDCARD, AllowedOrganizations
 from callers_mcp.sanitize import sanitize
-from callers_mcp.settings import MAIN, SUB_ORGANIZATION_ID
+from callers_mcp.settings import MAIN, parse_organization
 
 TOKEN_PATTERN = re.compile(r"callers_mcp_[0-9a-f]{64}")
 """A token: a prefix that secret scanners can find, and 256 random bits."""
@@ -46,7 +46,7 @@ class TokenFileError(Exception):
 
 
 def _check_organization(organization: str) -> str:
-    if not SUB_ORGANIZATION_ID.fullmatch(organization) or organization == WILDCARD or organization.lower() == MAIN:
+    if organization == WILDCARD or parse_organization(organization) == MAIN:
         raise ValueError("is not an id")
     return organization
 

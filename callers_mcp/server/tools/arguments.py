@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from callers_mcp.access import parse_sub_organization
+from callers_mcp.access import blank_to_none
+from callers_mcp.settings import OrganizationId
 
-SubOrganizationId = Annotated[str | None, BeforeValidator(parse_sub_organization)]
+SubOrganizationId = Annotated[OrganizationId | None, BeforeValidator(blank_to_none)]
 """A sub-organization's id, ``main``, or ``None`` for the default organization."""

@@ -10,9 +10,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from callers_mcp.access import SUB_ORGANIZATION_HELP, blank_to_none
 from callers_mcp.api.client import CallersClient
+from callers_mcp.api.request import is_object_id
 from callers_mcp.api.retry import OnRetry
 from callers_mcp.campaign.listing import CampaignList, list_text, parse_row
-from callers_mcp.campaign.search import Cursor, is_group_id, search_page
+from callers_mcp.campaign.search import Cursor, search_page
 from callers_mcp.campaign.summary import CampaignStatus, Direction
 from callers_mcp.server.tools.arguments import SubOrganizationId
 from callers_mcp.server.tools.tool import Tool
@@ -72,7 +73,7 @@ async def run(arguments: FindCampaignsInput, client: CallersClient, on_retry: On
         parse_row,
         partial(search_page, criteria=arguments, query_hash=query_hash, start=start),
         sub_organization_id=arguments.sub_organization_id,
-        group_id=arguments.group if is_group_id(arguments.group) else None,
+        group_id=arguments.group if is_object_id(arguments.group) else None,
         on_retry=on_retry,
     )
 

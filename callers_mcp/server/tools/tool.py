@@ -107,12 +107,9 @@ class Tool(Generic[InputT, OutputT]):
                 self._explain(details["type"], str(details["loc"][0]), given, mask)
                 for details in problems[:_MAX_NAMED_ERRORS]
             ]
-            more = (
-                [f"{len(problems) - _MAX_NAMED_ERRORS} more arguments are wrong."]
-                if len(problems) > _MAX_NAMED_ERRORS
-                else []
-            )
-            raise InvalidArguments(*wrong, *more) from None
+            if len(problems) > _MAX_NAMED_ERRORS:
+                wrong.append(f"{len(problems) - _MAX_NAMED_ERRORS} more arguments are wrong.")
+            raise InvalidArguments(*wrong) from None
 
     def _explain(self, kind: str, name: str, given: Mapping[str, Any], mask: Callable[[str], str]) -> str | Advice:
         if kind == "extra_forbidden":
