@@ -6,8 +6,7 @@ import math
 import signal
 import socket
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -73,19 +72,13 @@ class _Server(uvicorn.Server):
         self._closes_at = math.inf
         self.exit_code = 0
 
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Handle the signals while the block runs."""
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain on SIGTERM; close on SIGINT."""
-        self._readiness.draining = True
+        if not self._readiness.draining:
+            self._readiness.draining = True
+            # The client's next request has to reach another server.
+            self.config.encoded_headers.append((b"connection", b"close"))
+            self.server_state.default_headers.append((b"connection", b"close"))
         if sig == signal.SIGINT:
             if self.exit_code:  # the second one
                 self.force_exit = True
