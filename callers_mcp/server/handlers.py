@@ -4,6 +4,7 @@ Each imports what it needs at the first request: most chats send none.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from mcp.server.context import HandlerResult, ServerRequestContext
@@ -75,35 +76,32 @@ def add_handlers(
         hosted: Whether error messages name the request id, with which the operator finds the call.
     """
     for method, (params_type, run) in handlers.items():
-        server.add_request_handler(method, params_type, _with_protocol_errors(run, get_client, hosted=hosted))
+        server.add_request_handler(method, params_type, partial(_handle, run, get_client, hosted))
 
 
-def _with_protocol_errors(
-    run: Handler, get_client: Callable[[Context], CallersClient], *, hosted: bool
-) -> Callable[[Context, Any], Awaitable[HandlerResult]]:
-    async def handle(ctx: Context, params: Any) -> HandlerResult:
-        try:
-            if isinstance(params, PaginatedRequestParams) and params.cursor:
-                raise MCPError(code=INVALID_PARAMS, message="Invalid cursor: the list has one page.")
-            result = await run(ctx, params, get_client(ctx))
-            return {**result, "resultType": "complete"} if isinstance(result, dict) else result
-        except MCPError:
-            raise
-        except CallersError as caught:
-            error = caught
-        except Exception:
-            error = internal_error(ctx.method)
-        client = ctx.lifespan_context
-        text, details = error_payload(error, client, hosted=hosted)
-        code = INTERNAL_ERROR
-        if isinstance(error, InvalidArguments):
-            code = INVALID_PARAMS
-        elif isinstance(error, CampaignNotFound):
-            code = INVALID_PARAMS if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else _RESOURCE_NOT_FOUND
-        uri = {"uri": truncate(client.mask(params.uri), 300)} if isinstance(params, ReadResourceRequestParams) else {}
-        raise MCPError(code, text, {ERROR_META: details, **uri})
-
-    return handle
+async def _handle(
+    run: Handler, get_client: Callable[[Context], CallersClient], hosted: bool, ctx: Context, params: RequestParams
+) -> HandlerResult:
+    try:
+        if isinstance(params, PaginatedRequestParams) and params.cursor:
+            raise MCPError(code=INVALID_PARAMS, message="Invalid cursor: the list has one page.")
+        result = await run(ctx, params, get_client(ctx))
+        return {**result, "resultType": "complete"} if isinstance(result, dict) else result
+    except MCPError:
+        raise
+    except CallersError as caught:
+        error = caught
+    except Exception:
+        error = internal_error(ctx.method)
+    client = ctx.lifespan_context
+    text, details = error_payload(error, client, hosted=hosted)
+    code = INTERNAL_ERROR
+    if isinstance(error, InvalidArguments):
+        code = INVALID_PARAMS
+    elif isinstance(error, CampaignNotFound):
+        code = INVALID_PARAMS if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else _RESOURCE_NOT_FOUND
+    uri = {"uri": truncate(client.mask(params.uri), 300)} if isinstance(params, ReadResourceRequestParams) else {}
+    raise MCPError(code, text, {ERROR_META: details, **uri})
 
 
 async def _list_resources(ctx: Context, params: PaginatedRequestParams, client: CallersClient) -> HandlerResult:
