@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import anyio
 from anyio.abc import ObjectStream
 from mcp.server.lowlevel import Server
+from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params, coerce_request_id
 from mcp.shared.message import SessionMessage
 from mcp_types import (
     CONNECTION_CLOSED,
@@ -58,7 +59,7 @@ class _Host(ObjectStream[SessionMessage]):
     def __init__(self, stdin: int, stdout: int) -> None:
         self._stdin, self._stdout = os.fdopen(stdin, "rb"), os.fdopen(stdout, "wb")
         self._one_writer = anyio.CapacityLimiter(1)
-        self._unanswered: set[RequestId] = set()
+        self._unanswered: dict[RequestId, RequestId] = {}
         self._all_answered = anyio.Event()
         self._all_answered.set()
 
@@ -80,9 +81,9 @@ class _Host(ObjectStream[SessionMessage]):
             if isinstance(message, JSONRPCRequest):
                 if not self._unanswered:
                     self._all_answered = anyio.Event()
-                self._unanswered.add(message.id)
+                self._unanswered[coerce_request_id(message.id)] = message.id
             elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
-                self._settle((message.params or {}).get("requestId"))
+                self._settle(cancelled_request_id_from_params(message.params))
             return SessionMessage(message)
 
     async def send(self, item: SessionMessage) -> None:
@@ -103,7 +104,7 @@ class _Host(ObjectStream[SessionMessage]):
         with anyio.move_on_after(_GRACE_SECONDS):
             await self._all_answered.wait()
         closed = ErrorData(code=CONNECTION_CLOSED, message="Connection closed")
-        for request_id in tuple(self._unanswered):
+        for request_id in tuple(self._unanswered.values()):
             await self._write(JSONRPCError(jsonrpc="2.0", id=request_id, error=closed))
 
     async def _write(self, message: JSONRPCMessage) -> None:
@@ -122,7 +123,8 @@ class _Host(ObjectStream[SessionMessage]):
             _exit_process()
 
     def _settle(self, request_id: RequestId | None) -> None:
-        self._unanswered -= {request_id}
+        if request_id is not None:
+            self._unanswered.pop(coerce_request_id(request_id), None)
         if not self._unanswered:
             self._all_answered.set()
 

@@ -66,5 +66,5 @@ def _request_id(value: Any) -> RequestId | None:
     """Return the id in a message that was refused, if a response can repeat it."""
     request_id = value.get("id") if isinstance(value, dict) else None
     if isinstance(request_id, str):
-        return request_id if request_id.isprintable() else None
+        return None if any("\ud800" <= character <= "\udfff" for character in request_id) else request_id
     return request_id if type(request_id) is int else None

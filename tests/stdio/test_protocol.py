@@ -127,6 +127,7 @@ def test_an_invalid_line_is_answered_with_an_error(
         b"",
         b" \r",
         b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"never"}}',
+        b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":[]}}',
         b'{"jsonrpc":"2.0","id":99,"result":{}}',
         b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"x"}}',
     ],
