@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
@@ -15,6 +16,7 @@ import uvicorn
 from callers_mcp.http.app import HostedServer
 from callers_mcp.http.ops.readiness import Readiness
 from callers_mcp.http.runtime.protocol import BoundedProtocol
+from callers_mcp.server.card import card_html
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +26,27 @@ KEEP_ALIVE_SECONDS = 75
 MAX_CONNECTIONS = 10_000
 """Concurrent client connections, idle ones included; requests on further ones get status 503."""
 
+_LAZY_MODULES = (
+    "callers_mcp.server.completion",
+    "callers_mcp.server.prompts",
+    "callers_mcp.server.resources",
+    "difflib",
+    "h11",
+    "httpcore2",
+    "rapidfuzz.distance",
+    "rapidfuzz.fuzz",
+    "rapidfuzz.process",
+    "truststore",
+)
 _MAX_FILE_DESCRIPTORS = 2 * MAX_CONNECTIONS
 _GRACE_SECONDS = 5  # after the deadline of the last call
+
+
+def load_everything() -> None:
+    """Load what the first requests would load, so that an upgrade or removal of the packages changes nothing."""
+    for module in _LAZY_MODULES:
+        import_module(module)
+    card_html()  # reads the card's files
 
 
 def serve(
