@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 import anyio
 from anyio.abc import ObjectStream
 from mcp.server.lowlevel import Server
-from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params, coerce_request_id
+from mcp.shared.dispatcher import coerce_request_id
+from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
 from mcp.shared.message import SessionMessage
 from mcp_types import (
     CONNECTION_CLOSED,
