@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # import this checkout, even if another version is installed
 
 import callers_mcp  # noqa: E402
-from callers_mcp.server.prompts import PROMPTS  # noqa: E402
 from callers_mcp.server.tools import load_tools  # noqa: E402
 from callers_mcp.settings import Settings, variable  # noqa: E402
 
@@ -82,22 +81,7 @@ def manifest() -> dict[str, Any]:
         },
         "tools": [{"name": tool.name, "description": tool.description} for tool in load_tools(with_lists=True)],
         "tools_generated": False,
-        "prompts": [
-            {
-                "name": prompt.name,
-                "description": prompt.description,
-                "arguments": [argument.name for argument in prompt.arguments or []],
-                # The server returns the real text, with the campaign's data. This one describes the request.
-                "text": "\n".join(
-                    [
-                        str(prompt.description),
-                        *(f"{argument.title}: ${{arguments.{argument.name}}}" for argument in prompt.arguments or []),
-                    ]
-                ),
-            }
-            for prompt in PROMPTS
-        ],
-        "prompts_generated": False,
+        "prompts_generated": True,
         "keywords": PROJECT["keywords"],
         "license": PROJECT["license"],
         "compatibility": {

@@ -1,11 +1,11 @@
 """The stdio transport: serves one host over stdin and stdout, and stops when the host is gone.
 
 A host disconnects without notice: it closes stdin, or only stdout, or sends a signal. Each of these stops the process
-immediately, without waiting for threads (that resolve a name, or write to a full pipe). Otherwise, servers without a
-host would accumulate by the hundred.
+without waiting for threads (that resolve a name, or write to a full pipe). Otherwise, servers without a host would
+accumulate by the hundred.
 """
 
-import io
+import codecs
 import os
 import select
 import sys
@@ -13,11 +13,29 @@ import threading
 from typing import Any, NoReturn
 
 import anyio
+from anyio.abc import ObjectStream
 from mcp.server.lowlevel import Server
-from mcp.server.stdio import stdio_server
+from mcp.shared.dispatcher import coerce_request_id
+from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
+from mcp.shared.message import SessionMessage
+from mcp_types import (
+    CONNECTION_CLOSED,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    RequestId,
+)
 
-_GRACE_SECONDS = 0.7
-"""After the end of stdin, calls in flight have this time to be answered with an error."""
+from callers_mcp.server.messages import InvalidMessage, parse_message
+
+_GRACE_SECONDS = 1.0
+"""After the end of stdin, calls in flight may take this long; the rest gets an error. Hosts wait 2 seconds."""
+
+_LAST_WRITE_SECONDS = 0.5
+"""After that, the host has this time to read the answers."""
 
 
 def serve(server: Server[Any]) -> None:
@@ -32,45 +50,84 @@ def serve(server: Server[Any]) -> None:
 
 
 async def _serve(server: Server[Any], stdin: int, stdout: int) -> None:
-    lines = io.TextIOWrapper(io.BufferedReader(_Stdin(stdin)), encoding="utf-8", errors="replace")
-    async with stdio_server(anyio.wrap_file(lines), _Stdout(stdout)) as (read_stream, write_stream):
-        await server.run(read_stream, write_stream, server.create_initialization_options())
-    _exit_process()
+    host = _Host(stdin, stdout)
+    await server.run(host, host, server.create_initialization_options())
 
 
-class _Stdin(io.FileIO):
-    """Stdin whose end stops the process within ``_GRACE_SECONDS``, if it does not stop by itself."""
+class _Host(ObjectStream[SessionMessage]):
+    """The messages from and to the host, one a line."""
 
-    def readinto(self, buffer: Any, /) -> int | None:
-        count = super().readinto(buffer)
-        if count == 0:
-            timer = threading.Timer(_GRACE_SECONDS, _exit_process)
-            timer.daemon = True
-            timer.start()
-        return count
+    def __init__(self, stdin: int, stdout: int) -> None:
+        self._stdin, self._stdout = os.fdopen(stdin, "rb"), os.fdopen(stdout, "wb")
+        self._one_writer = anyio.CapacityLimiter(1)
+        self._unanswered: dict[RequestId, RequestId] = {}
+        self._all_answered = anyio.Event()
+        self._all_answered.set()
 
+    async def receive(self) -> SessionMessage:
+        """Return the next valid message; answer an invalid one. At the end of stdin, stop the process."""
+        while True:
+            line = await anyio.to_thread.run_sync(self._stdin.readline)
+            if not line:
+                await self._answer_the_rest()
+                _exit_process()
+            text = line.removeprefix(codecs.BOM_UTF8).strip()  # tools on Windows write a byte order mark
+            if not text:
+                continue
+            try:
+                message = parse_message(text)
+            except InvalidMessage as error:
+                await self._write(error.response)
+                continue
+            if isinstance(message, JSONRPCRequest):
+                if not self._unanswered:
+                    self._all_answered = anyio.Event()
+                self._unanswered[coerce_request_id(message.id)] = message.id
+            elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+                self._settle(cancelled_request_id_from_params(message.params))
+            return SessionMessage(message)
 
-class _Stdout(anyio.AsyncFile[str]):
-    """Stdout that writes and flushes in one step, which saves a change of threads per message."""
+    async def send(self, item: SessionMessage) -> None:
+        """Write a message."""
+        await self._write(item.message)
 
-    def __init__(self, descriptor: int) -> None:
-        self._binary = os.fdopen(descriptor, "wb")
-        super().__init__(io.TextIOWrapper(self._binary))
+    async def send_eof(self) -> None:
+        """Do nothing: stdout closes with the process."""
 
-    async def write(self, text: Any, /) -> int:
-        """Write and flush; stop the process if stdout was closed by its reader."""
-        return await anyio.to_thread.run_sync(self._write, text)
+    async def aclose(self) -> None:
+        """Do nothing: both close with the process."""
 
-    async def flush(self) -> None:
-        """Do nothing: ``write`` has flushed."""
+    async def _answer_the_rest(self) -> None:
+        """Wait for the answers in progress, then answer the other requests with an error."""
+        timer = threading.Timer(_GRACE_SECONDS + _LAST_WRITE_SECONDS, _exit_process)  # the event loop may be busy
+        timer.daemon = True
+        timer.start()
+        with anyio.move_on_after(_GRACE_SECONDS):
+            await self._all_answered.wait()
+        closed = ErrorData(code=CONNECTION_CLOSED, message="Connection closed")
+        for request_id in tuple(self._unanswered.values()):
+            await self._write(JSONRPCError(jsonrpc="2.0", id=request_id, error=closed))
 
-    def _write(self, text: str) -> int:
+    async def _write(self, message: JSONRPCMessage) -> None:
+        text = message.model_dump_json(by_alias=True, exclude_unset=True)
         try:
-            count = self._binary.write(text.encode())
-            self._binary.flush()
-        except OSError:
+            await anyio.to_thread.run_sync(self._write_line, text, limiter=self._one_writer)
+        finally:
+            if isinstance(message, JSONRPCResponse | JSONRPCError):
+                self._settle(message.id)
+
+    def _write_line(self, text: str) -> None:
+        try:
+            self._stdout.write(text.encode() + b"\n")
+            self._stdout.flush()
+        except OSError:  # its reader has closed it
             _exit_process()
-        return count
+
+    def _settle(self, request_id: RequestId | None) -> None:
+        if request_id is not None:
+            self._unanswered.pop(coerce_request_id(request_id), None)
+        if not self._unanswered:
+            self._all_answered.set()
 
 
 def _exit_when_stdout_closes(stdout: int) -> None:

@@ -22,8 +22,10 @@ key, a header, a stack trace or an internal address. Text from the API is cleane
 
 import logging
 import secrets
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 logger = logging.getLogger(__name__)
@@ -215,6 +217,8 @@ def internal_error(operation: str) -> InternalError:
     """Log the exception that is being handled, and return an error that reports it without details."""
     reference = secrets.token_hex(4)
     logger.exception("internal error %s in %s", reference, operation)
+    if isinstance(sys.exception(), ImportError) or not Path(__file__).exists():
+        return InternalError("callers-mcp was upgraded or removed while it ran; restart the host.")
     return InternalError(
         "This is a bug in callers-mcp, not in the call; trying again will hardly help. Report it with "
         f"reference {reference}, which is in the server's log."

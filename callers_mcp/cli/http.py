@@ -42,7 +42,7 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
     from callers_mcp.api.errors import NotConfigured
     from callers_mcp.http.app import HostedServer
     from callers_mcp.http.auth.token_store import TokenFileError
-    from callers_mcp.http.runtime.process import serve
+    from callers_mcp.http.runtime.process import load_everything, serve
     from callers_mcp.http.settings import HostingSettings
     from callers_mcp.settings import SettingsError
 
@@ -61,6 +61,7 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
         logging.getLogger(__name__).warning(
             "CALLERS_HTTP_AUTH is none: anyone who can reach this server can look up whatever the key can access."
         )
+    load_everything()
     _print_address(hosting)
     sys.exit(serve(hosted, listener, certfile=certfile, keyfile=keyfile))
 

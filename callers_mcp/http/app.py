@@ -16,7 +16,7 @@ from callers_mcp.api.key import KeySource, require_no_placeholder
 from callers_mcp.http.auth.bearer import Authenticator
 from callers_mcp.http.auth.token_store import default_path
 from callers_mcp.http.auth.tokens import TokenAuthenticator
-from callers_mcp.http.middleware import MAX_REQUEST_BYTES, PRINCIPAL_KEY, HttpMiddleware
+from callers_mcp.http.middleware import PRINCIPAL_KEY, HttpMiddleware
 from callers_mcp.http.ops.audit import AuditLog
 from callers_mcp.http.ops.readiness import HealthCheck, Readiness
 from callers_mcp.http.settings import MCP_PATH, HostingSettings
@@ -75,8 +75,9 @@ class HostedServer:
             streamable_http_path=MCP_PATH,
             json_response=True,
             stateless_http=True,
-            max_request_body_size=MAX_REQUEST_BYTES,
-            transport_security=_transport_security(hosting),
+            transport_security=TransportSecuritySettings(
+                enable_dns_rebinding_protection=False
+            ),  # HttpMiddleware has it
         )
         self._run_sdk = sdk_app.router.lifespan_context
         sdk_app.router.lifespan_context = self._lifespan
@@ -108,13 +109,6 @@ def _get_principal(ctx: ServerRequestContext[CallersClient]) -> Principal:
     if not isinstance(principal, Principal):
         raise PermissionError("no verified principal")
     return principal
-
-
-def _transport_security(hosting: HostingSettings) -> TransportSecuritySettings:
-    hosts = list(hosting.known_hosts)
-    schemes = ("https", "http") if hosting.on_loopback else ("https",)
-    origins = [f"{scheme}://{host}" for host in hosts for scheme in schemes]
-    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
 
 
 def _key_problem(keys: KeySource) -> str | None:

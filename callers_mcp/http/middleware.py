@@ -1,26 +1,28 @@
-"""Checks before the SDK: public paths, unknown proxies, authentication, method, body size and time, number of calls.
+"""Checks before the SDK: public paths, unknown proxies, authentication, method, headers, body, number of calls.
 
-They run in this order. If the client disconnects, the call is cancelled. The Host header is checked in
-``app.py`` (``_transport_security``).
+They run in this order. If the client disconnects, the call is cancelled.
 """
 
 import asyncio
+import codecs
 import ipaddress
-import json
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import Any
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import anyio
-from pydantic_core import from_json
+from mcp.server.streamable_http import check_accept_headers
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from callers_mcp.http.auth.bearer import METADATA_PATH, Authenticator
 from callers_mcp.http.ops.readiness import Readiness
-from callers_mcp.http.rejections import HttpRejection, InsecureTransport, UntrustedProxy
+from callers_mcp.http.rejections import HttpRejection
 from callers_mcp.http.settings import MCP_PATH, HostingSettings
-from callers_mcp.settings import is_loopback
+from callers_mcp.server.messages import InvalidMessage, parse_message
 
 MAX_REQUEST_BYTES = 65_536
 """The largest body of a request; a call takes a few hundred bytes."""
@@ -32,7 +34,8 @@ PRINCIPAL_KEY = "callers_mcp.caller"
 """The key of the verified principal in a request's ASGI scope; a client cannot set it."""
 
 _FORWARDING_HEADERS = (b"forwarded", b"via", b"x-real-ip")
-_DISCONNECT: Message = {"type": "http.disconnect"}
+_ACCEPT_ALL = (b"accept", b"application/json, text/event-stream")  # for the SDK, which refuses less
+_EVENT_STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform"}
 
 
 class HttpMiddleware:
@@ -42,7 +45,7 @@ class HttpMiddleware:
         app: The SDK's application.
         hosting: The ``CALLERS_HTTP_*`` settings.
         authenticator: Verifies the principal of a request.
-        readiness: Answers the readiness probe; while it drains, each connection is closed after its response.
+        readiness: Answers the readiness probe.
         over_capacity: Called when a call is refused because there are too many (``hosting.max_calls``).
     """
 
@@ -63,94 +66,103 @@ class HttpMiddleware:
         self._refuses_forwarded = hosting.refuses_forwarded
         # Outside loopback and without TLS in this server, only trusted proxies may use plain http.
         self._plain_http_from_proxies = not hosting.on_loopback and not hosting.tls
-        self._is_proxy = lru_cache(1024)(lambda address: _is_trusted_proxy(address, hosting))
+        proxies = [str(network) for network in hosting.trusted_proxies]
+        if not hosting.on_loopback:
+            proxies += ["127.0.0.0/8", "::1"]  # a proxy on this machine, such as a sidecar
+        self._endpoint = ProxyHeadersMiddleware(self._serve_endpoint, proxies)  # type: ignore[arg-type]
+        self._security = TransportSecurityMiddleware(_transport_security(hosting))
         public = urlsplit(hosting.url).path.rstrip("/")
-        self._endpoints = {MCP_PATH, f"{MCP_PATH}/", public, f"{public}/"}
+        self._endpoint_paths = {MCP_PATH, f"{MCP_PATH}/", public, f"{public}/"}
         metadata = authenticator.metadata()
-        self._public_paths: dict[str, Callable[[], tuple[int, Mapping[str, object]]]] = {
-            "/healthz": lambda: (200, {"alive": True}),
-            "/readyz": self._readiness_response,
+        self._public_paths: dict[str, Callable[[], tuple[Mapping[str, object], int]]] = {
+            "/healthz": lambda: ({"alive": True}, 200),
+            "/readyz": self._readiness_content,
         }
         if metadata:
             for path in ("", MCP_PATH, public):
-                self._public_paths[METADATA_PATH + path] = lambda: (200, metadata)
+                self._public_paths[METADATA_PATH + path] = lambda: (metadata, 200)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)  # the lifespan; WebSockets are disabled in uvicorn
-        elif scope["path"] in self._endpoints:
-            await self._endpoint(scope, receive, send)
-        elif (respond := self._public_paths.get(scope["path"])) and scope["method"] in ("GET", "HEAD"):
-            status, content = respond()
-            await _send(send, status, {"Content-Type": "application/json"}, json.dumps(content).encode())
-        else:
-            await _send_error(send, 404, f"Not found; the MCP endpoint is {MCP_PATH}.")
-
-    async def _endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Blanks after a value are not a part of it (RFC 9110, section 5.5), but httptools keeps them.
-        scope = {**scope, "headers": [(name, value.rstrip(b" \t")) for name, value in scope["headers"]]}
+            return
         try:
-            self._check_proxy_and_tls(scope)
-            principal = await self._authenticator.authenticate(scope["headers"])
+            if scope["path"] in self._endpoint_paths:
+                self._check_proxy_and_tls(scope)
+                await self._endpoint(scope, receive, send)  # type: ignore[arg-type]
+            elif (content := self._public_paths.get(scope["path"])) and scope["method"] in ("GET", "HEAD"):
+                await JSONResponse(*content())(scope, receive, send)
+            else:
+                raise HttpRejection(f"Not found; the MCP endpoint is {MCP_PATH}.", status=404)
         except HttpRejection as rejection:
-            await _send(send, *self._authenticator.rejection_response(rejection, self._client_address(scope)))
-            return
+            headers = {**rejection.headers}
+            if rejection.reason:
+                headers |= self._authenticator.rejection_headers(rejection, _client_address(scope))
+            if rejection.retry_after_seconds is not None:
+                headers["Retry-After"] = str(rejection.retry_after_seconds)
+            await JSONResponse(rejection.body(), rejection.status, headers)(scope, receive, send)
+        except InvalidMessage as error:
+            response = error.response.model_dump(by_alias=True, exclude_unset=True)
+            await JSONResponse(response, 400)(scope, receive, send)
+        except ClientDisconnect:
+            pass
+
+    async def _serve_endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["headers"] = [_normalize(name, value) for name, value in scope["headers"]]
+        principal = await self._authenticator.authenticate(scope["headers"])
         if scope["method"] != "POST":  # there are no server events to GET, and no session to DELETE
-            await _send_error(send, 405, "This endpoint accepts only POST.", {"Allow": "POST"})
-            return
-        body = await self._body(scope, receive, send)
-        if body is None:
-            return
+            raise HttpRejection("This endpoint accepts only POST.", status=405, headers={"Allow": "POST"})
+        request = Request(scope, receive)
+        await self._check_host_and_origin(request)
+        wants_event_stream = _check_accept(request)
+        body = await _read_body(request)
+        parse_message(body)
         if self._calls >= self._max_calls:
             self._over_capacity()
-            await _send_error(send, 503, "Too many calls at once; try again in a second.", {"Retry-After": "1"})
-            return
+            raise HttpRejection("Too many calls at once; try again in a second.", status=503, retry_after_seconds=1)
+        headers = [header for header in scope["headers"] if header[0] != b"accept"]
+        call_scope = {**scope, "path": MCP_PATH, "headers": [*headers, _ACCEPT_ALL], PRINCIPAL_KEY: principal}
+        response_send = _as_event_stream(scope, receive, send) if wants_event_stream else send
         self._calls += 1
         try:
-            await self._call({**scope, "path": MCP_PATH, PRINCIPAL_KEY: principal}, body, receive, send)
+            await self._call(call_scope, body, receive, response_send)
         finally:
             self._calls -= 1
 
     def _check_proxy_and_tls(self, scope: Scope) -> None:
         """Refuse a request through an untrusted proxy, or over plain http from another client."""
-        if self._refuses_forwarded:
-            for name, _ in scope["headers"]:
-                if name in _FORWARDING_HEADERS or name.startswith(b"x-forwarded-"):
-                    raise UntrustedProxy
-        if self._plain_http_from_proxies and not self._is_proxy(_remote_address(scope)):
-            raise InsecureTransport
+        if self._refuses_forwarded and any(
+            name in _FORWARDING_HEADERS or name.startswith(b"x-forwarded-") for name, _ in scope["headers"]
+        ):
+            raise HttpRejection(
+                "This server does not accept forwarded requests. Its operator must set CALLERS_HTTP_AUTH before "
+                "putting a proxy in front of it.",
+                status=403,
+                error="forbidden",
+                reason="forwarded",
+            )
+        address, _ = scope["client"] or (None, 0)
+        if self._plain_http_from_proxies and address not in self._endpoint.trusted_hosts:
+            raise HttpRejection(
+                "This server accepts plain http only from the proxies in CALLERS_HTTP_TRUSTED_PROXIES; use its https "
+                "URL.",
+                status=403,
+                error="forbidden",
+                reason="plain_http",
+            )
 
-    async def _body(self, scope: Scope, receive: Receive, send: Send) -> bytes | None:
-        """Read the body; return ``None`` if an error was sent or the client has disconnected."""
-        close = {"Connection": "close"}
-        body, has_more = bytearray(), True
-        is_too_large = _declared_bytes(scope) > MAX_REQUEST_BYTES
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-                while has_more and not is_too_large:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    body += message["body"]
-                    is_too_large = len(body) > MAX_REQUEST_BYTES
-                    has_more = message.get("more_body", False)
-        except TimeoutError:
-            await _send_error(send, 408, f"The request did not arrive within {BODY_TIMEOUT_SECONDS:g} seconds.", close)
-            return None
-        if is_too_large:
-            await _send_error(send, 413, f"The request is larger than {MAX_REQUEST_BYTES} bytes.", close)
-            return None
-        content = bytes(body)
-        if not _is_utf8_json(content):
-            await _send_error(send, 400, "Parse error: the request is not UTF-8 JSON.", code=-32700)
-            return None
-        return content
+    async def _check_host_and_origin(self, request: Request) -> None:
+        """Refuse a web page that rebinds its name to this server's address, and a body that is not JSON."""
+        if len(request.headers.getlist("host")) > 1:
+            raise HttpRejection("There is more than one Host header.")
+        if refusal := await self._security.validate_request(request, is_post=True):
+            raise HttpRejection(bytes(refusal.body).decode(), status=refusal.status_code)
 
     async def _call(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         """Pass the call to the SDK, and cancel it if its client disconnects, which the SDK does not notice."""
         call = anyio.CancelScope()
-        replayed = False
+        messages = iter([{"type": "http.request", "body": body}])
 
         async def wait_for_disconnect() -> None:
             while (await receive())["type"] != "http.disconnect":
@@ -158,110 +170,91 @@ class HttpMiddleware:
             call.cancel()
 
         async def replay() -> Message:
-            nonlocal replayed
-            if not replayed:
-                replayed = True
-                return {"type": "http.request", "body": body, "more_body": False}
-            await asyncio.shield(disconnected)
-            return _DISCONNECT
+            for message in messages:
+                return message
+            return await asyncio.Future()  # the call is cancelled when the client disconnects
 
         disconnected = asyncio.ensure_future(wait_for_disconnect())
         try:
             with call:
-                await self._app(
-                    scope, replay, _simplify_parse_errors(_close_after(send) if self._readiness.draining else send)
-                )
+                await self._app(scope, replay, send)
         finally:
             disconnected.cancel()
 
-    def _readiness_response(self) -> tuple[int, Mapping[str, object]]:
+    def _readiness_content(self) -> tuple[Mapping[str, object], int]:
         problems = self._readiness.problems()
-        return (503, {"ready": False, "problems": problems}) if problems else (200, {"ready": True})
-
-    def _client_address(self, scope: Scope) -> str:
-        """Return the address to name in the log: what a named proxy says, else the peer's."""
-        address = _remote_address(scope)
-        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        for forwarded_address in reversed([part.strip() for value in forwarded for part in value.split(",")]):
-            if not self._is_proxy(address):
-                break
-            address = forwarded_address
-        return address if _is_address(address) else "unknown"
+        return ({"ready": False, "problems": problems}, 503) if problems else ({"ready": True}, 200)
 
 
-def _remote_address(scope: Scope) -> str:
-    client: tuple[str, int] | None = scope.get("client")
-    return client[0] if client else ""
+def _normalize(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    # Blanks after a value are not a part of it (RFC 9110, section 5.5), but httptools keeps them.
+    value = value.rstrip(b" \t")
+    return name, value.lower() if name == b"host" else value
 
 
-def _declared_bytes(scope: Scope) -> int:
-    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+def _transport_security(hosting: HostingSettings) -> TransportSecuritySettings:
+    hosts = list(hosting.known_hosts)
+    schemes = ("https", "http") if hosting.on_loopback else ("https",)
+    origins = [f"{scheme}://{host}" for host in hosts for scheme in schemes]
+    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
 
 
-def _is_trusted_proxy(address: str, hosting: HostingSettings) -> bool:
-    if is_loopback(address) and not hosting.on_loopback:
-        return True  # a proxy on this machine, such as a sidecar
-    return _is_address(address) and any(ipaddress.ip_address(address) in network for network in hosting.trusted_proxies)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
+def _check_accept(request: Request) -> bool:
+    """Return whether the client accepts only an event stream; a client that does not say gets JSON."""
+    if not request.headers.get("accept"):
         return False
-    return "%" not in text  # a zone, which may contain any text
+    has_json, has_event_stream = check_accept_headers(request)
+    if not has_json and not has_event_stream:
+        raise HttpRejection("Not Acceptable: Client must accept application/json", status=406)
+    return not has_json
 
 
-def _is_utf8_json(body: bytes) -> bool:
-    """Return whether the values in ``body`` can be written as JSON; if not, the SDK would fail when it responds."""
+async def _read_body(request: Request) -> bytes:
+    """Return the body, within the limits of size and time.
+
+    Raises:
+        HttpRejection: It is too large or too slow.
+        ClientDisconnect: The client did not send all of it.
+    """
+    close = {"Connection": "close"}
+    too_large = HttpRejection(f"The request is larger than {MAX_REQUEST_BYTES} bytes.", status=413, headers=close)
+    if int(request.headers.get("content-length", 0)) > MAX_REQUEST_BYTES:
+        raise too_large
+    body = bytearray()
     try:
-        if b"\\u" in body or not body.isascii():
-            from_json(body)  # refuses lone surrogates: a response could not repeat an id that contains one
+        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_REQUEST_BYTES:
+                    raise too_large
+    except TimeoutError:
+        late = f"The request did not arrive within {BODY_TIMEOUT_SECONDS:g} seconds."
+        raise HttpRejection(late, status=408, headers=close) from None
+    return bytes(body).removeprefix(codecs.BOM_UTF8)
+
+
+def _client_address(scope: Scope) -> str:
+    """Return the address to name in the log: what a trusted proxy says, else the peer's."""
+    address = scope["client"][0] if scope["client"] else ""
+    try:
+        ipaddress.ip_address(address)
     except ValueError:
-        return False
-    return True
+        return "unknown"
+    return "unknown" if "%" in address else str(address)  # a zone may contain any text
 
 
-def _simplify_parse_errors(send: Send) -> Send:
-    """Replace the SDK's long validation error with a short one."""
-    pending_start: Message | None = None
+def _as_event_stream(scope: Scope, receive: Receive, send: Send) -> Send:
+    """Send a JSON response as an event stream with one message."""
+    start: Message = {}
 
-    async def simplified(message: Message) -> None:
-        nonlocal pending_start
-        if message["type"] == "http.response.start" and message["status"] == 400:
-            pending_start = message
-            return
-        if pending_start is not None:
-            start, pending_start = pending_start, None
-            if b"errors.pydantic.dev" in message["body"]:
-                await _send_error(send, 400, "Invalid message: it is not a JSON-RPC 2.0 request.", code=-32602)
-                return
-            await send(start)
-        await send(message)
-
-    return simplified
-
-
-def _close_after(send: Send) -> Send:
-    """Close the connection after its response, so that the client's next request reaches another server."""
-
-    async def closed(message: Message) -> None:
+    async def converted(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
-        await send(message)
+            start.update(message)
+        elif start["status"] == HTTPStatus.OK:
+            event = b"event: message\r\ndata: %s\r\n\r\n" % message["body"]
+            await Response(event, headers=_EVENT_STREAM_HEADERS)(scope, receive, send)
+        else:
+            await send(start)
+            await send(message)
 
-    return closed
-
-
-async def _send_error(
-    send: Send, status: int, message: str, headers: Mapping[str, str] | None = None, *, code: int = -32600
-) -> None:
-    body: dict[str, Any] = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
-    await _send(send, status, {"Content-Type": "application/json", **(headers or {})}, json.dumps(body).encode())
-
-
-async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-    encoded.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body})
+    return converted

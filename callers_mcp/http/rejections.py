@@ -5,12 +5,14 @@
     HttpRejection
     ├── Unauthenticated      401: no token, or an invalid one
     ├── InsufficientScope    403: a valid token without the required scope
-    ├── IssuerUnavailable    503: the token can't be checked now
-    ├── UntrustedProxy       403: forwarded by a proxy that is not configured
-    └── InsecureTransport    403: sent unencrypted, and not by a trusted proxy
+    └── IssuerUnavailable    503: the token can't be checked now
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
+
+from mcp_types import INVALID_REQUEST
 
 REASONS = (
     *("missing", "malformed", "unknown", "expired", "not_yet", "issuer", "audience", "claims", "subject", "type"),
@@ -19,73 +21,58 @@ REASONS = (
 """All values of ``HttpRejection.reason``."""
 
 
+@dataclass(eq=False)
 class HttpRejection(Exception):
     """A refused request.
 
     Attributes:
-        status: The HTTP status.
-        error: The error code of RFC 6750, section 3.1; ``None`` if no token was sent.
         description: One sentence for people; it contains no part of the token.
-        reason: Why it was refused, for the log and the metrics; one of ``REASONS``.
+        status: The HTTP status.
+        code: The code of the JSON-RPC error in the body.
+        error: The error code of RFC 6750, section 3.1; ``None`` if no token was sent.
+        reason: Why it was refused, for the log and the metrics, one of ``REASONS``; empty for a request that is only
+            malformed or too much, which is not counted.
         retry_after_seconds: When to try again; ``None`` if that can't help.
+        headers: More headers of the response.
     """
 
-    status: ClassVar[int]
+    description: str
+    _: KW_ONLY
+    status: int = 400
+    code: int = INVALID_REQUEST
     error: str | None = None
+    reason: str = ""
+    retry_after_seconds: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
-    def __init__(self, description: str, *, reason: str, retry_after_seconds: int | None = None) -> None:
-        super().__init__(description)
-        self.description = description
-        self.reason = reason
-        self.retry_after_seconds = retry_after_seconds
+    def body(self) -> dict[str, Any]:
+        """Return the JSON-RPC error that is the body of the response; with a reason, its data has the error code."""
+        data = {"data": {"error": self.error or "unauthorized"}} if self.reason else {}
+        return {"jsonrpc": "2.0", "id": None, "error": {"code": self.code, "message": self.description, **data}}
 
 
+@dataclass(eq=False)
 class Unauthenticated(HttpRejection):
     """No token was sent, or it is not valid."""
 
-    status = 401
+    status: int = 401
 
-    def __init__(self, description: str, *, reason: str) -> None:
-        super().__init__(description, reason=reason)
-        self.error = None if reason == "missing" else "invalid_token"
+    def __post_init__(self) -> None:
+        """Set the error code, which RFC 6750 requires only if a token was sent."""
+        self.error = None if self.reason == "missing" else "invalid_token"
 
 
+@dataclass(eq=False)
 class InsufficientScope(HttpRejection):
     """The token is valid, but does not have the required scope."""
 
-    status = 403
-    error = "insufficient_scope"
+    status: int = 403
+    error: str | None = "insufficient_scope"
 
 
+@dataclass(eq=False)
 class IssuerUnavailable(HttpRejection):
     """The issuer's keys can't be fetched now, so its tokens can't be checked."""
 
-    status = 503
-    error = "temporarily_unavailable"
-
-
-class UntrustedProxy(HttpRejection):
-    """The request came through a proxy, but ``CALLERS_HTTP_AUTH`` is not set, so no proxy is expected."""
-
-    status = 403
-    error = "forbidden"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This server does not accept forwarded requests. Its operator must set CALLERS_HTTP_AUTH before putting a "
-            "proxy in front of it.",
-            reason="forwarded",
-        )
-
-
-class InsecureTransport(HttpRejection):
-    """The request came unencrypted, and not from the proxy that provides TLS."""
-
-    status = 403
-    error = "forbidden"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This server accepts plain http only from the proxies in CALLERS_HTTP_TRUSTED_PROXIES; use its https URL.",
-            reason="plain_http",
-        )
+    status: int = 503
+    error: str | None = "temporarily_unavailable"

@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from mcp.server.caching import CacheHint
+from mcp.server.context import HandlerResult
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolRequestParams, ListToolsResult, PaginatedRequestParams
+from mcp_types import INVALID_PARAMS, CallToolRequestParams, ListToolsResult, PaginatedRequestParams, RequestParams
 from opentelemetry import trace
 
 from callers_mcp import __version__
@@ -16,15 +16,17 @@ from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError
 from callers_mcp.sanitize import quote
 from callers_mcp.server.handlers import (
+    APPS_EXTENSION,
+    COMPLETION_HANDLERS,
     ERROR_META,
+    HANDLERS,
     Context,
+    Handler,
     add_handlers,
     error_payload,
     report_retries,
-    require_first_page,
 )
 from callers_mcp.server.tools import load_tools
-from callers_mcp.server.tools.tool import Tool
 from callers_mcp.settings import Settings
 
 
@@ -75,17 +77,20 @@ def create_server(
         shared = ctx.lifespan_context
         return shared.on_behalf_of(get_principal(ctx)) if get_principal else shared
 
-    async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
-        require_first_page(params)
-        return ListToolsResult(tools=[*definitions.values()] if get_client(ctx).access.can_list else without_lists)
+    async def list_tools(ctx: Context, params: PaginatedRequestParams, client: CallersClient) -> HandlerResult:
+        return ListToolsResult(tools=[*definitions.values()] if client.access.can_list else without_lists)
 
-    async def call_tool(ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
+    async def call_tool(ctx: Context, params: CallToolRequestParams, client: CallersClient) -> HandlerResult:
         tool = tools.get(params.name)
         if tool is None:
-            raise MCPError(
-                code=INVALID_PARAMS, message=f"Unknown tool: {quote(ctx.lifespan_context.mask(params.name), 60)}"
-            )
-        return await _call_tool(tool, params.arguments, get_client(ctx), ctx, hosted=hosted)
+            raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {quote(client.mask(params.name), 60)}")
+        try:
+            result = await tool.call(params.arguments, client, report_retries(ctx))
+        except CallersError as error:  # in a form that a model can use
+            text, details = error_payload(error, client, hosted=hosted)
+            return {"content": [{"type": "text", "text": text}], "isError": True, "_meta": {ERROR_META: details}}
+        content = [{"type": "text", "text": text} for text in result.texts]
+        return {"content": content, "structuredContent": result.structured, "isError": False}
 
     cache_hint = CacheHint(ttl_ms=3_600_000, scope="private" if hosted else "public")
     server: Server[CallersClient] = Server(
@@ -101,35 +106,18 @@ def create_server(
             "prompts/list": cache_hint,
         },
         lifespan=lifespan,
-        on_list_tools=list_tools,
         # Without this, the SDK lists the tools again for each call over HTTP, to check its headers.
         get_tool_input_schema={name: definition.input_schema for name, definition in definitions.items()}.get,
     )
     # Not on_call_tool=: here the SDK accepts a dict, and does not copy it through a model again (7 % of a call).
-    server.add_request_handler("tools/call", CallToolRequestParams, call_tool)
-    add_handlers(server, get_client, with_lists=with_lists, hosted=hosted)
+    handlers: dict[str, tuple[type[RequestParams], Handler]] = {
+        "tools/list": (PaginatedRequestParams, list_tools),
+        "tools/call": (CallToolRequestParams, call_tool),
+        **HANDLERS,
+        **(COMPLETION_HANDLERS if with_lists else {}),
+    }
+    add_handlers(server, handlers, get_client, hosted=hosted)
+    server.extensions[APPS_EXTENSION] = {}
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         server.middleware.clear()  # without a provider nothing records the SDK's spans, and they cost 6 % of a call
     return server
-
-
-async def _call_tool(
-    tool: Tool[Any, Any], arguments: dict[str, Any] | None, client: CallersClient, ctx: Context, *, hosted: bool
-) -> dict[str, Any]:
-    """Run a tool and return its result, or its error in a form that a model can use."""
-    try:
-        result = await tool.call(arguments, client, report_retries(ctx))
-    except CallersError as error:
-        text, details = error_payload(error, client, hosted=hosted)
-        return {
-            "content": [{"type": "text", "text": text}],
-            "isError": True,
-            "resultType": "complete",
-            "_meta": {ERROR_META: details},
-        }
-    return {
-        "content": [{"type": "text", "text": text} for text in result.texts],
-        "structuredContent": result.structured,
-        "isError": False,
-        "resultType": "complete",
-    }

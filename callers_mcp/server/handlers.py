@@ -1,10 +1,13 @@
-"""Handlers for resources, prompts and completion, and the error mapping that they share with the tools."""
+"""Handlers for resources, prompts and completion, and the error mapping that they share with the tools.
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+Each imports what it needs at the first request: most chats send none.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -17,6 +20,7 @@ from mcp_types import (
     ListResourceTemplatesResult,
     PaginatedRequestParams,
     ReadResourceRequestParams,
+    RequestParams,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -27,6 +31,9 @@ from callers_mcp.sanitize import truncate
 
 Context = ServerRequestContext[CallersClient]
 
+Handler = Callable[[Context, Any, CallersClient], Awaitable[HandlerResult]]
+"""Answers a request with its parameters, and with the client that acts for its principal."""
+
 ERROR_META = "callers-mcp/error"
 """The key of an error's machine-readable details, in a tool result's ``_meta`` or a protocol error's ``data``."""
 
@@ -34,72 +41,6 @@ APPS_EXTENSION = "io.modelcontextprotocol/ui"
 """The extension with which hosts show the card. https://modelcontextprotocol.io/extensions/apps"""
 
 _RESOURCE_NOT_FOUND = -32002  # up to 2025-11-25; INVALID_PARAMS from 2026-07-28 on
-
-
-def add_handlers(
-    server: Server[CallersClient], get_client: Callable[[Context], CallersClient], *, with_lists: bool, hosted: bool
-) -> None:
-    """Add the handlers for resources and prompts to ``server``, and for completion if it can list campaigns.
-
-    Each handler imports what it needs at the first request: most chats send none.
-    """
-
-    async def list_resources(ctx: Context, params: PaginatedRequestParams) -> ListResourcesResult:
-        from callers_mcp.server.resources import RESOURCES
-
-        require_first_page(params)
-        return ListResourcesResult(resources=RESOURCES)
-
-    async def list_templates(ctx: Context, params: PaginatedRequestParams) -> ListResourceTemplatesResult:
-        from callers_mcp.server.resources import TEMPLATES
-
-        require_first_page(params)
-        return ListResourceTemplatesResult(resource_templates=TEMPLATES)
-
-    async def read_resource(ctx: Context, params: ReadResourceRequestParams) -> dict[str, Any]:
-        from callers_mcp.server.resources import read_resource as read
-
-        client, uri = get_client(ctx), str(params.uri)
-        with _protocol_errors(ctx, client, hosted=hosted, uri=uri):
-            return {**await read(uri, client, report_retries(ctx)), "resultType": "complete"}
-
-    async def list_prompts(ctx: Context, params: PaginatedRequestParams) -> ListPromptsResult:
-        from callers_mcp.server.prompts import PROMPTS
-
-        require_first_page(params)
-        return ListPromptsResult(prompts=PROMPTS)
-
-    async def get_prompt(ctx: Context, params: GetPromptRequestParams) -> dict[str, Any]:
-        from callers_mcp.server.prompts import get_prompt as get
-
-        client = get_client(ctx)
-        with _protocol_errors(ctx, client, hosted=hosted):
-            return {**await get(params.name, params.arguments or {}, client), "resultType": "complete"}
-
-    async def complete(ctx: Context, params: CompleteRequestParams) -> dict[str, Any]:
-        from callers_mcp.server.completion import MAX_VALUES
-        from callers_mcp.server.completion import complete as complete_value
-
-        client, others = get_client(ctx), params.context.arguments if params.context else None
-        with _protocol_errors(ctx, client, hosted=hosted):
-            values = await complete_value(params.ref, params.argument.name, params.argument.value, others or {}, client)
-        completion = {"values": values[:MAX_VALUES], "total": len(values), "hasMore": len(values) > MAX_VALUES}
-        return {"completion": completion, "resultType": "complete"}
-
-    server.extensions[APPS_EXTENSION] = {}
-    server.add_request_handler("resources/list", PaginatedRequestParams, list_resources)
-    server.add_request_handler("resources/templates/list", PaginatedRequestParams, list_templates)
-    server.add_request_handler("resources/read", ReadResourceRequestParams, read_resource)
-    server.add_request_handler("prompts/list", PaginatedRequestParams, list_prompts)
-    server.add_request_handler("prompts/get", GetPromptRequestParams, get_prompt)
-    if with_lists:
-        server.add_request_handler("completion/complete", CompleteRequestParams, complete)
-
-
-def require_first_page(params: PaginatedRequestParams | None) -> None:
-    """Reject a cursor: each of the server's lists has one page."""
-    if params and params.cursor:
-        raise MCPError(code=INVALID_PARAMS, message="Invalid cursor: the list has one page.")
 
 
 def error_payload(error: CallersError, client: CallersClient, *, hosted: bool) -> tuple[str, dict[str, Any]]:
@@ -119,20 +60,99 @@ def report_retries(ctx: Context) -> OnRetry:
     return report
 
 
-@contextmanager
-def _protocol_errors(ctx: Context, client: CallersClient, *, hosted: bool, uri: str | None = None) -> Iterator[None]:
-    """Turn an exception in the block into a protocol error."""
+def add_handlers(
+    server: Server[CallersClient],
+    handlers: Mapping[str, tuple[type[RequestParams], Handler]],
+    get_client: Callable[[Context], CallersClient],
+    *,
+    hosted: bool,
+) -> None:
+    """Add a handler for each method to ``server``; what one raises becomes a protocol error.
+
+    Args:
+        server: The server.
+        handlers: For each method, its parameters and its handler.
+        get_client: Returns the client that acts for the principal of a request.
+        hosted: Whether error messages name the request id, with which the operator finds the call.
+    """
+    for method, (params_type, run) in handlers.items():
+        server.add_request_handler(method, params_type, partial(_handle, run, get_client, hosted))
+
+
+async def _handle(
+    run: Handler, get_client: Callable[[Context], CallersClient], hosted: bool, ctx: Context, params: RequestParams
+) -> HandlerResult:
     try:
-        yield
-        return
+        if isinstance(params, PaginatedRequestParams) and params.cursor:
+            raise MCPError(code=INVALID_PARAMS, message="Invalid cursor: the list has one page.")
+        result = await run(ctx, params, get_client(ctx))
+        return {**result, "resultType": "complete"} if isinstance(result, dict) else result
+    except MCPError:
+        raise
     except CallersError as caught:
         error = caught
     except Exception:
         error = internal_error(ctx.method)
+    client = ctx.lifespan_context
     text, details = error_payload(error, client, hosted=hosted)
     code = INTERNAL_ERROR
     if isinstance(error, InvalidArguments):
         code = INVALID_PARAMS
     elif isinstance(error, CampaignNotFound):
         code = INVALID_PARAMS if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else _RESOURCE_NOT_FOUND
-    raise MCPError(code, text, {ERROR_META: details} | ({"uri": truncate(client.mask(uri), 300)} if uri else {}))
+    uri = {"uri": truncate(client.mask(params.uri), 300)} if isinstance(params, ReadResourceRequestParams) else {}
+    raise MCPError(code, text, {ERROR_META: details, **uri})
+
+
+async def _list_resources(ctx: Context, params: PaginatedRequestParams, client: CallersClient) -> HandlerResult:
+    from callers_mcp.server.resources import RESOURCES
+
+    return ListResourcesResult(resources=RESOURCES)
+
+
+async def _list_templates(ctx: Context, params: PaginatedRequestParams, client: CallersClient) -> HandlerResult:
+    from callers_mcp.server.resources import TEMPLATES
+
+    return ListResourceTemplatesResult(resource_templates=TEMPLATES)
+
+
+async def _read_resource(ctx: Context, params: ReadResourceRequestParams, client: CallersClient) -> HandlerResult:
+    from callers_mcp.server.resources import read_resource
+
+    return await read_resource(str(params.uri), client, report_retries(ctx))
+
+
+async def _list_prompts(ctx: Context, params: PaginatedRequestParams, client: CallersClient) -> HandlerResult:
+    from callers_mcp.server.prompts import PROMPTS
+
+    return ListPromptsResult(prompts=PROMPTS)
+
+
+async def _get_prompt(ctx: Context, params: GetPromptRequestParams, client: CallersClient) -> HandlerResult:
+    from callers_mcp.server.prompts import get_prompt
+
+    return await get_prompt(params.name, params.arguments or {}, client)
+
+
+async def _complete(ctx: Context, params: CompleteRequestParams, client: CallersClient) -> HandlerResult:
+    from callers_mcp.server.completion import MAX_VALUES, complete
+
+    others = params.context.arguments if params.context else None
+    values = await complete(params.ref, params.argument.name, params.argument.value, others or {}, client)
+    completion = {"values": values[:MAX_VALUES], "total": len(values), "hasMore": len(values) > MAX_VALUES}
+    return {"completion": completion}
+
+
+HANDLERS: Mapping[str, tuple[type[RequestParams], Handler]] = {
+    "resources/list": (PaginatedRequestParams, _list_resources),
+    "resources/templates/list": (PaginatedRequestParams, _list_templates),
+    "resources/read": (ReadResourceRequestParams, _read_resource),
+    "prompts/list": (PaginatedRequestParams, _list_prompts),
+    "prompts/get": (GetPromptRequestParams, _get_prompt),
+}
+"""For each method of resources and prompts, its parameters and its handler."""
+
+COMPLETION_HANDLERS: Mapping[str, tuple[type[RequestParams], Handler]] = {
+    "completion/complete": (CompleteRequestParams, _complete)
+}
+"""The same for completion, which needs lists of campaigns."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from callers_mcp.http import middleware
-from callers_mcp.http.runtime import protocol
+from callers_mcp.http.runtime import process, protocol
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, KEY
@@ -241,3 +241,20 @@ def test_a_client_that_reads_no_answer_does_not_keep_its_place(
                 connection.post(content, **headers)
             until(lambda: server.look_up(campaign_id(1)).status == 503, "its place is taken")
             until(lambda: server.look_up(campaign_id(1)).status == 200, "its place is free again")
+
+
+def test_a_connection_too_many_gets_503_with_an_error(api: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "MAX_CONNECTIONS", 2)
+    environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY}
+    with HostedThread(environment=environment) as server:
+        with server.connect() as first:
+            first.send(first.head("GET", "/healthz"))
+            assert first.answer().status == 200
+            with server.connect() as second:
+                second.send(second.head("GET", "/healthz"))
+                answer = second.answer()
+                assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+                assert (answer.content["id"], answer.content["error"]["code"]) == (None, -32600)
+                assert "Too many connections" in answer.content["error"]["message"]
+                assert second.is_closed()
+        until(lambda: server.request("GET", "/healthz").status == 200, "there is room again")

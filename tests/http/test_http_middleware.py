@@ -1,6 +1,8 @@
 """What ``callers-mcp http`` lets in: every host, in every version of the protocol, and nothing else."""
 
+import codecs
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +13,8 @@ from tests.support.echo_api import Hold, campaign_id, echo, returned_id
 from tests.support.fault_server import FaultServer
 from tests.support.hosted_server import HANDSHAKES, LATEST, VERSIONS, look_up, message
 from tests.support.hosted_thread import HostedThread
+from tests.support.http_connection import Answer
+from tests.support.invalid_messages import INVALID_MESSAGES, expected_error
 from tests.support.lookups import call, found
 from tests.support.waiting import until
 
@@ -79,6 +83,8 @@ def test_every_answer_is_json_without_a_session_and_private(server: HostedThread
 def test_the_endpoint_takes_only_post_and_pushes_nothing(server: HostedThread, method: str) -> None:
     answer = server.request(method, "/mcp", Accept="text/event-stream")
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    if method != "HEAD":
+        refusal(answer, 405, "accepts only POST")
 
 
 def test_there_is_nothing_to_subscribe_to(server: HostedThread) -> None:
@@ -91,6 +97,7 @@ def test_there_is_nothing_to_subscribe_to(server: HostedThread) -> None:
     ("headers", "status"),
     [
         ({"Host": "localhost:1"}, 200),
+        ({"Host": "LocalHost:1"}, 200),
         ({"Host": "localhost"}, 200),  # clients leave out port 80
         ({"Host": "[::1]:8000"}, 200),
         ({"Host": "evil.example"}, 421),
@@ -110,7 +117,11 @@ def test_a_page_that_rebinds_its_name_to_loopback_is_refused(
     server: HostedThread, version: str, headers: dict[str, str], status: int
 ) -> None:
     content, routing = message("tools/list", version=version)
-    assert server.post(content, **routing | headers).status == status
+    answer = server.post(content, **routing | headers)
+    if status == 200:
+        assert answer.result
+    else:
+        refusal(answer, status, "Invalid Host header" if "Host" in headers else "Invalid Origin header")
 
 
 @pytest.mark.parametrize(
@@ -121,8 +132,7 @@ def test_a_forwarded_request_is_refused_unless_authentication_is_configured(
     server: HostedThread, api: FaultServer, name: str
 ) -> None:
     answer = server.look_up(ID, **{name: "10.0.0.1"})
-    assert answer.status == 403
-    assert "CALLERS_HTTP_AUTH" in answer.content["error_description"]
+    refusal(answer, 403, "CALLERS_HTTP_AUTH", error="forbidden")
     assert api.requests == []
 
 
@@ -135,8 +145,10 @@ def test_only_the_endpoint_is_served(server: HostedThread, path: str, status: in
     with server.connect() as connection:
         connection.send(connection.head("POST", path, Content_Length=str(len(body)), **headers) + body)
         answer = connection.answer()
-    assert answer.status == status
-    assert status == 200 or "the MCP endpoint is /mcp" in answer.content["error"]["message"]
+    if status == 200:
+        assert answer.result
+    else:
+        refusal(answer, 404, "the MCP endpoint is /mcp")
 
 
 @pytest.mark.parametrize(("path", "content"), [("/healthz", {"alive": True}), ("/readyz", {"ready": True})])
@@ -148,26 +160,68 @@ def test_health_and_readiness_need_no_authentication(server: HostedThread, path:
 
 @pytest.mark.parametrize("version", [HANDSHAKES[-1], LATEST])
 @pytest.mark.parametrize(
-    "body",
-    [
-        b'{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}',
-        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"\\udfff"}}',
-        b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"\\ud800":1}}',
-        b'{"jsonrpc":"2.0","id":"\xed\xa0\x80","method":"ping"}',
-        b"\xff\xfe",
-        b"",
-        b"not JSON",
-        b"[]",
-        b"{}",
-        b"[" * 60_000,
-        b'{"jsonrpc":"2.0","id":%s,"method":"ping"}' % (b"9" * 5000),
-    ],
-    ids=lambda body: body[:45].decode("latin-1"),
+    ("body", "code", "request_id"), [*INVALID_MESSAGES, (b"", -32700, None)], ids=lambda value: repr(value)[:60]
 )
-def test_a_malformed_message_is_answered_with_400(server: HostedThread, version: str, body: bytes) -> None:
+def test_an_invalid_message_is_answered_with_400_and_an_error(
+    server: HostedThread, version: str, body: bytes, code: int, request_id: int | None
+) -> None:
+    logged = server.errors.count("a message was refused: ")
     answer = server.post(body, MCP_Protocol_Version=version)
-    assert answer.status == 400
+    assert (answer.status, answer.content) == (400, expected_error(code, request_id))
+    assert server.errors.count("a message was refused: ") == logged + 1
+
+
+@pytest.mark.parametrize("version", [HANDSHAKES[-1], LATEST])
+def test_a_byte_order_mark_before_a_message_is_skipped(server: HostedThread, version: str) -> None:
+    content, headers = look_up(ID, version=version)
+    assert server.post(codecs.BOM_UTF8 + json.dumps(content).encode(), **headers).result["isError"] is False
+
+
+@pytest.mark.parametrize("version", [HANDSHAKES[-1], LATEST])
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("application/json", "application/json"),
+        ("Application/JSON;q=0.9, text/event-stream", "application/json"),
+        ("text/event-stream", "text/event-stream"),
+        ("text/*", "text/event-stream"),
+        ("text/html", None),
+    ],
+)
+def test_the_answer_has_a_form_that_the_client_accepts(
+    server: HostedThread, version: str, accept: str, content_type: str | None
+) -> None:
+    content, headers = look_up(ID, version=version)
+    answer = server.post(content, **headers | {"Accept": accept})
+    if content_type is None:
+        refusal(answer, 406, "Not Acceptable")
+        return
+    assert answer.headers["content-type"] == content_type
+    event = re.fullmatch(rb"event: message\r\ndata: (.+)\r\n\r\n", answer.body)
+    assert (event is not None) == (content_type == "text/event-stream")
+    message = json.loads(event[1] if event else answer.body)
+    assert (message["id"], message["result"]["isError"]) == (1, False)
+
+
+def refusal(answer: Answer, status: int, sentence: str, **data: str) -> None:
+    """Check that a refused request has a JSON-RPC error as its body."""
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.content["jsonrpc"] == "2.0"
     assert answer.content["id"] is None
+    error = answer.content["error"]
+    assert (answer.status, error["code"], error.get("data", {})) == (status, -32600, data)
+    assert sentence in error["message"]
+
+
+def test_a_request_with_two_host_headers_is_refused(server: HostedThread) -> None:
+    content, headers = message("tools/list")
+    body = json.dumps(content).encode()
+    with server.connect() as connection:
+        head = connection.head("POST", "/mcp", Content_Length=str(len(body)), **headers)
+        connection.send(head.replace(b"\r\n\r\n", b"\r\nHost: localhost\r\n\r\n") + body)
+        refusal(connection.answer(), 400, "more than one Host header")
 
 
 def test_a_pair_of_surrogates_is_accepted(server: HostedThread) -> None:
@@ -181,8 +235,8 @@ def test_one_call_too_many_gets_503_at_once_and_the_others_are_answered(server: 
     connections = [server.begin(campaign_id(number)) for number in range(MAX_CALLS)]
     api.wait_for_requests(MAX_CALLS)
     refused = server.look_up(ID)
-    assert (refused.status, refused.headers["retry-after"]) == (503, "1")
-    assert "try again" in refused.content["error"]["message"]
+    refusal(refused, 503, "try again")
+    assert refused.headers["retry-after"] == "1"
     assert server.request("GET", "/readyz").status == 200
     hold.release.set()
     assert [returned_id(connection.answer()) for connection in connections] == [

@@ -4,10 +4,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import httpx2
 import pytest
+from mcp import Client
+from mcp.client.client import ConnectMode
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
 
 from tests.support import fault_server as fault
 from tests.support.constants import KEY
+from tests.support.echo_api import Hold, echo
 from tests.support.fault_server import Exchange, FaultServer
 from tests.support.hosted_server import HANDSHAKES, LATEST, bearer, message
 from tests.support.hosted_thread import HostedThread
@@ -52,7 +58,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
         team = Team(tmp_path_factory.mktemp("company"), api)
         for name, places in PLACES.items():
             team.add(name, *places)
-        more = {"CALLERS_MAX_ATTEMPTS": "1", "CALLERS_HTTP_PUBLIC_URL": "https://mcp.example.com/team/callers"}
+        more = {
+            "CALLERS_MAX_ATTEMPTS": "1",
+            "CALLERS_TIMEOUT": "600",  # longer than any wait of a test: no call ends by its deadline
+            "CALLERS_HTTP_PUBLIC_URL": "https://mcp.example.com/team/callers",
+        }
         with HostedThread(environment=team.environment | more) as server:
             yield Company(server, api, team)
     assert server.exit_code == 0
@@ -118,12 +128,50 @@ def test_what_is_not_one_known_token_is_refused_and_not_repeated(company: Compan
     assert company.api.requests == []
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_the_sdks_client_shows_why_a_request_is_refused(company: Company, mode: ConnectMode) -> None:
+    headers = bearer("callers_mcp_" + "0" * 64) | {"Host": "mcp.example.com"}
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(MCPError, match="This token is unknown or was revoked"),
+        flatten_subgroups=True,
+        allow_unwrapped=True,
+    ):
+        async with (
+            httpx2.AsyncClient(headers=headers, trust_env=False) as http,
+            Client(
+                streamable_http_client(f"http://{':'.join(map(str, company.server.address))}/mcp", http_client=http),
+                mode=mode,
+            ),
+        ):
+            pass
+
+
 def test_a_token_is_read_from_the_header_only(company: Company) -> None:
     with company.server.connect() as connection:
         connection.send(
             connection.head("POST", f"{connection.path}?access_token={company.team.tokens['all']}", Content_Length="0")
         )
         assert connection.answer().status == 401
+
+
+@pytest.mark.parametrize("version", [HANDSHAKES[-1], LATEST])
+def test_a_cancel_notification_does_not_cancel_the_call_of_another_client_with_the_same_id(
+    company: Company, version: str
+) -> None:
+    held, headers = Hold(), bearer(company.team.tokens["all"])
+    company.api.script(held, held, echo)
+    with (
+        company.server.begin("a" * 24, version, **headers) as one,
+        company.server.begin("b" * 24, version, **headers) as other,
+    ):
+        company.api.wait_for_requests(2)
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+        answer = company.server.post(cancel, **headers | {"MCP_Protocol_Version": version})
+        assert (answer.status, answer.body) == (202, b"")
+        assert outcome(company.look_up("all", "c" * 24)) == "c" * 24
+        held.release.set()
+        assert [outcome(connection.answer()) for connection in (one, other)] == ["a" * 24, "b" * 24]
+    assert held.left == 0
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer  "])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socket
 import ssl
 from collections.abc import Callable
@@ -15,7 +16,11 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from mcp import Client
 
+import callers_mcp
+from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
+from callers_mcp.server.card import CARD_URI
 from tests.support.constants import ID, KEY, SAMPLE_ID
 from tests.support.echo_api import echo
 from tests.support.fault_server import FaultServer
@@ -23,6 +28,7 @@ from tests.support.forked_command import ForkedCommand
 from tests.support.hosted_server import Hosted, message
 from tests.support.hosted_thread import HostedThread
 from tests.support.http_connection import HttpConnection
+from tests.support.mcp_features import meant, offered
 from tests.support.team import Team
 
 SANDBOX_KEY = {"CALLERS_API_KEY": KEY}
@@ -259,3 +265,47 @@ def test_variables_that_kubernetes_sets_for_a_service_are_not_settings(
     http = {name.replace("_MCP_", "_HTTP_"): value for name, value in links.items()}
     line = refused(**SANDBOX_KEY | links | http | {"CALLERS_HTTP_AUTH": "oauth"})
     assert line == "CALLERS_HTTP_OAUTH_ISSUER must be set for oauth."
+
+
+NAMES_LATE_IMPORTS = """
+import atexit, sys, uvicorn
+startup = uvicorn.Server.startup
+async def noted(*arguments, **named):
+    await startup(*arguments, **named)
+    loaded = set(sys.modules)
+    known = sys.stdlib_module_names | {"tzdata"}  # data of time zones
+    atexit.register(lambda: sys.stderr.writelines(
+        f"late: {name}\\n" for name in set(sys.modules) - loaded if name.partition(".")[0] not in known))
+uvicorn.Server.startup = noted
+from callers_mcp.cli import main
+main()
+"""
+
+
+async def test_everything_is_loaded_at_the_start_so_an_upgrade_of_the_packages_changes_nothing(tmp_path: Path) -> None:
+    package = tmp_path / "callers_mcp"
+    shutil.copytree(Path(callers_mcp.__file__).parent, package)
+    with Sandbox() as sandbox:
+        environment = {
+            "CALLERS_API_KEY": API_KEY,
+            "CALLERS_BASE_URL": sandbox.base_url,
+            "CALLERS_ORGANIZATION_ID": ORGANIZATION_ID,
+            "PYTHONPATH": str(tmp_path),
+            "PYTHONSAFEPATH": "1",
+        }
+        with Hosted(environment=environment, code=NAMES_LATE_IMPORTS) as server:
+            shutil.rmtree(package)
+            async with Client(server.url) as client:
+                assert (await client.list_tools()).tools
+                assert (await client.list_prompts()).prompts
+                assert (await client.read_resource(CARD_URI)).contents
+                assert (await client.read_resource(f"callers://campaigns/{SAMPLE_ID}")).contents
+                assert await offered(client, "Spring")
+                assert await meant(client, SAMPLE_ID)
+                assert not (await client.call_tool("get_campaign", {"campaign_id": SAMPLE_ID})).is_error
+                assert not (await client.call_tool("find_campaigns", {"query": "Sprng renewls"})).is_error
+                assert (await client.call_tool("get_campaign", {"campagn_id": SAMPLE_ID})).is_error
+            code, errors = server.stop()
+    assert code == 0
+    assert "late:" not in errors
+    assert "internal error" not in errors

@@ -20,11 +20,12 @@ PATIENT = """
 from callers_mcp import stdio
 from callers_mcp.cli import main
 import sys
-assert stdio._GRACE_SECONDS < 1
+assert stdio._GRACE_SECONDS + stdio._LAST_WRITE_SECONDS < 2  # after which hosts kill the process
 stdio._GRACE_SECONDS = 60  # so that a slow machine has the time to answer
 sys.argv = ["callers-mcp"]
 main()
 """
+IMPATIENT = PATIENT.replace("_GRACE_SECONDS = 60", "_GRACE_SECONDS = 0; stdio._LAST_WRITE_SECONDS = 60")
 BLOCKED_RESOLVER = """
 import socket, time
 socket.getaddrinfo = lambda *a, **k: time.sleep(600)
@@ -49,14 +50,37 @@ def test_it_stops_when_the_host_never_sends_a_message() -> None:
         assert pipe.end() == (0, "")
 
 
-def test_a_call_in_flight_is_answered_when_stdin_closes_and_its_request_is_cancelled() -> None:
-    with FaultServer(Held(only=SAMPLE_ID)) as api, Pipe(environment=environment_of(api), code=PATIENT) as pipe:
+def look_up(pipe: Pipe, campaign_id: str = SAMPLE_ID) -> int:
+    return pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": campaign_id}})
+
+
+def test_all_calls_in_flight_are_answered_when_stdin_closes_and_then_it_stops() -> None:
+    with FaultServer(held := Held()) as api, Pipe(environment=environment_of(api), code=PATIENT) as pipe:
         pipe.handshake()
-        request_id = pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
-        api.wait_for_requests(1)
+        ids = [look_up(pipe, f"{number:024x}") for number in range(3)]
+        cancelled = look_up(pipe, "f" * 24)
+        pipe.notify("notifications/cancelled", {"requestId": str(cancelled)})  # as some hosts write it
+        pipe.stdin.write(b'{"jsonrpc":"2.0","id":99,"method":"ping"}')  # a last line that does not end
         pipe.stdin.close()
-        answer = pipe.receive()
-        assert (answer["id"], answer["error"]["message"]) == (request_id, "Connection closed")
+        api.wait_for_requests(3)
+        held.release()
+        answers = {answer["id"]: answer for answer in (pipe.receive() for _ in range(4))}
+        assert answers.keys() == {*ids, 99}
+        assert not [answer for answer in answers.values() if "error" in answer or answer["result"].get("isError")]
+        assert pipe.end() == (0, "")
+
+
+def test_calls_that_outlast_the_grace_period_get_an_error_and_their_requests_are_cancelled() -> None:
+    with FaultServer(Held()) as api, Pipe(environment=environment_of(api), code=IMPATIENT) as pipe:
+        pipe.handshake()
+        ids = {look_up(pipe, f"{number:024x}") for number in range(3)}
+        api.wait_for_requests(3)
+        pipe.stdin.close()
+        answers = [pipe.receive() for _ in ids]
+        assert {answer["id"] for answer in answers} == ids
+        assert {(answer["error"]["code"], answer["error"]["message"]) for answer in answers} == {
+            (-32000, "Connection closed")
+        }
         assert pipe.end() == (0, "")
         api.wait_for_disconnect()
 

@@ -79,14 +79,16 @@ class Hosted(Endpoint):
     Args:
         arguments: Options of ``callers-mcp http``; it listens on a free port.
         environment: The ``CALLERS_*`` variables of the server.
+        code: Python code to run instead of ``python -m callers_mcp``.
 
     Attributes:
         printed: The lines on its stdout at the start.
     """
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None, code: str | None = None) -> None:
+        program = ["-c", code] if code else ["-m", "callers_mcp"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "callers_mcp", "http", "--port", "0", *arguments],
+            [sys.executable, *program, "http", "--port", "0", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

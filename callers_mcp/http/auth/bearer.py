@@ -3,7 +3,6 @@
 Source: https://modelcontextprotocol.io/specification/2025-11-25/basic/authorization, RFC 6750, RFC 9728.
 """
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -68,19 +67,20 @@ class Authenticator:
             return principal
         return await self._oauth.verify(token)
 
-    def rejection_response(self, rejection: HttpRejection, client: str) -> tuple[int, dict[str, str], bytes]:
-        """Count and log a refused request, and return the HTTP response: status, headers, body."""
+    def rejection_headers(self, rejection: HttpRejection, client: str) -> dict[str, str]:
+        """Count and log a refused request, and return the headers of its response.
+
+        Args:
+            rejection: Why it is refused.
+            client: The address of the client, for the log.
+        """
         self._on_rejection(rejection.reason)
         # Hosts send a first request without a token to learn that they need one.
         level = logging.INFO if rejection.reason == "missing" else logging.WARNING
         logger.log(level, "refused: status=%d reason=%s client=%s", rejection.status, rejection.reason, client)
-        headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-        if isinstance(rejection, Unauthenticated | InsufficientScope):
-            headers["WWW-Authenticate"] = self._challenge(rejection)
-        if rejection.retry_after_seconds is not None:
-            headers["Retry-After"] = str(rejection.retry_after_seconds)
-        body = {"error": rejection.error or "unauthorized", "error_description": rejection.description}
-        return rejection.status, headers, json.dumps(body).encode()
+        challenged = isinstance(rejection, Unauthenticated | InsufficientScope)
+        challenge = {"WWW-Authenticate": self._challenge(rejection)} if challenged else {}
+        return {"Cache-Control": "no-store", **challenge}
 
     def metadata(self) -> Mapping[str, object] | None:
         """Return the protected resource's metadata, with the issuer (RFC 9728, section 2); ``None`` without OAuth."""

@@ -6,8 +6,8 @@ import math
 import signal
 import socket
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
@@ -16,6 +16,7 @@ import uvicorn
 from callers_mcp.http.app import HostedServer
 from callers_mcp.http.ops.readiness import Readiness
 from callers_mcp.http.runtime.protocol import BoundedProtocol
+from callers_mcp.server.card import card_html
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,27 @@ KEEP_ALIVE_SECONDS = 75
 MAX_CONNECTIONS = 10_000
 """Concurrent client connections, idle ones included; requests on further ones get status 503."""
 
+_LAZY_MODULES = (
+    "callers_mcp.server.completion",
+    "callers_mcp.server.prompts",
+    "callers_mcp.server.resources",
+    "difflib",
+    "h11",
+    "httpcore2",
+    "rapidfuzz.distance",
+    "rapidfuzz.fuzz",
+    "rapidfuzz.process",
+    "truststore",
+)
 _MAX_FILE_DESCRIPTORS = 2 * MAX_CONNECTIONS
 _GRACE_SECONDS = 5  # after the deadline of the last call
+
+
+def load_everything() -> None:
+    """Load what the first requests would load, so that an upgrade or removal of the packages changes nothing."""
+    for module in _LAZY_MODULES:
+        import_module(module)
+    card_html()  # reads the card's files
 
 
 def serve(
@@ -73,19 +93,13 @@ class _Server(uvicorn.Server):
         self._closes_at = math.inf
         self.exit_code = 0
 
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Handle the signals while the block runs."""
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain on SIGTERM; close on SIGINT."""
-        self._readiness.draining = True
+        if not self._readiness.draining:
+            self._readiness.draining = True
+            # The client's next request has to reach another server.
+            self.config.encoded_headers.append((b"connection", b"close"))
+            self.server_state.default_headers.append((b"connection", b"close"))
         if sig == signal.SIGINT:
             if self.exit_code:  # the second one
                 self.force_exit = True

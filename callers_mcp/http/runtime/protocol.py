@@ -2,10 +2,14 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 
 import httptools
+from starlette.responses import JSONResponse
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from callers_mcp.http.rejections import HttpRejection
 
 MAX_HEAD_BYTES = 32_768
 """The request line and all headers; a bearer token has a few thousand bytes at most."""
@@ -19,7 +23,30 @@ MAX_PIPELINED_REQUESTS = 16
 READ_TIMEOUT_SECONDS = 10.0
 """How long a client may leave a response unread while it counts as a concurrent call."""
 
+_over_capacity = JSONResponse(
+    HttpRejection("Too many connections; try again in a second.").body(),
+    503,
+    {"Retry-After": "1", "Connection": "close"},
+)
 _LENGTHS = (b"content-length", b"transfer-encoding")
+
+
+class _Timer:
+    """Calls a function later, unless it is stopped before."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float, function: Callable[[], None]) -> None:
+        """Start, unless it runs already."""
+        self._handle = self._handle or self._loop.call_later(seconds, function)
+
+    def stop(self) -> None:
+        """Stop, if it runs."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -35,19 +62,18 @@ class BoundedProtocol(HttpToolsProtocol):
     _last_data = b""  # the last bytes passed to the parser
     _replaying_head = False  # for a second parser: the callbacks have already run
     _current_cycle: RequestResponseCycle | None = None
-    _head_timer: asyncio.TimerHandle | None = None
-    _read_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for the first head."""
         super().connection_made(transport)
-        self._start_head_timer()
+        self._head_timer, self._read_timer = _Timer(self.loop), _Timer(self.loop)
+        self._head_timer.start(HEAD_TIMEOUT_SECONDS, self._close_slow_head)
 
     def data_received(self, data: bytes) -> None:
         """Count the bytes that are not part of a body, and parse them."""
         if self.cycle is None or self.cycle.response_complete:
             # The next request on an idle connection, or the rest of a request that was refused early.
-            self._start_head_timer()
+            self._head_timer.start(HEAD_TIMEOUT_SECONDS, self._close_slow_head)
         self._bytes_outside_body += len(data)
         self._feed(data)
         if self._bytes_outside_body > MAX_HEAD_BYTES and not self.transport.is_closing():
@@ -59,7 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise httptools.HttpParserError("too many pipelined requests")
         if not self._replaying_head:
             super().on_message_begin()
-            self._start_head_timer()
+            self._head_timer.start(HEAD_TIMEOUT_SECONDS, self._close_slow_head)
 
     def on_url(self, url: bytes) -> None:
         """Read the URL."""
@@ -74,7 +100,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Stop the timer: the application limits the body."""
         if not self._replaying_head:
-            self._stop_head_timer()
+            self._head_timer.stop()
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -86,7 +112,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop the timer, and reset the count."""
         if self.parser.should_upgrade():
             return  # the body is still to come
-        self._stop_head_timer()
+        self._head_timer.stop()
         self._bytes_outside_body = 0
         super().on_message_complete()
 
@@ -97,8 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers, and the call in progress."""
-        self._stop_head_timer()
-        self._stop_read_timer()
+        self._head_timer.stop()
+        self._read_timer.stop()
         self._disconnect_current()
         super().connection_lost(exc)
 
@@ -106,16 +132,16 @@ class BoundedProtocol(HttpToolsProtocol):
         """Limit how long the client may take to read the last response."""
         super().on_response_complete()
         if self.transport.is_closing():
-            self._start_read_timer()
+            self._read_timer.start(READ_TIMEOUT_SECONDS, self._abort_unread)
 
     def pause_writing(self) -> None:
         """Limit how long the client may take to read."""
         super().pause_writing()
-        self._start_read_timer()
+        self._read_timer.start(READ_TIMEOUT_SECONDS, self._abort_unread)
 
     def resume_writing(self) -> None:
         """Stop the timer: the client reads again."""
-        self._stop_read_timer()
+        self._read_timer.stop()
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -127,7 +153,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._current_cycle = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, app if app is self.app else _over_capacity)  # type: ignore[arg-type]
 
     def _disconnect_current(self) -> None:
         """Notify the request in progress that its client has disconnected; uvicorn notifies only the newest request."""
@@ -138,16 +164,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _close_slow_head(self) -> None:
         self._disconnect_current()
         self.transport.close()
-        self._start_read_timer()
-
-    def _start_read_timer(self) -> None:
-        if self._read_timer is None:
-            self._read_timer = self.loop.call_later(READ_TIMEOUT_SECONDS, self._abort_unread)
-
-    def _stop_read_timer(self) -> None:
-        if self._read_timer is not None:
-            self._read_timer.cancel()
-            self._read_timer = None
+        self._read_timer.start(READ_TIMEOUT_SECONDS, self._abort_unread)
 
     def _abort_unread(self) -> None:
         self._disconnect_current()
@@ -174,12 +191,3 @@ class BoundedProtocol(HttpToolsProtocol):
         self._last_data = data
         if not self.transport.is_closing():
             super().data_received(data)
-
-    def _start_head_timer(self) -> None:
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_SECONDS, self._close_slow_head)
-
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None

@@ -1,0 +1,26 @@
+"""A server that runs while its installation is upgraded or removed, as when the cache of uvx is cleaned."""
+
+import shutil
+from pathlib import Path
+
+import callers_mcp
+from callers_mcp.server.card import CARD_URI
+from tests.support.constants import KEY
+from tests.support.stdio_process import Pipe
+
+
+def test_a_request_that_needs_what_is_gone_is_answered_with_what_to_do(tmp_path: Path) -> None:
+    package = tmp_path / "callers_mcp"
+    shutil.copytree(Path(callers_mcp.__file__).parent, package)
+    environment = {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1", "CALLERS_API_KEY": KEY}
+    with Pipe(environment=environment) as pipe:
+        pipe.handshake()
+        (package / "server/prompts.py").write_text("")  # another version, without what this one needs
+        answers = [pipe.ask("prompts/list")]
+        shutil.rmtree(package)
+        answers += [pipe.ask("prompts/list"), pipe.ask("resources/read", {"uri": CARD_URI})]
+        assert pipe.ask("tools/list")["result"]["tools"]
+    for answer in answers:
+        error = answer["error"]
+        assert error["message"] == "callers-mcp was upgraded or removed while it ran; restart the host."
+        assert (error["code"], error["data"]["callers-mcp/error"]["kind"]) == (-32603, "internal")
