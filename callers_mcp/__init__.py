@@ -16,17 +16,12 @@ __all__ = ["CallersClient", "Settings", "__version__", "create_server"]
 __version__ = "0.1.0"
 
 
+_MODULES = {"CallersClient": "api.client", "Settings": "settings", "create_server": "server.create"}
+
+
 def __getattr__(name: str) -> object:
-    if name == "CallersClient":
-        from callers_mcp.api.client import CallersClient
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return CallersClient
-    if name == "Settings":
-        from callers_mcp.settings import Settings
-
-        return Settings
-    if name == "create_server":
-        from callers_mcp.server.create import create_server
-
-        return create_server
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,7 +1,6 @@
 """``callers-mcp config``: print the text for a host's configuration, for people who edit it by hand."""
 
 import os
-from urllib.parse import urlsplit
 
 import click
 
@@ -27,14 +26,16 @@ def config(host: str, url: str | None, use_sandbox: bool) -> None:
     """
     from callers_mcp.install import entry, plan
     from callers_mcp.install.registry import HOSTS, Platform
-    from callers_mcp.settings import SECURE_URL
+    from callers_mcp.settings import SECURE_URL, check_url
 
     row = HOSTS[host]
     if url is not None:
         if use_sandbox:
             raise click.UsageError("--sandbox is for a server that the host starts; it can't be used with --url.")
-        if not _is_valid_url(url):
-            raise click.BadParameter(f"use {SECURE_URL}.", param_hint="--url")
+        try:
+            check_url(url)
+        except ValueError:
+            raise click.BadParameter(f"use {SECURE_URL}.", param_hint="--url") from None
         if row.remote is None:
             click.echo(_CONNECTOR.format(title=row.title, url=url), nl=False)
             return
@@ -54,16 +55,3 @@ def _settings() -> dict[str, str]:
     file = load_settings().api_key_file
     key = {entry.API_KEY_FILE: str(file.absolute())} if file else {entry.API_KEY: entry.KEY_PLACEHOLDER}
     return key | entry.settings_to_copy(os.environ)
-
-
-def _is_valid_url(url: str) -> bool:
-    from callers_mcp.settings import is_secure
-
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return False
-    return bool(
-        is_secure(parts.scheme, host or "") and url.isascii() and url.isprintable() and not set(" @#\"'\\<>") & set(url)
-    )

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from callers_mcp.sandbox import Sandbox
     from callers_mcp.settings import Settings
 
-_HTTP_EXTRA = ("cryptography", "filelock", "httptools", "limits", "prometheus_client", "redis")
+HTTP_EXTRA = ("cryptography", "filelock", "httptools", "jwt", "prometheus_client", "redis")
+"""Modules that only the extra ``http`` installs; if one is missing, the hosting commands say so."""
 
 
 def load_settings(sandbox: "Sandbox | None" = None) -> "Settings":
@@ -46,7 +47,7 @@ def start_sandbox() -> "tuple[Sandbox, str]":
 
 def require_http_extra() -> None:
     """Exit with code 2 and one line if the packages for a hosted server are not installed."""
-    if not all(map(find_spec, _HTTP_EXTRA)):
+    if not all(map(find_spec, HTTP_EXTRA)):
         exit_with_usage_error("this needs the extra http: install callers-mcp[http] instead of callers-mcp.")
 
 

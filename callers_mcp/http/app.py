@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
 
 from mcp.server.context import ServerRequestContext
 from mcp.server.transport_security import TransportSecuritySettings
@@ -14,19 +13,18 @@ from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import NotConfigured
 from callers_mcp.api.key import KeySource, require_no_placeholder
 from callers_mcp.http.auth.bearer import Authenticator
+from callers_mcp.http.auth.jwks import IssuerKeys
+from callers_mcp.http.auth.oauth import OAuthVerifier
 from callers_mcp.http.auth.token_store import default_path
 from callers_mcp.http.auth.tokens import TokenAuthenticator
 from callers_mcp.http.middleware import PRINCIPAL_KEY, HttpMiddleware
 from callers_mcp.http.ops.audit import AuditLog
+from callers_mcp.http.ops.metrics import Metrics
+from callers_mcp.http.ops.rate_limit import RateLimiter
 from callers_mcp.http.ops.readiness import HealthCheck, Readiness
 from callers_mcp.http.settings import MCP_PATH, HostingSettings
 from callers_mcp.server.create import create_server
 from callers_mcp.settings import Settings
-
-if TYPE_CHECKING:
-    from callers_mcp.http.auth.oauth import OAuthVerifier
-    from callers_mcp.http.ops.metrics import Metrics
-    from callers_mcp.http.ops.rate_limit import RateLimiter
 
 
 class HostedServer:
@@ -56,10 +54,15 @@ class HostedServer:
         keys.current()
         require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
         tokens = TokenAuthenticator(hosting.token_file or default_path()) if "tokens" in hosting.methods else None
-        self._oauth = _oauth(hosting) if "oauth" in hosting.methods else None
-        self._limiter = _limiter(hosting) if hosting.rate_limit else None
+        self._oauth = None
+        if "oauth" in hosting.methods:
+            keys_of_issuer = IssuerKeys(hosting.oauth_issuer or "")
+            self._oauth = OAuthVerifier(
+                keys_of_issuer, hosting.audience, hosting.oauth_scope, hosting.oauth_organizations_claim
+            )
+        self._limiter = RateLimiter(hosting.rate_limit, hosting.rate_limit_storage) if hosting.rate_limit else None
         self._audit = AuditLog(hosting.audit_file, keys.mask)
-        self.metrics = _metrics(self._audit) if hosting.metrics else None
+        self.metrics = Metrics(self._audit) if hosting.metrics else None
         client = CallersClient(
             settings,
             observer=self.metrics or self._audit,
@@ -117,23 +120,3 @@ def _key_problem(keys: KeySource) -> str | None:
     except NotConfigured as error:
         return error.message
     return None
-
-
-def _oauth(hosting: HostingSettings) -> "OAuthVerifier":
-    from callers_mcp.http.auth.jwks import IssuerKeys
-    from callers_mcp.http.auth.oauth import OAuthVerifier
-
-    keys = IssuerKeys(hosting.oauth_issuer or "")
-    return OAuthVerifier(keys, hosting.audience, hosting.oauth_scope, hosting.oauth_organizations_claim)
-
-
-def _limiter(hosting: HostingSettings) -> "RateLimiter":
-    from callers_mcp.http.ops.rate_limit import RateLimiter
-
-    return RateLimiter(hosting.rate_limit or "", hosting.rate_limit_storage)
-
-
-def _metrics(audit: AuditLog) -> "Metrics":
-    from callers_mcp.http.ops.metrics import Metrics
-
-    return Metrics(audit)

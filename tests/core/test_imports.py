@@ -1,10 +1,15 @@
 """The packages import each other in one direction, without circular imports."""
 
 import ast
+import tomllib
 from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from callers_mcp.cli.runtime import HTTP_EXTRA
 
 ROOT = Path(__file__).parents[2]
 FILES = {
@@ -66,3 +71,11 @@ def test_every_package_is_in_the_table() -> None:
 
 def test_the_server_package_imports_nothing() -> None:
     assert GRAPH["callers_mcp.server"] == set()
+
+
+def test_the_packages_that_a_hosted_server_looks_for_belong_to_its_extra() -> None:
+    extra = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]["http"]
+    names = {Requirement(line).name.lower().replace("-", "_") for line in extra}
+    distributions = packages_distributions()
+    for module in HTTP_EXTRA:
+        assert names & {name.lower().replace("-", "_") for name in distributions[module]}, module
