@@ -17,7 +17,7 @@ from callers_mcp.api.json_reader import ADVICE, Cleaner, not_json, refuse_consta
 MAX_ELEMENT_BYTES = 262_144
 """The longest element that is read."""
 
-MAX_ELEMENTS = 200_000
+MAX_ELEMENTS = 100_000
 """The most elements of a list."""
 
 STEP_BYTES = 16_384
