@@ -9,9 +9,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 
+from anyio import NoEventLoopError, from_thread
 from pydantic import JsonValue
 
 from callers_mcp.api.errors import Advice, UnexpectedResponse
@@ -113,6 +115,7 @@ class Cleaner:
         self._key_pattern = _key_pattern(key)
         self._counts = counts
         self._nothing_to_clean = nothing_to_clean
+        self._texts = 0
 
     def number(self, kind: type[int] | type[float]) -> Callable[[str], int | float | str]:
         """Return a function that reads a number; one beyond the range of a double stays a text."""
@@ -157,6 +160,9 @@ class Cleaner:
 
     def text(self, text: str) -> str:
         """Clean a text."""
+        self._texts += 1
+        if self._texts % 1_000 == 0:
+            stop_if_cancelled()
         if self._nothing_to_clean or (text.isascii() and self._key and self._key.lower() not in text.lower()):
             return text
         if not text.isascii():
@@ -167,6 +173,12 @@ class Cleaner:
         text, keys = _mask(text, self._key_pattern)
         self._counts["key"] += keys
         return text
+
+
+def stop_if_cancelled() -> None:
+    """In a worker thread, raise if the task that waits for the thread was cancelled."""
+    with suppress(NoEventLoopError):  # not in a worker thread
+        from_thread.check_cancelled()
 
 
 def mask(text: str, key: str) -> str:
