@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from callers_mcp.api.errors import UnexpectedResponse
-from callers_mcp.api.json_reader import ADVICE, Cleaner, not_json, refuse_constant
+from callers_mcp.api.json_reader import ADVICE, Cleaner, decode, refuse_constant
 
 MAX_ELEMENT_BYTES = 262_144
 """The longest element that is read."""
@@ -65,7 +65,7 @@ def read_objects(body: bytes, *, key: str) -> Iterator[dict[str, JsonValue] | No
     if beginning[1] != b"[":
         kind = _TYPES.get(beginning[1])
         if kind is None:
-            raise not_json()
+            raise _not_json()
         raise UnexpectedResponse(f"The API answered with {kind} instead of a list of campaigns.", ADVICE)
     index = start = step_start = beginning.end()
     count, depth, in_string = 0, 1, False
@@ -74,7 +74,7 @@ def read_objects(body: bytes, *, key: str) -> Iterator[dict[str, JsonValue] | No
         pattern = _in_string if in_string else _in_list if depth == 1 else _in_element
         match = pattern.match(body, index, index + STEP_BYTES)
         if match is None or match.end() == index:
-            raise not_json()  # it ends here
+            raise _not_json()  # it ends here
         index, mark = match.end(), match[1]
         if mark == b'"':
             in_string = not in_string
@@ -97,18 +97,20 @@ def read_objects(body: bytes, *, key: str) -> Iterator[dict[str, JsonValue] | No
             step_start = index
             yield None
     if mark != b"]" or body[index:].strip(b" \t\n\r"):
-        raise not_json()
+        raise _not_json()
 
 
 def _read_element(element: bytes, cleaner: Cleaner) -> dict[str, JsonValue]:
     if len(element) > MAX_ELEMENT_BYTES:
         return {}
     try:
-        content = _decoder.decode(element.decode("utf-8", "replace"))
+        content = decode(_decoder, element.decode("utf-8", "replace"))
     except RecursionError:
         return {}
-    except ValueError:
-        raise not_json() from None
     if not isinstance(content, dict):
         return {}
     return {name: cleaner.text(value) if isinstance(value, str) else value for name, value in content.items()}
+
+
+def _not_json() -> UnexpectedResponse:
+    return UnexpectedResponse("The API's answer is not JSON.", ADVICE)

@@ -4,6 +4,7 @@ The value is what the API sent, with numbers as doubles. What can't be passed on
 hidden from people, is replaced, and a note is added for each kind of change.
 """
 
+import gc
 import json
 import math
 import re
@@ -37,10 +38,11 @@ _NOTES = {
     "names": "In raw, fields of the same name were given a number.",
     "key": f"The API's answer held the API key; in raw it stands as {MASK}.",
 }
-_DEPTH_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+_BRACKETS = b"[{]}"
+_DEPTH_STEPS = bytes.maketrans(_BRACKETS, b"\x01\x01\xff\xff")  # 1 and -1
+_OTHER_BYTES = bytes(byte for byte in range(256) if byte not in _BRACKETS)
 _lone_surrogate = re.compile("[\ud800-\udfff]")
-_string = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_no_brackets = re.compile(r"[^][{}]+")
+_string = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +63,16 @@ def read_object(body: bytes, *, key: str) -> Document:
     Raises:
         UnexpectedResponse: Not JSON (including ``NaN``), not an object, or nested deeper than ``MAX_DEPTH``.
     """
+    if _depth(body) > MAX_DEPTH:
+        raise UnexpectedResponse(
+            f"The API's answer is nested deeper than {MAX_DEPTH} levels, so it was not read.", ADVICE
+        )
     counts: Counter[str] = Counter()
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         counts["bytes"] += 1
         text = body.decode("utf-8-sig", "replace")
-    if _depth(text) > MAX_DEPTH:
-        raise UnexpectedResponse(
-            f"The API's answer is nested deeper than {MAX_DEPTH} levels, so it was not read.", ADVICE
-        )
     cleaner = Cleaner(key, counts, nothing_to_clean=_is_clean(text, key))
     decoder = json.JSONDecoder(
         parse_int=cleaner.number(int),
@@ -78,20 +80,35 @@ def read_object(body: bytes, *, key: str) -> Document:
         parse_constant=refuse_constant,
         object_pairs_hook=cleaner.members,
     )
-    try:
-        content = decoder.decode(text)
-    except ValueError:
-        raise not_json() from None
+    content = decode(decoder, text)
     if not isinstance(content, dict):
         raise UnexpectedResponse(f"The API answered with {type_name(content)} instead of a campaign.", ADVICE)
     return Document(content, tuple(sentence for kind, sentence in _NOTES.items() if counts[kind]))
 
 
-def _depth(text: str) -> int:
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+def decode(decoder: json.JSONDecoder, text: str) -> JsonValue:
+    """Decode JSON without garbage collection, which would search all the new objects several times.
+
+    Raises:
+        UnexpectedResponse: It is not JSON.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        content: JsonValue = decoder.decode(text)
+        return content
+    except ValueError:
+        raise UnexpectedResponse("The API's answer is not JSON.", ADVICE) from None
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _depth(body: bytes) -> int:
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return 0  # nearly all answers
-    brackets = _no_brackets.sub("", _string.sub("", text))
-    return max(accumulate(map(_DEPTH_STEPS.__getitem__, brackets)), default=0)
+    steps = _string.sub(b"", body).translate(_DEPTH_STEPS, _OTHER_BYTES)
+    return max(accumulate(memoryview(steps).cast("b")), default=0)
 
 
 def _is_clean(text: str, key: str) -> bool:
@@ -201,11 +218,6 @@ def _mask(text: str, key_pattern: re.Pattern[str]) -> tuple[str, int]:
 def refuse_constant(name: str) -> None:
     """Refuse ``NaN`` and the like, which are not JSON."""
     raise ValueError(name)
-
-
-def not_json() -> UnexpectedResponse:
-    """Return the error of an answer that is not JSON."""
-    return UnexpectedResponse("The API's answer is not JSON.", ADVICE)
 
 
 def type_name(value: object) -> str:
