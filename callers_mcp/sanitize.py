@@ -46,7 +46,7 @@ _plain = re.compile(r"[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]{0,38}[A-Za-z0-9])?")
 
 ESCAPED = re.compile(f"({_FLAGS})|[{_CONTROLS}{_INVISIBLE}{_TAGS}]")
 """What raw JSON shows as escapes. Group 1 is a flag, which stays as it is."""
-_escaped_run = re.compile(f"{ESCAPED.pattern}+")
+_escaped_run = re.compile(f"(?![ -~])(?:{ESCAPED.pattern}+)")  # most characters are passed over quickly
 
 
 def sanitize(text: str) -> str:

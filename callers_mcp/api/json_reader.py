@@ -222,10 +222,5 @@ def refuse_constant(name: str) -> None:
 
 def type_name(value: object) -> str:
     """Return the name of a JSON value's type."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "an object"
-    return "text" if isinstance(value, str) else "a number"
+    names = {type(None): "null", bool: "true or false", list: "a list", dict: "an object", str: "text"}
+    return names.get(type(value), "a number")
