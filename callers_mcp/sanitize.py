@@ -17,6 +17,7 @@ the joiners U+200C, U+200D; U+FE0E and U+FE0F               stay                
 Sources: the Unicode category ``Cf``; https://www.unicode.org/reports/tr51/ for the three flags (RGI tag sequences).
 """
 
+import json
 import re
 
 _CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
@@ -45,6 +46,7 @@ _plain = re.compile(r"[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]{0,38}[A-Za-z0-9])?")
 
 ESCAPED = re.compile(f"({_FLAGS})|[{_CONTROLS}{_INVISIBLE}{_TAGS}]")
 """What raw JSON shows as escapes. Group 1 is a flag, which stays as it is."""
+_escaped_run = re.compile(f"(?![ -~])(?:{ESCAPED.pattern}+)")  # most characters are passed over quickly
 
 
 def sanitize(text: str) -> str:
@@ -101,10 +103,4 @@ def escape_invisible(json_text: str) -> str:
     if json_text.isascii() and "\x7f" not in json_text:
         return json_text  # json.dumps has escaped the C0 controls
 
-    def escaped(match: re.Match[str]) -> str:
-        if match[1]:
-            return match[1]
-        units = match[0].encode("utf-16-be")
-        return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))
-
-    return ESCAPED.sub(escaped, json_text)
+    return _escaped_run.sub(lambda match: match[1] or json.dumps(match[0])[1:-1], json_text)

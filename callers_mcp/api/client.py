@@ -41,6 +41,8 @@ from callers_mcp.settings import MAIN, Settings, parse_organization
 
 ResultT = TypeVar("ResultT")
 
+_MAX_QUICK_BYTES = 16_384  # of a campaign that is read without a thread
+
 RateLimitHook = Callable[[Principal], Awaitable[None]]
 """Returns if a caller's look-up may continue, or raises ``RateLimited``."""
 
@@ -74,6 +76,7 @@ class CallersClient:
         self._single_flight = SingleFlight(self._retry_policy)
         self._list_limiter = PerPrincipalLimiter(MAX_CONCURRENT_LISTS, MAX_CONCURRENT_LISTS_PER_PRINCIPAL)
         self._search_limiter = PerPrincipalLimiter(MAX_CONCURRENT_SEARCHES, 1)
+        self._reading_thread = anyio.CapacityLimiter(1)
         self._list_cache = ListCache(settings.list_cache_seconds)
 
     async def __aenter__(self) -> Self:
@@ -130,16 +133,39 @@ class CallersClient:
 
         Source: https://docs.callers.ai/api-reference/campaigns/get-a-campaign-by-id
         """
+        return await self.report_on_campaign(
+            campaign_id, _as_document, sub_organization_id=sub_organization_id, on_retry=on_retry
+        )
+
+    async def report_on_campaign(
+        self,
+        campaign_id: str,
+        to_report: Callable[[Document, CampaignRequest, Settings], ResultT],
+        *,
+        sub_organization_id: str | None = None,
+        on_retry: OnRetry | None = None,
+    ) -> ResultT:
+        """Fetch one campaign, and return the result of ``to_report``, which look-ups at the same moment share.
+
+        Args:
+            campaign_id: As for ``get_campaign``.
+            to_report: It must be a module-level function, and must not raise. For a long campaign it runs in a thread.
+            sub_organization_id: As for ``get_campaign``.
+            on_retry: As for ``get_campaign``.
+
+        Raises:
+            CallersError: As for ``get_campaign``.
+        """
         if not is_object_id(campaign_id):
             raise self._invalid("campaign_id", campaign_id, CAMPAIGN_ID_HELP)
         sub_organization_id = self.parse_sub_organization(sub_organization_id)
         async with self._observed_lookup(campaign_id, sub_organization_id) as event:
             request = self._request(event, campaign_id, sub_organization_id)
-            attempt = partial(self._fetch_campaign, request)
-            document = await self._run_shared(event, request, request, attempt, on_retry)
+            attempt = partial(self._fetch_campaign, request, to_report)
+            document, report = await self._run_shared(event, request, (request, to_report), attempt, on_retry)
             if self.access.hides_main and belongs_to(document.content, self.settings.organization_id or ""):
                 raise not_found(request)
-            return document
+            return report
 
     async def list_campaigns(
         self,
@@ -213,7 +239,7 @@ class CallersClient:
             CallersError: The API returned neither a campaign nor a refusal.
         """
         request = CampaignRequest(campaign_id, secrets.token_hex(12), self._keys.current(), self._keys.variable)
-        attempt = partial(self._fetch_campaign, request, secrets.token_hex(8))
+        attempt = partial(self._fetch_campaign, request, _as_document, secrets.token_hex(8))
         try:
             await self._retry_policy.run_with_deadline(attempt)
         except CallersError as error:
@@ -271,9 +297,21 @@ class CallersClient:
         event.organization = organization or MAIN
         return CampaignRequest(campaign_id, organization, key, self._keys.variable, group_id)
 
-    async def _fetch_campaign(self, request: CampaignRequest, request_id: str) -> Document:
+    async def _fetch_campaign(
+        self,
+        request: CampaignRequest,
+        to_report: Callable[[Document, CampaignRequest, Settings], ResultT],
+        request_id: str,
+    ) -> tuple[Document, ResultT]:
         response = await self._pool.get(f"/campaigns/{request.campaign_id}", request.headers(request_id))
-        return parse_campaign_response(response, request)
+
+        def read() -> tuple[Document, ResultT]:
+            document = parse_campaign_response(response, request)
+            return document, to_report(document, request, self.settings)
+
+        if len(response.body) <= _MAX_QUICK_BYTES:
+            return read()
+        return await anyio.to_thread.run_sync(read, limiter=self._reading_thread)
 
     async def _fetch_list(
         self, request: CampaignRequest, to_row: Callable[[Mapping[str, JsonValue]], RowT], query: str, request_id: str
@@ -288,3 +326,7 @@ class CallersClient:
 
     def _invalid(self, argument: str, text: str | None, takes: str | Advice) -> InvalidArguments:
         return InvalidArguments(expected(f"{argument} {quote(self.mask(text or ''), 60)} is not valid", takes))
+
+
+def _as_document(document: Document, request: CampaignRequest, settings: Settings) -> Document:
+    return document

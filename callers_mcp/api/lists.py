@@ -82,24 +82,26 @@ class Listing(Generic[RowT]):
 
 
 async def parse_cooperatively(
-    campaigns: Iterator[Mapping[str, JsonValue]], to_row: Callable[[Mapping[str, JsonValue]], RowT], settings: Settings
+    campaigns: Iterator[Mapping[str, JsonValue] | None],
+    to_row: Callable[[Mapping[str, JsonValue]], RowT],
+    settings: Settings,
 ) -> Listing[RowT]:
-    """Read a list, and let other tasks run every few milliseconds.
-
-    A thread would not help: a parser in a thread holds the interpreter lock.
-    """
+    """Read a list, and let other tasks run every few milliseconds; ``None`` in ``campaigns`` only takes time."""
     main_id = (settings.organization_id or "").lower()
     rows: list[RowT] = []
     main_indexes: set[int] = set()
+    size = _LIST_OVERHEAD_BYTES
     slice_ends = time.perf_counter() + _TIME_SLICE_SECONDS
     for campaign in campaigns:
-        if main_id and belongs_to(campaign, main_id):
-            main_indexes.add(len(rows))
-        rows.append(to_row(campaign))
+        if campaign is not None:
+            if main_id and belongs_to(campaign, main_id):
+                main_indexes.add(len(rows))
+            rows.append(to_row(campaign))
+            size += rows[-1].size
         if time.perf_counter() > slice_ends:
             await anyio.sleep(_YIELD_SECONDS)
             slice_ends = time.perf_counter() + _TIME_SLICE_SECONDS
-    return Listing(tuple(rows), frozenset(main_indexes), _LIST_OVERHEAD_BYTES + sum(row.size for row in rows))
+    return Listing(tuple(rows), frozenset(main_indexes), size)
 
 
 def belongs_to(campaign: Mapping[str, JsonValue], organization_id: str) -> bool:

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,7 +24,8 @@ from callers_mcp.api.errors import (
     Unavailable,
     UnexpectedResponse,
 )
-from callers_mcp.api.json_reader import Document, mask, read_object, read_objects
+from callers_mcp.api.json_list import read_objects
+from callers_mcp.api.json_reader import Document, mask, read_object
 from callers_mcp.api.request import CampaignRequest
 from callers_mcp.sanitize import quote
 from callers_mcp.settings import variable
@@ -31,10 +33,7 @@ from callers_mcp.settings import variable
 _MAX_MESSAGE_CHARACTERS = 400  # of the API's message that is quoted
 _MAX_ERROR_BYTES = 65_536
 _TRANSIENT_STATUSES = {408, 502, 503, 504}
-_WRONG_BASE_URL = Advice(
-    f"The base URL is probably wrong: the operator checks {variable('base_url')}.",
-    f"The base URL is probably wrong: check {variable('base_url')}.",
-)
+_WRONG_BASE_URL = Advice.check(variable("base_url"), "The base URL is probably wrong:")
 _REJECTED_ADVICE = Advice(
     "The same call will probably fail again: check the ids with the user.",
     "The same request will probably fail again: check the ids.",
@@ -59,34 +58,33 @@ def parse_campaign_response(response: RawResponse, request: CampaignRequest) -> 
     Raises:
         CallersError: The answer is something else; the subclass says what.
     """
-    if not 200 <= response.status < 300:
-        raise _error_from_status(response, request)
-    _require_json(response)
-    try:
+    with _http_status(response):
+        _require_success(response, request)
         document = read_object(response.body, key=request.key)
-    except UnexpectedResponse as error:
-        error.http_status = response.status
-        raise
-    if document.content.get("status") == "error" and "id" not in document.content:
-        raise _error_from_body(response, request)
-    return document
+        if document.content.get("status") == "error" and "id" not in document.content:
+            raise _error_from_body(response, request)
+        return document
 
 
-def parse_list_response(response: RawResponse, request: CampaignRequest) -> Iterator[Mapping[str, JsonValue]]:
-    """Yield the campaigns in ``response``; each is read when it is requested.
+def parse_list_response(response: RawResponse, request: CampaignRequest) -> Iterator[Mapping[str, JsonValue] | None]:
+    """Yield the campaigns in ``response``; each is read when it is requested, in steps that yield ``None``.
 
     Raises:
         CallersError: The answer is something else; the subclass says what.
     """
-    if not 200 <= response.status < 300:
-        raise _error_from_status(response, request)
-    _require_json(response)
-    if _is_error_body(response):
-        raise _error_from_body(response, request)
+    with _http_status(response):
+        _require_success(response, request)
+        if _error_object(response).get("status") == "error":
+            raise _error_from_body(response, request)
+        yield from read_objects(response.body, key=request.key)
+
+
+@contextmanager
+def _http_status(response: RawResponse) -> Iterator[None]:
+    """Set the status of the errors that the block raises."""
     try:
-        for document in read_objects(response.body, key=request.key):
-            yield document.content
-    except UnexpectedResponse as error:
+        yield
+    except CallersError as error:
         error.http_status = response.status
         raise
 
@@ -124,161 +122,109 @@ def require_api_response(response: RawResponse) -> None:
     Raises:
         CallersError: It is something else.
     """
+    probe = CampaignRequest("", None, "", "")
     if 200 <= response.status < 300:
-        _require_json(response)
+        _require_success(response, probe)
         read_object(response.body, key="")
     elif not 400 <= response.status < 500 or response.status in (408, 429) or _is_html(response):
-        raise _error_from_status(response, CampaignRequest("", None, "", ""))
+        raise _error_from_status(response, probe)
 
 
-def _require_json(response: RawResponse) -> None:
+def _require_success(response: RawResponse, request: CampaignRequest) -> None:
+    if not 200 <= response.status < 300:
+        raise _error_from_status(response, request)
     if not response.body.strip():
-        raise UnexpectedResponse(
-            f"The API's answer is empty ({response.status}).", _WRONG_BASE_URL, http_status=response.status
-        )
+        raise UnexpectedResponse(f"The API's answer is empty ({response.status}).", _WRONG_BASE_URL)
     if _is_html(response):
-        raise UnexpectedResponse(
-            f"A web page (HTML) came back instead of JSON ({response.status}).",
-            _WRONG_BASE_URL,
-            http_status=response.status,
-        )
+        raise UnexpectedResponse(f"A web page (HTML) came back instead of JSON ({response.status}).", _WRONG_BASE_URL)
 
 
 def _error_from_status(response: RawResponse, request: CampaignRequest) -> CallersError:
-    status = response.status
-    api_message = _api_message(response, request.key)
-    seconds = _retry_after(response)
-    html_hint = (_WRONG_BASE_URL,) if _is_html(response) else ()
+    status, seconds = response.status, _retry_after(response)
+    wait = f"Try again in {_seconds_text(seconds)}." if seconds is not None else ""
     if status == 401:
-        hint = (
-            " The key begins with Bearer, but the API takes only the key."
-            if request.key[:6].lower() == "bearer"
-            else ""
-        )
+        is_bearer = request.key[:6].lower() == "bearer"
+        hint = " The key begins with Bearer, but the API takes only the key." if is_bearer else ""
         return Unauthorized(
             f"The Callers API refused the API key (401).{hint}",
-            Advice(
-                f"Trying again will not help: the operator checks {request.key_variable}.",
-                f"Check {request.key_variable}.",
-            ),
-            http_status=status,
-        )
-    if status in (400, 403, 404) and request.campaign_id is None:
-        return _list_error(response, request)
-    if status == 403:
-        return Forbidden(
-            f"This API key may not see campaign {request.campaign_id} in {request.location} (403).{api_message}",
-            _CHECK_SUB_ORGANIZATION
-            if request.sub_organization_id
-            else Advice(
-                "If it belongs to a sub-organization, call again with its sub_organization_id.",
-                "If it belongs to a sub-organization, give the sub-organization's id.",
-            ),
-            http_status=status,
-        )
-    if status == 404:
-        elsewhere = Advice("a sub-organization (then give its sub_organization_id)", "a sub-organization")
-        if request.sub_organization_id is not None:
-            elsewhere = Advice(
-                "another sub-organization or to the main organization (sub_organization_id main)",
-                "another sub-organization or to the main organization",
-            )
-        return CampaignNotFound(
-            f"No campaign {request.campaign_id} is visible in {request.location} (404).{api_message}",
-            Advice(
-                f"Ask the user to check the id; it may belong to {elsewhere.for_model}.",
-                f"Check the id; it may belong to {elsewhere.for_person}.",
-            ),
-            *html_hint,
+            Advice.check(request.key_variable, "Trying again will not help:"),
             http_status=status,
         )
     if status == 429:
-        when = "Try again later; it did not say when." if seconds is None else f"Try again in {_seconds_text(seconds)}."
         return RateLimited(
-            f"The Callers API asks for fewer requests (429). {when}", http_status=status, retry_after_seconds=seconds
+            f"The Callers API asks for fewer requests (429). {wait or 'Try again later; it did not say when.'}",
+            http_status=status,
+            retry_after_seconds=seconds,
         )
     if status == 408 or status >= 500:
         error = Unavailable(
             f"The Callers API can't answer now: status {status}",
-            "Trying again in a few minutes may help." if seconds is None else f"Try again in {_seconds_text(seconds)}.",
+            wait or "Trying again in a few minutes may help.",
             http_status=status,
             transient=status in _TRANSIENT_STATUSES,
         )
         error.retry_after_seconds = seconds
         return error
-    if 300 <= status < 400 and status != 304:
-        return UnexpectedResponse(
-            f"The API answered with a redirect ({status}{_redirect_target(response, request.key)}), which is never "
-            f"followed.",
-            _WRONG_BASE_URL,
-            http_status=status,
-        )
     if status < 400:
-        return UnexpectedResponse(f"The API answered with status {status}.", _WRONG_BASE_URL, http_status=status)
-    return Rejected(
-        f"The Callers API rejected the request ({status}).{api_message or ' It gave no reason.'}",
-        _REJECTED_ADVICE,
-        *html_hint,
-        http_status=status,
-    )
-
-
-def _list_error(response: RawResponse, request: CampaignRequest) -> CallersError:
-    """Return the error of a list that was refused or not found; the most likely cause is a wrong organization id."""
-    api_message, status = _api_message(response, request.key), response.status
-    advice = (
-        _CHECK_SUB_ORGANIZATION
-        if request.sub_organization_id
-        else Advice(
-            f"The operator checks that {variable('organization_id')} is the organization of the key.",
-            f"Check that {variable('organization_id')} is the organization of the key.",
-        )
-    )
+        problem = f"The API answered with status {status}."
+        if status >= 300 and status != 304:
+            target = _redirect_target(response, request.key)
+            problem = f"The API answered with a redirect ({status}{target}), which is never followed."
+        return UnexpectedResponse(problem, _WRONG_BASE_URL, http_status=status)
+    error_type = {403: Forbidden, 404: CampaignNotFound}.get(status, Rejected)
+    problem, advice = _refusal(status, request)
+    reason = _api_message(response, request.key) or (" It gave no reason." if error_type is Rejected else "")
     html_hint = (_WRONG_BASE_URL,) if _is_html(response) else ()
+    return error_type(f"{problem} ({status}).{reason}", advice, *html_hint, http_status=status)
+
+
+def _refusal(status: int, request: CampaignRequest) -> tuple[str, str | Advice]:
+    """Return what a 4xx means, and what to do."""
+    campaign, location = f"campaign {request.campaign_id}", request.location
+    if request.campaign_id is None and status in (400, 403, 404):
+        # The most likely cause is a wrong organization id.
+        advice = Advice.check(f"that {variable('organization_id')} is the organization of the key")
+        return {
+            400: f"The Callers API would not list the campaigns of {location}",
+            403: f"This API key may not list the campaigns of {location}",
+            404: f"No campaigns are listed for {location}",
+        }[status], _CHECK_SUB_ORGANIZATION if request.sub_organization_id else advice
+    if status == 403:
+        advice = Advice(
+            "If it belongs to a sub-organization, call again with its sub_organization_id.",
+            "If it belongs to a sub-organization, give the sub-organization's id.",
+        )
+        problem = f"This API key may not see {campaign} in {location}"
+        return problem, _CHECK_SUB_ORGANIZATION if request.sub_organization_id else advice
     if status == 404:
-        return CampaignNotFound(
-            f"No campaigns are listed for {request.location} (404).{api_message}",
-            advice,
-            *html_hint,
-            http_status=status,
+        elsewhere = ("another sub-organization or to the main organization", " (sub_organization_id main)")
+        if request.sub_organization_id is None:
+            elsewhere = ("a sub-organization", " (then give its sub_organization_id)")
+        return f"No {campaign} is visible in {location}", Advice(
+            f"Ask the user to check the id; it may belong to {''.join(elsewhere)}.",
+            f"Check the id; it may belong to {elsewhere[0]}.",
         )
-    if status == 400:
-        return Rejected(
-            f"The Callers API would not list the campaigns of {request.location} (400).{api_message}",
-            advice,
-            http_status=status,
-        )
-    return Forbidden(
-        f"This API key may not list the campaigns of {request.location} (403).{api_message}",
-        advice,
-        http_status=status,
-    )
+    return "The Callers API rejected the request", _REJECTED_ADVICE
 
 
 def _error_from_body(response: RawResponse, request: CampaignRequest) -> Rejected:
-    return Rejected(
-        f"The Callers API reported an error.{_api_message(response, request.key)}",
-        _REJECTED_ADVICE,
-        http_status=response.status,
-    )
+    return Rejected(f"The Callers API reported an error.{_api_message(response, request.key)}", _REJECTED_ADVICE)
 
 
-def _is_error_body(response: RawResponse) -> bool:
-    """Return whether the body is the API's documented error object, under a status of success."""
-    if len(response.body) > _MAX_ERROR_BYTES or response.body.lstrip()[:1] != b"{":
-        return False
+def _error_object(response: RawResponse) -> Mapping[str, JsonValue]:
+    """Return the object in the body; an empty one if there is none, or if it is too long for an error."""
+    if len(response.body) > _MAX_ERROR_BYTES:
+        return {}
     try:
-        return bool(json.loads(response.body).get("status") == "error")
+        content = json.loads(response.body)
     except (ValueError, RecursionError):
-        return False
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _api_message(response: RawResponse, key: str) -> str:
     """Return a sentence that quotes the API's own message: with the key masked, cleaned and truncated."""
-    try:
-        message = json.loads(response.body).get("message")
-    except (ValueError, AttributeError, RecursionError):
-        return ""
+    message = _error_object(response).get("message")
     if isinstance(message, list):
         message = "; ".join(part for part in message if isinstance(part, str))
     if not isinstance(message, str) or not message.strip():

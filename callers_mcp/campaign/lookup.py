@@ -1,16 +1,20 @@
 """Look a campaign up and report on it: what the tool, the resources, the prompts and the command line share."""
 
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
 
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError, internal_error
+from callers_mcp.api.json_reader import Document, stop_if_cancelled
+from callers_mcp.api.request import CampaignRequest
 from callers_mcp.api.retry import OnRetry
 from callers_mcp.campaign import text
 from callers_mcp.campaign.summary import CampaignSummary, summarize
 from callers_mcp.campaign.urls import REDACTION_NOTE, redact_urls
+from callers_mcp.settings import Settings
 
 
 class CampaignReport(BaseModel):
@@ -21,11 +25,19 @@ class CampaignReport(BaseModel):
 
     def summary_text(self) -> str:
         """Return the summary as text; it is complete without the raw JSON."""
-        return text.summary_text(self.summary)
+        return self._texts[0]
 
     def raw_text(self) -> str:
         """Return the raw object as JSON."""
-        return text.raw_text(self.raw)
+        return self._texts[1]
+
+    def structured(self) -> dict[str, Any]:
+        """Return the report as plain objects; ``raw`` is not copied, so do not change it."""
+        return {"summary": self.summary.model_dump(), "raw": self.raw}
+
+    @cached_property
+    def _texts(self) -> tuple[str, str]:
+        return text.summary_text(self.summary), text.raw_text(self.raw)
 
 
 async def look_up(
@@ -44,20 +56,29 @@ async def look_up(
     """
     try:
         campaign_id, organization = campaign_id.strip(), client.parse_sub_organization(sub_organization_id)
-        document = await client.get_campaign(campaign_id, sub_organization_id=organization, on_retry=on_retry)
-        raw, notes = document.content, document.notes
-        if client.settings.redact_urls:
-            raw, redacted = redact_urls(raw)
-            notes = (*notes, REDACTION_NOTE) if redacted else notes
-        summary = summarize(
-            document.content,
-            requested_id=campaign_id,
-            sub_organization_id=client.access.resolve(organization),
-            now=datetime.now(UTC),
-            notes=notes,
+        return await client.report_on_campaign(
+            campaign_id, _report, sub_organization_id=organization, on_retry=on_retry
         )
     except CallersError:
         raise
     except Exception:
         raise internal_error("get_campaign") from None
-    return CampaignReport.model_construct(summary=summary, raw=raw)
+
+
+def _report(document: Document, request: CampaignRequest, settings: Settings) -> CampaignReport:
+    raw, notes = document.content, document.notes
+    if settings.redact_urls:
+        raw, redacted = redact_urls(raw)
+        notes = (*notes, REDACTION_NOTE) if redacted else notes
+    stop_if_cancelled()
+    summary = summarize(
+        document.content,
+        requested_id=request.campaign_id or "",
+        sub_organization_id=request.sub_organization_id,
+        now=datetime.now(UTC),
+        notes=notes,
+    )
+    stop_if_cancelled()
+    report = CampaignReport.model_construct(summary=summary, raw=raw)
+    report.raw_text()  # now, as this may be a thread
+    return report

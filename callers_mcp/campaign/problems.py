@@ -26,11 +26,14 @@ def find_problems(campaign: Campaign, requested_id: str, now: datetime) -> list[
     if campaign.timezone and not campaign.zone:
         problems.append(f"Its time zone {quote(campaign.timezone, 60)} does not exist.")
     insecure = [
-        f"Webhook {number} of {len(campaign.webhooks)} ({_webhook_host_text(url)}) is not https."
+        (number, url)
         for number, url in enumerate(campaign.webhooks, 1)
-        if url.strip() and not url.strip().lower().startswith("https://")
+        if (start := url.lstrip()[:8]) and start.lower() != "https://"
     ]
-    problems += insecure[:_MAX_NAMED_WEBHOOKS]
+    problems += [
+        f"Webhook {number} of {len(campaign.webhooks)} ({_webhook_host_text(url)}) is not https."
+        for number, url in insecure[:_MAX_NAMED_WEBHOOKS]
+    ]
     if len(insecure) > _MAX_NAMED_WEBHOOKS:
         problems.append(f"{len(insecure) - _MAX_NAMED_WEBHOOKS} more of its webhooks are not https.")
     if campaign.missing:

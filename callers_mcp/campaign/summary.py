@@ -91,7 +91,7 @@ def summarize(
         outbound_phone_numbers=_all_sanitized(campaign.phones_from),
         inbound_phone_number=_sanitized(campaign.incoming_phone_number),
         group=_group(campaign),
-        webhook_hosts=list(dict.fromkeys(host for url in campaign.webhooks if (host := host_of(url)))),
+        webhook_hosts=list(dict.fromkeys(host for url in dict.fromkeys(campaign.webhooks) if (host := host_of(url)))),
         slack_notifications=bool((campaign.slack_url or "").strip()) if "slackUrl" in campaign.valid_fields else None,
         variable_count=campaign.variable_count,
     )

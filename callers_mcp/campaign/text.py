@@ -1,9 +1,9 @@
 """The text that a model reads: the summary with one fact per line, then the raw JSON."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
+from pydantic_core import to_json
 
 from callers_mcp.access import describe_organization
 from callers_mcp.campaign.schedule import days_text
@@ -12,7 +12,6 @@ from callers_mcp.sanitize import escape_invisible, plain_or_quoted, quote
 
 _MAX_NAME_CHARACTERS = 200
 _MAX_LISTED_VALUES = 12
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def summary_text(summary: CampaignSummary) -> str:
@@ -22,7 +21,7 @@ def summary_text(summary: CampaignSummary) -> str:
 
 def raw_text(raw: Mapping[str, JsonValue]) -> str:
     """Return the raw object as compact JSON with invisible characters escaped."""
-    return escape_invisible(_compact.encode(raw))
+    return escape_invisible(to_json(raw).decode())
 
 
 def _lines(summary: CampaignSummary) -> Iterator[str]:

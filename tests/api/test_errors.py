@@ -306,7 +306,8 @@ async def test_a_bug_is_logged_with_the_reference_in_the_answer(
     assert reference
     (record,) = [record for record in caplog.records if reference[1] in record.getMessage()]
     assert record.exc_info
-    assert record.exc_info[0] is ZeroDivisionError
+    assert isinstance(record.exc_info[1], RuntimeError)
+    assert isinstance(record.exc_info[1].__cause__, ZeroDivisionError)
 
 
 @pytest.mark.parametrize("levels", [1, 99])

@@ -54,6 +54,7 @@ REASONS = {
     "npm install": "it installs packages; .ci/run installs them for the tests that need them",
     "python tests/benchmarks/bench.py": "it takes minutes; tests/benchmarks/test_bench.py runs one short round",
     "python tests/benchmarks/list_bench.py": "it takes minutes; tests/api/test_list_reading.py tests others' turns",
+    "python tests/benchmarks/attack_bench.py": "it takes minutes; tests/api/test_list_reading.py counts the steps",
     "python tests/benchmarks/http_bench.py": "it takes minutes, and its figures depend on the machine",
     "python -m tests.load.rolling_restart": "tests/docs/test_nginx_example.py runs one round of it",
     "python -m tests.evals": "tests/evals/test_evals.py runs it",

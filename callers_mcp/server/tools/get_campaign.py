@@ -59,6 +59,7 @@ GET_CAMPAIGN = Tool(
     output_model=CampaignReport,
     run=run,
     texts=texts,
+    structured=CampaignReport.structured,
     # The first key allows large raw results in Claude Code, which otherwise truncates them or moves them to a file.
     meta={"anthropic/maxResultSizeChars": 500_000, "ui": {"resourceUri": CARD_URI}},
 )

@@ -47,6 +47,7 @@ class Tool(Generic[InputT, OutputT]):
         run: Does the work; raises ``CallersError``.
         texts: Renders the output as text blocks.
         meta: The ``_meta`` of the definition, for hosts; models do not see it.
+        structured: Returns the output as plain objects.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Tool(Generic[InputT, OutputT]):
     run: Callable[[InputT, CallersClient, OnRetry | None], Awaitable[OutputT]]
     texts: Callable[[OutputT], Sequence[str]]
     meta: Mapping[str, Any] | None = None
+    structured: Callable[[OutputT], dict[str, Any]] = BaseModel.model_dump
 
     def definition(self) -> "WireTool":
         """Return the tool's definition for ``tools/list``."""
@@ -86,7 +88,7 @@ class Tool(Generic[InputT, OutputT]):
         """
         try:
             output = await self.run(self.parse(arguments, client.mask), client, on_retry)
-            return ToolResult(output.model_dump(), tuple(self.texts(output)))
+            return ToolResult(self.structured(output), tuple(self.texts(output)))
         except CallersError:
             raise
         except Exception:
