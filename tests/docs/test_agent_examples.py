@@ -48,7 +48,7 @@ def test_an_agent_over_http_needs_a_valid_token(hosted: tuple[Hosted, str]) -> N
     wrong = {"TOKEN": "callers_mcp_" + "0" * 64}
     code, _, errors = run_here("pydantic_ai_http.py", server.url, environment=wrong)
     assert code == 1
-    assert "Server returned an error response" in errors
+    assert "This token is unknown or was revoked." in errors
 
 
 def test_an_agent_over_stdio_lists_what_needs_attention() -> None:
