@@ -1,5 +1,7 @@
 """The entry for a host's configuration: the command that starts this server, and its settings."""
 
+import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,32 @@ API_KEY, API_KEY_FILE = variable("api_key"), variable("api_key_file")
 
 KEY_PLACEHOLDER = "<your Callers API key>"
 """The text in a snippet that the user replaces with the key. The server never uses it as a key."""
+
+HIDDEN = "..."
+"""What is displayed instead of a value that may be a secret."""
+
+_UV_CACHE_FOLDER = re.compile(r"(archive|builds|environments)-v\d+")
+_PLAIN_ARGUMENT = re.compile(r"-[\w-]*|[\d.]+|callers[-_.]mcp(\[[\w,]*\])?[\w.,=<>~!@*]*")
+
+_PACKAGE = r"callers[-_.]mcp (?:\[[\w,.-]*\])? (?: @[\w.]+ | [=<>~!][=<>~!\w.,*]* )?"
+# The words of a command, each with a NUL after it. Of the options before the package, only these are known.
+_OUR_COMMAND = re.compile(
+    rf"""
+    (?: [^\0]*[/\\] )?
+    (?: callers-mcp (?:\.exe)? \0
+    |   (?: pythonw? | pypy | py ) [\d.]* (?:\.exe)? \0
+        (?: -[WX]\0[^\0]*\0 | -[^\0cm]*\0 )*  -[^\0cm]*m\0  callers_mcp \0
+    |   (?: uvx (?:\.exe)? \0 | uv (?:\.exe)? \0 tool \0 run \0 | pipx (?:\.exe)? \0 run \0 )
+        (?: (?: --python | -p | --with | --index | --default-index | --index-url | --extra-index-url | --pip-args )
+            [\0=] [^\0]* \0
+        |   (?: --offline | --isolated | --no-cache | --refresh | --no-config | --native-tls | --quiet | -q ) \0
+        |   (?: --from | --spec ) [\0=] {_PACKAGE} \0
+        )*
+        {_PACKAGE} \0
+    )
+    """,
+    re.VERBOSE,
+)
 
 
 def server_command() -> list[str]:
@@ -76,9 +104,7 @@ def redact(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_ours(entry: Mapping[str, Any]) -> bool:
-    """Return whether an entry starts this server, from any installation."""
-    arguments = entry.get("args")
-    words = [entry.get("command"), *(arguments if isinstance(arguments, list) else [])]
-    # Accepts both path separators on every system.
-    stems = {str(word).replace("\\", "/").rpartition("/")[2].removesuffix(".exe") for word in words}
-    return bool(stems & {"callers-mcp", "callers_mcp"})
+    """Return whether an entry starts this server, from any installation: its program, its module or its package."""
+    command, arguments = entry.get("command"), entry.get("args")
+    words = [command, *(arguments if isinstance(arguments, list) else [])]
+    return isinstance(command, str) and _OUR_COMMAND.match("".join(f"{word}\0" for word in words)) is not None

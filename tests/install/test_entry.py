@@ -10,24 +10,47 @@ from callers_mcp.install.plan import quote_command
 
 
 @pytest.mark.parametrize(
-    ("entry", "ours"),
+    ("command", "arguments", "ours"),
     [
-        ({"command": "/home/ana/.local/bin/callers-mcp", "args": []}, True),
-        ({"command": "C:\\Users\\Ana\\Scripts\\callers-mcp.exe"}, True),
-        ({"command": "callers-mcp", "args": ["--sandbox"]}, True),
-        ({"command": "uvx", "args": ["callers-mcp"]}, True),
-        ({"command": "/usr/bin/python3", "args": ["-m", "callers_mcp"]}, True),
-        ({"command": "npx", "args": ["-y", "another-mcp"]}, False),
-        ({"command": "/opt/callers-mcp/bin/another"}, False),
-        ({"command": None, "args": "callers-mcp"}, False),
-        ({"url": "https://callers.example.com/mcp"}, False),
-        ({}, False),
+        ("/home/ana/.local/bin/callers-mcp", [], True),
+        ("C:\\Users\\Ana\\Scripts\\callers-mcp.exe", None, True),
+        ("callers-mcp", ["--sandbox"], True),
+        ("/usr/bin/python3", ["-m", "callers_mcp"], True),
+        ("/usr/bin/python3.11", ["-P", "-m", "callers_mcp", "--sandbox"], True),
+        ("py.exe", ["-3", "-X", "dev", "-Im", "callers_mcp"], True),
+        ("uvx", ["callers-mcp"], True),
+        ("uvx", ["callers-mcp@latest", "--sandbox"], True),
+        ("uvx", ["--python", "3.12", "callers_mcp[http]==0.1.*"], True),
+        ("/opt/uv", ["tool", "run", "--from=callers-mcp[http]", "callers-mcp"], True),
+        ("pipx", ["run", "--spec", "callers-mcp>=0.1,<1", "callers-mcp"], True),
+        ("npx", ["-y", "another-mcp"], False),
+        ("npx", ["-y", "@acme/callers-mcp"], False),
+        ("npx", ["-y", "callers-mcp"], False),
+        ("docker", ["run", "callers-mcp"], False),
+        ("uvx", ["other", "callers-mcp"], False),
+        ("uvx", ["callers-mcp-pro"], False),
+        ("uvx", ["--with", "callers-mcp", "other"], False),
+        ("uvx", ["--from", "acme-callers-mcp", "callers-mcp"], False),
+        ("uvx", ["--from", "git+https://example.com/callers-mcp", "callers-mcp"], False),
+        ("uv", ["run", "other", "callers-mcp"], False),
+        ("/usr/bin/python3", ["-m", "other", "-m", "callers_mcp"], False),
+        ("/usr/bin/python3", ["other.py", "-m", "callers_mcp"], False),
+        ("/usr/bin/python3", ["-c", "...", "-m", "callers_mcp"], False),
+        ("/opt/callers-mcp/bin/another", [], False),
+        ("/opt/another", ["/opt/callers-mcp"], False),
+        (["callers-mcp"], [], False),
+        (None, "callers-mcp", False),
     ],
 )
-def test_an_entry_is_ours_by_what_it_starts(entry: dict[str, Any], ours: bool) -> None:
-    assert is_ours(entry) is ours
+def test_an_entry_is_ours_by_what_it_starts(command: Any, arguments: Any, ours: bool) -> None:
+    assert is_ours({"command": command, "args": arguments}) is ours
 
 
+def test_an_entry_without_a_command_is_not_ours() -> None:
+    assert not is_ours({"url": "https://callers.example.com/mcp"})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="checks the folders of Linux")
 @pytest.mark.parametrize(
     ("python", "temporary"),
     [
