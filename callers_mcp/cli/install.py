@@ -54,6 +54,8 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
     click.echo(f"Installed this server in {row.title} ({change.config}){_backup_note(backup)}.")
     if key_path := settings.get(entry.API_KEY_FILE):
         click.echo(f"The key is in {key_path}.")
+    if entry.is_in_temporary_folder():
+        click.echo(f"Note: this installation is in a temporary folder ({sys.prefix}). The host needs it to stay there.")
     click.echo(f"Next: {row.next_step}")
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,25 @@ def server_command() -> list[str]:
 
 
 def is_ephemeral() -> bool:
-    """Return whether this is a temporary installation by ``uvx`` or ``pipx run``."""
-    folders = Path(sys.executable).parts
-    return "archive-v0" in folders or {"pipx", ".cache"} <= {*folders}
+    """Return whether this installation is in a cache, as those of ``uvx``, ``uv run --with`` and ``pipx run`` are.
+
+    Source: https://docs.astral.sh/uv/reference/storage/ and https://github.com/pypa/pipx/blob/main/src/pipx/paths.py
+    """
+    import platformdirs
+    from platformdirs.unix import Unix
+
+    # On macOS uv has the same folder as on Linux.
+    uv = platformdirs.user_cache_path("uv", False) if sys.platform == "win32" else Unix("uv").user_cache_path
+    pipx = Path(os.environ.get("PIPX_HOME") or os.path.expanduser("~/.local/pipx"))  # noqa: PTH111
+    caches = uv, Path(os.environ.get("UV_CACHE_DIR") or uv), pipx / ".cache", platformdirs.user_cache_path("pipx")
+    prefix = Path(sys.prefix).resolve()
+    is_cached = any(prefix.is_relative_to(cache.resolve()) for cache in caches)
+    return is_cached or any(_UV_CACHE_FOLDER.fullmatch(part) for part in prefix.parts)
+
+
+def is_in_temporary_folder() -> bool:
+    """Return whether this installation is in the system's folder for temporary files."""
+    return Path(sys.prefix).resolve().is_relative_to(Path(tempfile.gettempdir()).resolve())
 
 
 def settings_to_copy(environment: Mapping[str, str]) -> dict[str, str]:

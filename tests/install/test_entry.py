@@ -1,12 +1,17 @@
 """An entry is recognized as ours from any installation and system, and no other entry is."""
 
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from callers_mcp.install.entry import is_ephemeral, is_ours
+from callers_mcp.install.entry import is_ephemeral, is_ours, server_command
 from callers_mcp.install.plan import quote_command
+from tests.support.constants import PATIENCE
+from tests.support.install_home import Home
 
 
 @pytest.mark.parametrize(
@@ -52,21 +57,57 @@ def test_an_entry_without_a_command_is_not_ours() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="checks the folders of Linux")
 @pytest.mark.parametrize(
-    ("python", "temporary"),
+    ("variables", "prefix", "is_cached"),
     [
-        ("/home/ana/.cache/uv/archive-v0/Xy_1/bin/python", True),
-        ("/home/ana/.local/pipx/.cache/0a1b/bin/python", True),
-        ("/home/ana/.cache/pipx/0a1b/bin/python", True),
-        ("/home/ana/.local/share/uv/tools/callers-mcp/bin/python", False),
-        ("/home/ana/.local/pipx/venvs/callers-mcp/bin/python", False),
-        ("/srv/.cache/checkout/.venv/bin/python", False),
+        ({}, "/home/ana/.cache/uv/archive-v0/Xy_1", True),
+        ({}, "/home/ana/.cache/uv/any/environment", True),
+        ({"XDG_CACHE_HOME": "/fast"}, "/fast/uv/any/environment", True),
+        ({"UV_CACHE_DIR": "/fast/cache"}, "/fast/cache/any/environment", True),
+        ({}, "/from/uv.toml/builds-v0/.tmpXy", True),
+        ({}, "/from/uv.toml/environments-v2/Xy", True),
+        ({}, "/home/ana/.cache/pipx/0a1b", True),
+        ({}, "/home/ana/.local/pipx/.cache/0a1b", True),
+        ({"PIPX_HOME": "/opt/pipx"}, "/opt/pipx/.cache/0a1b", True),
+        ({}, "/home/ana/.local/share/uv/tools/callers-mcp", False),
+        ({}, "/home/ana/.local/pipx/venvs/callers-mcp", False),
+        ({}, "/home/ana/.cache/pipx-checkout/.venv", False),
+        ({"UV_CACHE_DIR": "/fast/cache"}, "/fast/cache2/.venv", False),
     ],
 )
-def test_a_temporary_installation_is_recognized_by_its_path(
-    monkeypatch: pytest.MonkeyPatch, python: str, temporary: bool
+def test_an_installation_in_a_cache_is_recognized_by_its_folder(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], prefix: str, is_cached: bool
 ) -> None:
-    monkeypatch.setattr(sys, "executable", python)
-    assert is_ephemeral() is temporary
+    for name in ("XDG_CACHE_HOME", "UV_CACHE_DIR", "PIPX_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/home/ana", **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "prefix", prefix)
+    assert is_ephemeral() is is_cached
+
+
+def test_an_installation_in_a_temporary_folder_is_installed_with_a_note(
+    cursor: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(Path(sys.prefix).parent))
+    assert "in a temporary folder" in cursor.install("--sandbox")
+    cursor.uninstall()
+    monkeypatch.setattr(tempfile, "tempdir", str(cursor.folder))
+    assert "in a temporary folder" not in cursor.install("--sandbox")
+
+
+def test_the_command_imports_nothing_from_the_folder_in_which_it_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if there is no script beside the interpreter."""
+    (tmp_path / "click.py").write_text("raise SystemExit('imported')")
+    commands = [server_command()]
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(tmp_path / "python"))
+        commands.append([Path(sys.prefix, "bin/python").as_posix(), *server_command()[1:]])
+    assert commands[1][-2:] == ["-m", "callers_mcp"]
+    for command in commands:
+        done = subprocess.run([*command, "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_command_is_quoted_for_the_shell_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
