@@ -49,7 +49,8 @@ _OUR_COMMAND = re.compile(
 def server_command() -> list[str]:
     """Return the command that starts this server, with an absolute path: hosts don't have the shell's PATH."""
     script = Path(sys.executable).with_name("callers-mcp.exe" if sys.platform == "win32" else "callers-mcp")
-    return [str(script)] if script.exists() else [sys.executable, "-m", "callers_mcp"]
+    # Without -P, modules in the folder in which the host starts the server would be imported.
+    return [str(script)] if script.exists() else [sys.executable, "-P", "-m", "callers_mcp"]
 
 
 def is_ephemeral() -> bool:

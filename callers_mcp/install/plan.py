@@ -192,7 +192,7 @@ def _lines(commands: Sequence[Sequence[str]]) -> str:
 def _run_commands(change: Change, name: str) -> None:
     commands = _commands(change.host, change.current, change.desired)
     program = shutil.which(name)
-    if program is None:
+    if program is None or not Path(program).is_absolute():  # a program in the working folder is not the host's
         raise CommandNotFound(name, _lines(commands))
     for number, command in enumerate(commands):
         problem = _run_command(program, command)

@@ -56,6 +56,16 @@ def fake_claude(home: Home, script: str) -> Path:
     return calls
 
 
+def test_a_program_in_the_working_folder_is_not_run(claude_code: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the PATH names that folder, as Windows always does."""
+    calls = fake_claude(claude_code, "")
+    monkeypatch.chdir(claude_code.folder / "bin")
+    for claude_code.path in (".", "", "../bin"):
+        code, out, _ = claude_code.run("install", CALLERS_API_KEY=KEY)
+        assert (code, out.startswith("claude mcp add ")) == (1, True)
+    assert not calls.exists()
+
+
 def test_an_error_of_claude_is_reported_and_the_key_is_removed_again(claude_code: Home) -> None:
     fake_claude(claude_code, "echo 'Your organization does not allow this server' >&2; exit 3")
     assert "Your organization does not allow this server" in refused(claude_code)
