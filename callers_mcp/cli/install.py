@@ -172,15 +172,17 @@ def _backup_note(backup: Path | None) -> str:
 @contextmanager
 def _exit_on_error() -> Iterator[None]:
     """Exit with code 1 and a message that says what to do next, if the change can't be made."""
-    from callers_mcp.install.plan import CommandNotFound, InstallationError
+    from callers_mcp.install.plan import InstallationError
 
     try:
         yield
         return
     except InstallationError as error:
         click.echo(f"callers-mcp: {error}", err=True)
-        if isinstance(error, CommandNotFound):
-            click.echo(error.lines, nl=False)
-    except OSError as error:  # from the key file
-        click.echo(f"callers-mcp: {error.filename or 'the key file'}: {error.strerror or error}", err=True)
+        click.echo(error.lines, nl=False)
+    except OSError as error:  # from the key file, or from waiting for another installation
+        name = f"{error.filename}: " if error.filename else ""
+        click.echo(f"callers-mcp: {name}{error.strerror or error}", err=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(1)

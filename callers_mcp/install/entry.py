@@ -110,15 +110,29 @@ def merge(current: Mapping[str, Any] | None, entry: Mapping[str, Any]) -> dict[s
 
 
 def redact(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``entry`` for display: the key, and every value that is not one of our settings, may be a secret."""
+    """Return ``entry`` for display: without the key, and without what is not known to be harmless."""
+    known = {variable(field) for field in Settings.model_fields} - {API_KEY}
     redacted = dict(entry)
     for name, value in entry.items():
         if name == "env" and isinstance(value, dict):
-            known = {variable(field) for field in Settings.model_fields} - {API_KEY}
-            redacted[name] = {variable_: text if variable_ in known else "..." for variable_, text in value.items()}
-        elif name not in ("command", "args", "type"):
-            redacted[name] = "..."
+            # A URL that a user wrote may have a password or a token.
+            redacted[name] = {
+                key: text if key in known and not re.search("[@?]", str(text)) else HIDDEN
+                for key, text in value.items()
+            }
+        elif name == "args" and isinstance(value, list):
+            redacted[name] = [word if _PLAIN_ARGUMENT.fullmatch(str(word)) else HIDDEN for word in value]
+        elif name not in ("command", "type"):
+            redacted[name] = HIDDEN
     return redacted
+
+
+def hidden_names(entry: Mapping[str, Any]) -> list[str]:
+    """Return the names of the keys and variables of an entry whose values ``redact`` hides."""
+    redacted = redact(entry)
+    environment = redacted.pop("env", {})
+    values = {**redacted, **(environment if isinstance(environment, dict) else {"env": HIDDEN})}
+    return [name for name, value in values.items() if value == HIDDEN or (isinstance(value, list) and HIDDEN in value)]
 
 
 def is_ours(entry: Mapping[str, Any]) -> bool:

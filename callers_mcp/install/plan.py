@@ -14,23 +14,28 @@ from typing import Any
 from callers_mcp import files
 from callers_mcp.install import documents
 from callers_mcp.install.documents import UnreadableConfig
-from callers_mcp.install.entry import NAME, is_ours, merge, redact
+from callers_mcp.install.entry import NAME, hidden_names, is_ours, merge, redact
 from callers_mcp.install.registry import Host, Platform
+from callers_mcp.sanitize import truncate
 
 _COMMAND_TIMEOUT_SECONDS = 60.0
 """The time limit for a host's own command."""
 
 
 class InstallationError(Exception):
-    """The change can't be made; nothing was changed. The message is one or two sentences that say what to do next."""
+    """The change can't be made; nothing was changed. The message is one or two sentences that say what to do next.
+
+    Attributes:
+        lines: Commands for the user to run, one a line.
+    """
+
+    def __init__(self, message: str, lines: str = "") -> None:
+        super().__init__(message)
+        self.lines = lines
 
 
 class CommandNotFound(InstallationError):
-    """The host's own command isn't on the PATH. ``lines``: commands for the user to run."""
-
-    def __init__(self, name: str, lines: str) -> None:
-        super().__init__(f"the command {name} was not found, and only it may write this. Run this where it is found:")
-        self.lines = lines
+    """The host's own command isn't on the PATH."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,11 @@ class Change:
         """Return a preview: a diff of the entry, or the host's commands. It has no secrets of the user."""
         if self.is_noop:
             return ""
-        current, desired = (None if entry is None else redact(entry) for entry in (self.current, self.desired))
         if self.host.command:
-            return _lines(_commands(self.host, current, desired))
+            return _lines(_commands(self.host, self.current, self.desired))
         before, after = (
-            [] if entry is None else snippet(self.host, entry).splitlines(keepends=True) for entry in (current, desired)
+            [] if entry is None else snippet(self.host, redact(entry)).splitlines(keepends=True)
+            for entry in (self.current, self.desired)
         )
         old, new = (str(self.config) if text is not None else "/dev/null" for text in (self.before, self.after))
         return "".join(difflib.unified_diff(before, after, old, new))
@@ -97,6 +102,8 @@ def plan_change(host: Host, entry: Mapping[str, Any] | None) -> Change:
         desired = None if entry is None else merge(current, entry)
         if desired == current:
             return Change(host, config, before, before, current, desired)
+        if host.command and current is not None and desired is not None:
+            _require_no_secrets(host, config, current)
         originals = [] if current is None else list(_originals(host, config, text, current))
         if desired is not None:
             after: bytes | None = documents.set_entry(text, host.format, _key_path(host), desired).encode()
@@ -189,11 +196,26 @@ def _lines(commands: Sequence[Sequence[str]]) -> str:
     return "".join(f"{quote_command(command)}\n" for command in commands)
 
 
+def _require_no_secrets(host: Host, config: Path, current: Mapping[str, Any]) -> None:
+    """Raise InstallationError if the host's command can't write the entry again, or would show a secret to others."""
+    names = hidden_names(current)
+    if names:
+        raise InstallationError(
+            f"the entry {NAME} in {config} has {', '.join(names)}, which {host.command} mcp add would show to other "
+            f"users of this machine. Remove the entry with the command below, install again, and add what you need to "
+            f"the file while {host.title} is not running.",
+            _lines(_commands(host, current, None)),
+        )
+
+
 def _run_commands(change: Change, name: str) -> None:
     commands = _commands(change.host, change.current, change.desired)
     program = shutil.which(name)
     if program is None or not Path(program).is_absolute():  # a program in the working folder is not the host's
-        raise CommandNotFound(name, _lines(commands))
+        raise CommandNotFound(
+            f"the command {name} was not found, and only it may write this. Run this where it is found:",
+            _lines(commands),
+        )
     for number, command in enumerate(commands):
         problem = _run_command(program, command)
         if problem and number:  # the earlier entry is removed, so put it back
@@ -222,4 +244,4 @@ def _run_command(program: str, command: Sequence[str]) -> str | None:
     if not completed.returncode:
         return None
     output = (completed.stderr or completed.stdout).strip().splitlines() or [""]
-    return f"{description} failed: {output[-1][:200] or f'exit code {completed.returncode}'}"
+    return f"{description} failed: {truncate(output[-1], 200) or f'exit code {completed.returncode}'}"

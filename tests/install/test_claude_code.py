@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,10 +77,9 @@ def test_an_error_of_claude_is_reported_and_the_key_is_removed_again(claude_code
 def test_an_entry_that_cannot_be_replaced_is_put_back_or_reported_as_removed(
     claude_code: Home, is_restored: bool, usual: dict[str, object]
 ) -> None:
-    env = {"HTTPS_PROXY": f"http://u:{NEIGHBOURS_SECRET}@p"}
+    env = {"CALLERS_TIMEOUT": "9"}
     entry = {"command": "/x/callers-mcp", "env": env, **usual}
     claude_code.put(json.dumps({"mcpServers": {"callers": entry}}).encode())
-    assert "HTTPS_PROXY=..." in claude_code.install("--dry-run")
     old = "*/x/callers-mcp*) exit 0;;" if is_restored else ""
     calls = fake_claude(claude_code, f'case "$*" in {old} *add*) echo no >&2; exit 3;; esac')
     message = refused(claude_code)
@@ -89,4 +89,33 @@ def test_an_entry_that_cannot_be_replaced_is_put_back_or_reported_as_removed(
     assert removed == "mcp remove --scope user callers"
     assert "/x/callers-mcp" not in added
     assert restored.endswith("--transport stdio callers -- /x/callers-mcp")
-    assert f"--env HTTPS_PROXY={env['HTTPS_PROXY']}" in restored
+    assert "--env CALLERS_TIMEOUT=9" in restored
+
+
+@pytest.mark.parametrize("is_found", [True, False], ids=["claude found", "claude not found"])
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"env": {"CALLERS_API_KEY": NEIGHBOURS_SECRET}}, "CALLERS_API_KEY"),
+        ({"env": {"OTHER_TOKEN": NEIGHBOURS_SECRET}}, "OTHER_TOKEN"),
+        ({"env": {"CALLERS_BASE_URL": f"https://u:{NEIGHBOURS_SECRET}@proxy.example"}}, "CALLERS_BASE_URL"),
+        ({"env": [NEIGHBOURS_SECRET]}, "env"),
+        ({"headers": {"X": NEIGHBOURS_SECRET}}, "headers"),
+        ({"command": "uvx", "args": ["--index", f"https://{NEIGHBOURS_SECRET}@x", "callers-mcp"]}, "args"),
+    ],
+)
+def test_an_entry_that_may_have_a_secret_is_never_put_on_a_command_line(
+    claude_code: Home, changes: dict[str, Any], named: str, is_found: bool
+) -> None:
+    calls = fake_claude(claude_code, "") if is_found else claude_code.folder / "absent"
+    entry = {"type": "stdio", "command": "/x/callers-mcp", "args": [], "env": {}, **changes}
+    claude_code.put(json.dumps({"mcpServers": {"callers": entry}}).encode())
+    before = claude_code.files()
+    for options in ((), ("--dry-run",), ("--sandbox",)):
+        code, out, errors = claude_code.run("install", *options, CALLERS_API_KEY=KEY)  # looks for the secret
+        assert (code, out) == (1, "claude mcp remove --scope user callers\n")
+        assert f"has {named}, which claude mcp add would show" in errors
+        assert claude_code.files() == before
+    assert not calls.exists()
+    claude_code.run("uninstall")
+    assert not is_found or calls.read_text() == "mcp remove --scope user callers\n"
