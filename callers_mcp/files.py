@@ -85,7 +85,7 @@ def write(
         _require_regular(path, old)
     except FileNotFoundError:
         old = None
-    _remove_leftovers(target, _LEFTOVER_SECONDS)
+    remove_leftovers(target, _LEFTOVER_SECONDS)
     descriptor, name = tempfile.mkstemp(prefix=_temporary_prefix(target), suffix=".new", dir=target.parent)  # mode 600
     new = Path(name)
     try:
@@ -110,7 +110,7 @@ def remove(path: Path) -> None:
         OSError: It can't be deleted.
     """
     target = Path(os.path.realpath(path))
-    _remove_leftovers(target, 0)
+    remove_leftovers(target, 0)
     target.unlink(missing_ok=True)
     _sync_folder(target.parent)
 
@@ -180,7 +180,8 @@ def _temporary_prefix(target: Path) -> str:
     return f".{target.name[:40]}."  # the whole name, with what is added, could be too long
 
 
-def _remove_leftovers(target: Path, min_age_seconds: float) -> None:
+def remove_leftovers(target: Path, min_age_seconds: float = 0) -> None:
+    """Delete the temporary files of writers of ``target`` that were killed, if they are old enough."""
     temporary = re.compile(re.escape(_temporary_prefix(target)) + r"[a-z0-9_]{8}\.new")
     oldest = time.time() - min_age_seconds
     with suppress(OSError):

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import click
 from callers_mcp.cli.host_argument import HostType
 
 if TYPE_CHECKING:
+    from callers_mcp.install.plan import Change
     from callers_mcp.settings import Settings
 
 
@@ -27,33 +28,47 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
 
     Exit code: 0 done; 1 failed; 2 wrong usage or settings.
     """
+    from callers_mcp.files import remove_leftovers
     from callers_mcp.install import entry, key_file, plan
+    from callers_mcp.install.lock import exclusive
     from callers_mcp.install.registry import HOSTS
 
-    row = HOSTS[host]
+    row, file = HOSTS[host], key_file.path(host)
     key, settings = None, dict[str, str]()
     with _exit_on_error():
         if not use_sandbox:
-            key, settings = _key_and_settings(key_file.path(host), prompt=not dry_run)
-        change = plan.plan_change(row, entry.stdio_entry(row, settings, sandbox=use_sandbox))
-        if dry_run:
-            click.echo(change.as_text() or "Nothing would change.\n", nl=False)
-            if key and key != key_file.read(key_file.path(host)):
-                click.echo(f"The key would be stored in {key_file.path(host)}.")
-            return
-        if entry.is_ephemeral():
+            key, settings = _key_and_settings(file, prompt=not dry_run)
+        if entry.is_ephemeral() and not dry_run:
             raise plan.InstallationError(
                 "this installation is temporary, and the host needs one that stays. Install the package permanently "
                 "first, with uv tool install."
             )
-        with _install_key(host, key) as is_new_key:
-            backup = plan.apply(change)
-    if change.is_noop and not is_new_key:
+        with exclusive():
+            change = plan.plan_change(row, entry.stdio_entry(row, settings, sandbox=use_sandbox))
+            earlier_key = key_file.read(file)
+            is_new_key = key not in (None, earlier_key)
+            is_unused = file.exists() and Path(settings.get(entry.API_KEY_FILE, "")).resolve() != file.resolve()
+            if dry_run:
+                click.echo(change.as_text() or "Nothing would change.\n", nl=False)
+                if is_new_key:
+                    click.echo(f"The key would be stored in {file}.")
+                if is_unused:
+                    click.echo(f"The key file {file} would be removed.")
+                return
+            if key is None and earlier_key is None and settings.get(entry.API_KEY_FILE) == str(file):
+                raise plan.InstallationError("an uninstallation has removed the key in the meantime. Try again.")
+            remove_leftovers(file)  # of an installation that was killed
+            backup = _apply(change, file, key, earlier_key) if is_new_key else plan.apply(change)
+            if is_unused:
+                key_file.write(file, None)
+    if change.is_noop and not is_new_key and not is_unused:
         click.echo(f"{row.title} already has this server ({change.config}); nothing was changed.")
         return
     click.echo(f"Installed this server in {row.title} ({change.config}){_backup_note(backup)}.")
     if key_path := settings.get(entry.API_KEY_FILE):
         click.echo(f"The key is in {key_path}.")
+    if is_unused:
+        click.echo(f"Removed the key file {file}.")
     if entry.is_in_temporary_folder():
         click.echo(f"Note: this installation is in a temporary folder ({sys.prefix}). The host needs it to stay there.")
     click.echo(f"Next: {row.next_step}")
@@ -71,26 +86,28 @@ def uninstall(host: str, dry_run: bool) -> None:
     Exit code: 0 done; 1 failed; 2 wrong usage.
     """
     from callers_mcp.install import key_file, plan
+    from callers_mcp.install.lock import exclusive
     from callers_mcp.install.registry import HOSTS
 
     row = HOSTS[host]
-    with _exit_on_error():
+    with _exit_on_error(), exclusive():
         change = plan.plan_change(row, None)
-        key_path = key_file.path_in_entry(change.current, host) or key_file.path(host)
-        had_key = key_path.exists()
+        files = {key_file.path(host), key_file.path_in_entry(change.current, host) or key_file.path(host)}
+        keys = sorted(file for file in files if file.exists())
         if dry_run:
             click.echo(change.as_text() or "Nothing would change.\n", nl=False)
-            if had_key:
-                click.echo(f"The key file {key_path} would be removed.")
+            for file in keys:
+                click.echo(f"The key file {file} would be removed.")
             return
         backup = plan.apply(change)
-        key_file.write(key_path, None)
+        for file in files:
+            key_file.write(file, None)
     if change.is_noop:
         click.echo(f"{row.title} does not have this server ({change.config}); nothing was changed.")
     else:
         click.echo(f"Removed this server from {row.title} ({change.config}){_backup_note(backup)}.")
-    if had_key:
-        click.echo(f"Removed the key file {key_path}.")
+    for file in keys:
+        click.echo(f"Removed the key file {file}.")
 
 
 def _key_and_settings(file: Path, *, prompt: bool) -> tuple[str | None, dict[str, str]]:
@@ -141,27 +158,17 @@ def _prompt_for_key() -> str:
     return key
 
 
-@contextmanager
-def _install_key(host: str, key: str | None) -> Iterator[bool]:
-    """Store the key in its file, and yield whether that changed the file; restore the file if the block fails."""
+def _apply(change: "Change", file: Path, key: str | None, earlier_key: str | None) -> Path | None:
+    """Store the key and make the change; restore the earlier key if that fails. Return the path of the backup."""
     from callers_mcp.install import key_file, plan
-    from callers_mcp.install.registry import HOSTS
 
-    file = key_file.path(host)
-    earlier = key_file.read(file)
-    if key is None or key == earlier:
-        yield False
-        return
-    key_file.write(file, key)
     try:
-        yield True
+        key_file.write(file, key)
+        return plan.apply(change)
     except plan.CommandNotFound:
         raise  # the printed line needs the key file
     except BaseException:
-        with suppress(plan.InstallationError):
-            current = plan.plan_change(HOSTS[host], None).current
-            if key_file.path_in_entry(current, host) != file:  # if it is, a simultaneous installation needs the file
-                key_file.write(file, earlier)
+        key_file.write(file, earlier_key)
         raise
 
 

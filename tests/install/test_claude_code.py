@@ -1,14 +1,18 @@
 """Claude Code writes its configuration itself: its own command is run, or printed if it is not found."""
 
 import json
+import signal
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.constants import KEY
+from tests.support.constants import KEY, PATIENCE
 from tests.support.install_home import NEIGHBOURS_SECRET, Home, realistic, refused
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX paths and modes")
 
@@ -119,3 +123,65 @@ def test_an_entry_that_may_have_a_secret_is_never_put_on_a_command_line(
     assert not calls.exists()
     claude_code.run("uninstall")
     assert not is_found or calls.read_text() == "mcp remove --scope user callers\n"
+
+
+EDITING_CLAUDE = """\
+import json, pathlib, sys, time
+config, started, go = map(pathlib.Path, sys.argv[1:4])
+started.touch()
+while not go.exists():
+    time.sleep(0.01)
+content = json.loads(config.read_text())
+content["mcpServers"].pop("callers", None)
+if "add" in sys.argv:
+    at = sys.argv.index("--")
+    env = dict(sys.argv[i + 1].split("=", 1) for i, word in enumerate(sys.argv[:at]) if word == "--env")
+    content["mcpServers"]["callers"] = {"command": sys.argv[at + 1], "args": sys.argv[at + 2 :], "env": env}
+config.write_text(json.dumps(content))
+"""
+
+
+def slow_claude(home: Home, folder: Path) -> tuple[Path, Path]:
+    """Put a program named ``claude`` on the PATH that waits before it edits the configuration.
+
+    Return the file that it creates when it starts, and the file for which it waits.
+    """
+    script, started, go = folder / "claude.py", folder / "started", folder / "go"
+    script.write_text(EDITING_CLAUDE)
+    fake_claude(home, f'exec {sys.executable} {script} {home.config} {started} {go} "$@"')
+    return started, go
+
+
+@pytest.mark.parametrize("second", ["install", "uninstall"])
+@pytest.mark.parametrize("first", ["install", "uninstall"])
+def test_installations_and_uninstallations_at_the_same_time_leave_no_key_without_an_entry(
+    claude_code: Home, tmp_path_factory: pytest.TempPathFactory, first: str, second: str
+) -> None:
+    started, go = slow_claude(claude_code, tmp_path_factory.mktemp("claude"))
+    if first == "uninstall":
+        go.touch()
+        claude_code.install()
+        go.unlink()
+        started.unlink()
+    with ThreadPoolExecutor() as pool:
+        try:
+            runs = [pool.submit(claude_code.run_process, first, CALLERS_API_KEY=KEY)]
+            until(started.exists, "claude was started")
+            runs.append(pool.submit(claude_code.run_process, second, CALLERS_API_KEY=f"{KEY}2"))
+            wait(runs[1:], timeout=2)  # without a lock, the second one ends now
+        finally:
+            go.touch()
+    assert [run.result()[0] for run in runs] == [0, 0]
+    assert (claude_code.entry() is not None) == claude_code.key_file.exists() == (second == "install")
+
+
+def test_ctrl_c_removes_the_key_again(claude_code: Home, tmp_path_factory: pytest.TempPathFactory) -> None:
+    started, go = slow_claude(claude_code, tmp_path_factory.mktemp("claude"))
+    command = [sys.executable, "-m", "callers_mcp", "install", "claude-code"]
+    with subprocess.Popen(command, env=claude_code.environment(CALLERS_API_KEY=KEY)) as process:
+        until(started.exists, "claude was started")
+        assert claude_code.key_file.exists()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130
+    go.touch()
+    assert not claude_code.key_file.parent.parent.exists()

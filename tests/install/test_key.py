@@ -1,11 +1,11 @@
 """The API key is kept in one private file for each host, and the host's entry names that file."""
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from callers_mcp.install import plan
 from tests.support.constants import KEY, PATIENCE
 from tests.support.install_home import Home, mode, refused
 from tests.support.terminal import terminal
@@ -58,6 +58,21 @@ def test_uninstall_removes_the_key_file_that_the_entry_names(tmp_path: Path) -> 
     assert not file.exists()
 
 
+def test_a_key_file_that_the_new_entry_does_not_use_is_removed(cursor: Home) -> None:
+    own = cursor.folder / "callers"
+    own.write_text(KEY)
+    for options, variables in (["--sandbox"], {}), ([], {"CALLERS_API_KEY": "", "CALLERS_API_KEY_FILE": str(own)}):
+        cursor.install()
+        assert f"The key file {cursor.key_file} would be removed." in cursor.install("--dry-run", *options, **variables)
+        assert f"Removed the key file {cursor.key_file}." in cursor.install(*options, **variables)
+        assert not cursor.key_file.exists()
+    cursor.install()
+    linked = cursor.folder / "linked"
+    linked.symlink_to(cursor.key_file)
+    cursor.install(CALLERS_API_KEY="", CALLERS_API_KEY_FILE=str(linked))
+    assert cursor.key_file.exists()
+
+
 def test_the_keys_of_other_hosts_stay(cursor: Home) -> None:
     other = Home(cursor.folder, "codex")
     other.install()
@@ -90,21 +105,29 @@ def test_the_key_is_put_back_if_the_configuration_cannot_be_written(cursor: Home
     assert cursor.key_file.read_text() == "first\n"
 
 
-def test_of_two_installations_at_the_same_time_the_later_one_leaves_the_key_to_the_other(
-    cursor: Home, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("command", "options"), [("install", ["--sandbox"]), ("uninstall", [])])
+def test_the_key_that_a_killed_installation_left_behind_is_removed(
+    cursor: Home, command: str, options: list[str]
 ) -> None:
-    """A second process installs between the first one's plan and its change."""
-    apply = plan.apply
+    cursor.key_file.parent.mkdir(parents=True)
+    script = (
+        "import os, signal, sys; from pathlib import Path; from callers_mcp import files;"
+        "kill = lambda: os.kill(os.getpid(), signal.SIGKILL);"
+        "files.write(Path(sys.argv[1]), sys.argv[2].encode(), before_replacing=kill)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(cursor.key_file), KEY], timeout=PATIENCE)
+    assert [path.read_text() for path in cursor.key_file.parent.iterdir()] == [KEY]
+    assert cursor.run(command, *options)[0] == 0
+    assert not cursor.key_file.parent.exists() or not list(cursor.key_file.parent.iterdir())
 
-    def late(change: plan.Change) -> Path | None:
-        assert cursor.run_process("install", CALLERS_API_KEY=KEY)[0] == 0
-        return apply(change)
 
-    monkeypatch.setattr(plan, "apply", late)
-    code, _, errors = cursor.run("install", CALLERS_API_KEY=KEY)
-    assert (code, "another program changed" in errors) == (1, True)
-    assert cursor.key_file.read_text() == KEY + "\n"
-    assert cursor.entry()
+def test_uninstall_removes_the_key_in_the_usual_folder_too(cursor: Home, tmp_path: Path) -> None:
+    cursor.install(XDG_CONFIG_HOME=str(tmp_path / "elsewhere"))
+    cursor.key_file.parent.mkdir(parents=True)
+    cursor.key_file.write_text(KEY)
+    assert str(cursor.key_file) in cursor.uninstall("--dry-run")
+    assert cursor.uninstall().count("Removed the key file ") == 2
+    assert not cursor.key_file.exists()
 
 
 @pytest.mark.measured

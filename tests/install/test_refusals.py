@@ -1,10 +1,16 @@
 """If ``install`` or ``uninstall`` refuses, it reports why in one line and changes no file."""
 
+import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
 
+import callers_mcp
+from callers_mcp.install import lock
+from tests.support.constants import KEY, PATIENCE
 from tests.support.install_home import Home, refused
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX paths and modes")
@@ -76,10 +82,37 @@ def test_settings_that_no_server_could_use_are_not_installed(
     assert named in refused(cursor, code=2, **variables)
 
 
-def test_an_installation_that_uvx_removes_again_is_not_installed(cursor: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_in_a_cache_is_not_installed(cursor: Home) -> None:
     """The host would have no server after uv cleans its cache."""
-    temporary = cursor.folder / "uv/archive-v0/Xy/bin/python"
-    temporary.parent.mkdir(parents=True)
-    temporary.symlink_to(sys.executable)
-    monkeypatch.setattr(sys, "executable", str(temporary))
-    assert "uv tool install" in refused(cursor)
+    environment = cursor.folder / "cache/any/environment"
+    venv.create(environment, symlinks=True)
+    packages = sysconfig.get_path("purelib", vars={"base": str(environment)})
+    Path(packages, "all.pth").write_text("\n".join([str(Path(callers_mcp.__file__).parents[1]), *sys.path[1:]]))
+    command = [str(environment / "bin/python"), "-P", "-m", "callers_mcp", "install", "cursor"]
+    before = cursor.files()
+    for variables, is_refused in (({"UV_CACHE_DIR": str(cursor.folder / "cache")}, True), ({}, False)):
+        done = subprocess.run(
+            command,
+            env=cursor.environment(CALLERS_API_KEY=KEY, **variables),
+            cwd=cursor.folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert (done.returncode, "uv tool install" in done.stderr) == (int(is_refused), is_refused), done.stderr
+        assert (cursor.files() == before) == is_refused
+
+
+def test_an_installation_waits_for_another_one_but_not_forever(cursor: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_TIMEOUT_SECONDS", 0.0)
+    with monkeypatch.context() as other:
+        other.setenv("HOME", str(cursor.folder))
+        with lock.exclusive():
+            assert "another installation" in refused(cursor)
+            assert "another installation" in refused(cursor, "uninstall")
+    cursor.install()
+
+
+def test_a_text_that_utf_8_cannot_hold_is_not_written(cursor: Home) -> None:
+    cursor.put(b'{"mcpServers": {"callers": {"command": "/x/callers-mcp", "note": "\\ud83d"}}}')
+    assert "not UTF-8" in refused(cursor)
