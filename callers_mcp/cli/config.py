@@ -42,16 +42,21 @@ def config(host: str, url: str | None, use_sandbox: bool) -> None:
         content = {**row.remote, row.url: url}
         click.echo(f"If the server requires a token, add: {row.authorization}", err=True)
     else:
-        content = entry.stdio_entry(row, {} if use_sandbox else _settings(), sandbox=use_sandbox)
+        content = entry.stdio_entry(
+            row, {} if use_sandbox else _settings(in_command=bool(row.command)), sandbox=use_sandbox
+        )
     if not row.command:
         click.echo(f"Put this into {row.config(Platform())}:", err=True)
     click.echo(plan.snippet(row, content), nl=False)
 
 
-def _settings() -> dict[str, str]:
+def _settings(*, in_command: bool) -> dict[str, str]:
     from callers_mcp.cli.runtime import load_settings
     from callers_mcp.install import entry
 
     file = load_settings().api_key_file
-    key = {entry.API_KEY_FILE: str(file.absolute())} if file else {entry.API_KEY: entry.KEY_PLACEHOLDER}
+    if file or in_command:
+        key = {entry.API_KEY_FILE: str(file.absolute()) if file else entry.KEY_FILE_PLACEHOLDER}
+    else:
+        key = {entry.API_KEY: entry.KEY_PLACEHOLDER}
     return key | entry.settings_to_copy(os.environ)

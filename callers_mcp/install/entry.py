@@ -19,6 +19,9 @@ API_KEY, API_KEY_FILE = variable("api_key"), variable("api_key_file")
 KEY_PLACEHOLDER = "<your Callers API key>"
 """The text in a snippet that the user replaces with the key. The server never uses it as a key."""
 
+KEY_FILE_PLACEHOLDER = "<path of a file with your Callers API key>"
+"""The same in a command line, whose arguments other users can see, so that it must not have the key itself."""
+
 HIDDEN = "..."
 """What is displayed instead of a value that may be a secret."""
 

@@ -3,6 +3,7 @@
 import json
 import shlex
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,13 @@ def test_a_url_for_claude_desktop_is_added_as_a_connector(tmp_path: Path) -> Non
     out = printed(tmp_path, "claude-desktop", "--url", URL)
     assert "Settings > Connectors" in out
     assert URL in out.splitlines()
+
+
+def test_the_command_for_claude_code_never_has_the_key(tmp_path: Path) -> None:
+    """Other users can see the arguments of a command, so it names a file with the key."""
+    command = shlex.split(printed(tmp_path, "claude-code", CALLERS_API_KEY="sk-x"))
+    values = dict(word.split("=", 1) for before, word in pairwise(command) if before == "--env")
+    assert values == {"CALLERS_API_KEY_FILE": "<path of a file with your Callers API key>"}
 
 
 def test_the_text_for_claude_code_is_a_command(tmp_path: Path) -> None:
