@@ -6,12 +6,12 @@ They run in this order. If the client disconnects, the call is cancelled.
 import asyncio
 import codecs
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import anyio
-from mcp.server.streamable_http import check_accept_headers
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -115,7 +115,7 @@ class HttpMiddleware:
             raise HttpRejection("This endpoint accepts only POST.", status=405, headers={"Allow": "POST"})
         request = Request(scope, receive)
         await self._check_host_and_origin(request)
-        wants_event_stream = _check_accept(request)
+        only_event_stream = _accepts_only_event_stream(",".join(request.headers.getlist("accept")))
         body = await _read_body(request)
         parse_message(body)
         if self._calls >= self._max_calls:
@@ -123,7 +123,7 @@ class HttpMiddleware:
             raise HttpRejection("Too many calls at once; try again in a second.", status=503, retry_after_seconds=1)
         headers = [header for header in scope["headers"] if header[0] != b"accept"]
         call_scope = {**scope, "path": MCP_PATH, "headers": [*headers, _ACCEPT_ALL], PRINCIPAL_KEY: principal}
-        response_send = _as_event_stream(scope, receive, send) if wants_event_stream else send
+        response_send = _as_event_stream(scope, receive, send) if only_event_stream else send
         self._calls += 1
         try:
             await self._call(call_scope, body, receive, response_send)
@@ -199,14 +199,15 @@ def _transport_security(hosting: HostingSettings) -> TransportSecuritySettings:
     return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
 
 
-def _check_accept(request: Request) -> bool:
-    """Return whether the client accepts only an event stream; a client that does not say gets JSON."""
-    if not request.headers.get("accept"):
+def _accepts_only_event_stream(accept: str) -> bool:
+    """Return whether a client with this Accept header takes no JSON; one that does not say gets JSON."""
+    parts = (part.lower().replace(" ", "") for part in accept.split(",") if part.strip())
+    types = {part.partition(";")[0] for part in parts if not re.search(r";q=0(\.0*)?(;|$)", part)}
+    if not accept.strip() or types & {"application/json", "application/*", "*/*"}:
         return False
-    has_json, has_event_stream = check_accept_headers(request)
-    if not has_json and not has_event_stream:
-        raise HttpRejection("Not Acceptable: Client must accept application/json", status=406)
-    return not has_json
+    if types & {"text/event-stream", "text/*"}:
+        return True
+    raise HttpRejection("Not Acceptable: Client must accept application/json", status=406)
 
 
 async def _read_body(request: Request) -> bytes:
