@@ -13,7 +13,7 @@ import threading
 from typing import Any, NoReturn
 
 import anyio
-from anyio.abc import ObjectStream
+from anyio.abc import ObjectStream, TaskGroup
 from mcp.server.lowlevel import Server
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
@@ -50,15 +50,17 @@ def serve(server: Server[Any]) -> None:
 
 
 async def _serve(server: Server[Any], stdin: int, stdout: int) -> None:
-    host = _Host(stdin, stdout)
-    await server.run(host, host, server.create_initialization_options())
+    async with anyio.create_task_group() as tasks:
+        host = _Host(stdin, stdout, tasks)
+        await server.run(host, host, server.create_initialization_options())
 
 
 class _Host(ObjectStream[SessionMessage]):
     """The messages from and to the host, one a line."""
 
-    def __init__(self, stdin: int, stdout: int) -> None:
+    def __init__(self, stdin: int, stdout: int, tasks: TaskGroup) -> None:
         self._stdin, self._stdout = os.fdopen(stdin, "rb"), os.fdopen(stdout, "wb")
+        self._tasks = tasks
         self._one_writer = anyio.CapacityLimiter(1)
         self._unanswered: dict[RequestId, RequestId] = {}
         self._all_answered = anyio.Event()
@@ -70,14 +72,13 @@ class _Host(ObjectStream[SessionMessage]):
             line = await anyio.to_thread.run_sync(self._stdin.readline)
             if not line:
                 await self._answer_the_rest()
-                _exit_process()
             text = line.removeprefix(codecs.BOM_UTF8).strip()  # tools on Windows write a byte order mark
             if not text:
                 continue
             try:
                 message = parse_message(text)
             except InvalidMessage as error:
-                await self._write(error.response)
+                self._tasks.start_soon(self._write, error.response)  # the end of stdin must be seen, if it blocks
                 continue
             if isinstance(message, JSONRPCRequest):
                 if not self._unanswered:
@@ -97,8 +98,8 @@ class _Host(ObjectStream[SessionMessage]):
     async def aclose(self) -> None:
         """Do nothing: both close with the process."""
 
-    async def _answer_the_rest(self) -> None:
-        """Wait for the answers in progress, then answer the other requests with an error."""
+    async def _answer_the_rest(self) -> NoReturn:
+        """Wait for the answers in progress, answer the other requests with an error, and stop the process."""
         timer = threading.Timer(_GRACE_SECONDS + _LAST_WRITE_SECONDS, _exit_process)  # the event loop may be busy
         timer.daemon = True
         timer.start()
@@ -107,6 +108,8 @@ class _Host(ObjectStream[SessionMessage]):
         closed = ErrorData(code=CONNECTION_CLOSED, message="Connection closed")
         for request_id in tuple(self._unanswered.values()):
             await self._write(JSONRPCError(jsonrpc="2.0", id=request_id, error=closed))
+        async with self._one_writer:  # after the answers to invalid messages
+            _exit_process()
 
     async def _write(self, message: JSONRPCMessage) -> None:
         text = message.model_dump_json(by_alias=True, exclude_unset=True)

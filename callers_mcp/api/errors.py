@@ -217,12 +217,20 @@ def internal_error(operation: str) -> InternalError:
     """Log the exception that is being handled, and return an error that reports it without details."""
     reference = secrets.token_hex(4)
     logger.exception("internal error %s in %s", reference, operation)
-    if isinstance(sys.exception(), ImportError) or not Path(__file__).exists():
+    if _is_installation_gone():
         return InternalError("callers-mcp was upgraded or removed while it ran; restart the host.")
     return InternalError(
         "This is a bug in callers-mcp, not in the call; trying again will hardly help. Report it with "
         f"reference {reference}, which is in the server's log."
     )
+
+
+def _is_installation_gone() -> bool:
+    """Return whether a module that was still to be imported, or this one, is not there any more."""
+    error = sys.exception()
+    while error is not None and not isinstance(error, ImportError):
+        error = error.__cause__
+    return error is not None or not Path(__file__).exists()
 
 
 def expected(problem: str, takes: str | Advice) -> str | Advice:

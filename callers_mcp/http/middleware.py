@@ -6,12 +6,13 @@ They run in this order. If the client disconnects, the call is cancelled.
 import asyncio
 import codecs
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import anyio
-from mcp.server.streamable_http import check_accept_headers
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -34,7 +35,8 @@ PRINCIPAL_KEY = "callers_mcp.caller"
 """The key of the verified principal in a request's ASGI scope; a client cannot set it."""
 
 _FORWARDING_HEADERS = (b"forwarded", b"via", b"x-real-ip")
-_ACCEPT_ALL = (b"accept", b"application/json, text/event-stream")  # for the SDK, which refuses less
+_ACCEPT_ALL = (b"accept", b"application/json, text/event-stream")  # for the SDK, which reads the first and refuses less
+_CLOSE = {"Connection": "close"}
 _EVENT_STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform"}
 
 
@@ -115,15 +117,15 @@ class HttpMiddleware:
             raise HttpRejection("This endpoint accepts only POST.", status=405, headers={"Allow": "POST"})
         request = Request(scope, receive)
         await self._check_host_and_origin(request)
-        wants_event_stream = _check_accept(request)
+        only_event_stream = _accepts_only_event_stream(b",".join(_values(scope, b"accept")).decode("latin-1"))
         body = await _read_body(request)
         parse_message(body)
         if self._calls >= self._max_calls:
             self._over_capacity()
             raise HttpRejection("Too many calls at once; try again in a second.", status=503, retry_after_seconds=1)
-        headers = [header for header in scope["headers"] if header[0] != b"accept"]
-        call_scope = {**scope, "path": MCP_PATH, "headers": [*headers, _ACCEPT_ALL], PRINCIPAL_KEY: principal}
-        response_send = _as_event_stream(scope, receive, send) if wants_event_stream else send
+        headers = [_ACCEPT_ALL, *scope["headers"]]
+        call_scope = {**scope, "path": MCP_PATH, "headers": headers, PRINCIPAL_KEY: principal}
+        response_send = _as_event_stream(scope, receive, send) if only_event_stream else send
         self._calls += 1
         try:
             await self._call(call_scope, body, receive, response_send)
@@ -154,7 +156,7 @@ class HttpMiddleware:
 
     async def _check_host_and_origin(self, request: Request) -> None:
         """Refuse a web page that rebinds its name to this server's address, and a body that is not JSON."""
-        if len(request.headers.getlist("host")) > 1:
+        if len(_values(request.scope, b"host")) > 1:
             raise HttpRejection("There is more than one Host header.")
         if refusal := await self._security.validate_request(request, is_post=True):
             raise HttpRejection(bytes(refusal.body).decode(), status=refusal.status_code)
@@ -199,14 +201,20 @@ def _transport_security(hosting: HostingSettings) -> TransportSecuritySettings:
     return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
 
 
-def _check_accept(request: Request) -> bool:
-    """Return whether the client accepts only an event stream; a client that does not say gets JSON."""
-    if not request.headers.get("accept"):
+def _values(scope: Scope, header: bytes) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name == header]
+
+
+@lru_cache(64)
+def _accepts_only_event_stream(accept: str) -> bool:
+    """Return whether a client with this Accept header takes no JSON; one that does not say gets JSON."""
+    parts = (part.lower().replace(" ", "") for part in accept.split(",") if part.strip())
+    types = {part.partition(";")[0] for part in parts if not re.search(r";q=0(\.0*)?(;|$)", part)}
+    if not accept.strip() or types & {"application/json", "application/*", "*/*"}:
         return False
-    has_json, has_event_stream = check_accept_headers(request)
-    if not has_json and not has_event_stream:
-        raise HttpRejection("Not Acceptable: Client must accept application/json", status=406)
-    return not has_json
+    if types & {"text/event-stream", "text/*"}:
+        return True
+    raise HttpRejection("Not Acceptable: Client must accept application/json", status=406)
 
 
 async def _read_body(request: Request) -> bytes:
@@ -216,21 +224,23 @@ async def _read_body(request: Request) -> bytes:
         HttpRejection: It is too large or too slow.
         ClientDisconnect: The client did not send all of it.
     """
-    close = {"Connection": "close"}
-    too_large = HttpRejection(f"The request is larger than {MAX_REQUEST_BYTES} bytes.", status=413, headers=close)
     if int(request.headers.get("content-length", 0)) > MAX_REQUEST_BYTES:
-        raise too_large
+        raise _too_large()
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > MAX_REQUEST_BYTES:
-                    raise too_large
+                    raise _too_large()
     except TimeoutError:
         late = f"The request did not arrive within {BODY_TIMEOUT_SECONDS:g} seconds."
-        raise HttpRejection(late, status=408, headers=close) from None
+        raise HttpRejection(late, status=408, headers=_CLOSE) from None
     return bytes(body).removeprefix(codecs.BOM_UTF8)
+
+
+def _too_large() -> HttpRejection:
+    return HttpRejection(f"The request is larger than {MAX_REQUEST_BYTES} bytes.", status=413, headers=_CLOSE)
 
 
 def _client_address(scope: Scope) -> str:

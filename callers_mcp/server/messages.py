@@ -43,7 +43,8 @@ def parse_message(text: bytes) -> JSONRPCMessage:
         InvalidMessage: It is not JSON, or not a single message of JSON-RPC 2.0. This was logged.
     """
     try:
-        value = from_json(text)  # refuses lone surrogates, with which the SDK would fail when it responds
+        # This refuses lone surrogates, with which the SDK would fail when it responds.
+        value = from_json(text, allow_inf_nan=False)
     except ValueError:
         raise InvalidMessage(PARSE_ERROR, _NOT_JSON, _request_id(_parse_leniently(text))) from None
     try:

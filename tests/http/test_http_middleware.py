@@ -187,6 +187,9 @@ def test_a_byte_order_mark_before_a_message_is_skipped(server: HostedThread, ver
         ("Application/JSON;q=0.9, text/event-stream", "application/json"),
         ("text/event-stream", "text/event-stream"),
         ("text/*", "text/event-stream"),
+        ("text/event-stream\r\nAccept: application/json", "application/json"),
+        ("application/json; q=0.0, text/event-stream", "text/event-stream"),
+        ("application/json;q=0", None),
         ("text/html", None),
     ],
 )

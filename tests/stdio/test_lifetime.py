@@ -102,8 +102,10 @@ def test_it_stops_when_stdin_closes_while_its_stdout_is_full() -> None:
         pipe.handshake()
         pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
         assert pipe.stdout.read(1)  # it writes, and is stuck
+        pipe.write("not JSON")  # another message that can't be answered
         pipe.stdin.close()
-        assert pipe.end() == (0, "")
+        code, log = pipe.end()
+        assert (code, log.count("\n")) == (0, 1)
 
 
 @POSIX

@@ -8,6 +8,15 @@ from callers_mcp.server.card import CARD_URI
 from tests.support.constants import KEY
 from tests.support.stdio_process import Pipe
 
+ADVICE = "callers-mcp was upgraded or removed while it ran; restart the host."
+WITHOUT_A_DEPENDENCY = """
+import sys
+from callers_mcp.cli import main
+sys.modules["httpcore2"] = None  # is imported by the first look-up
+sys.argv = ["callers-mcp"]
+main()
+"""
+
 
 def test_a_request_that_needs_what_is_gone_is_answered_with_what_to_do(tmp_path: Path) -> None:
     package = tmp_path / "callers_mcp"
@@ -22,5 +31,13 @@ def test_a_request_that_needs_what_is_gone_is_answered_with_what_to_do(tmp_path:
         assert pipe.ask("tools/list")["result"]["tools"]
     for answer in answers:
         error = answer["error"]
-        assert error["message"] == "callers-mcp was upgraded or removed while it ran; restart the host."
-        assert (error["code"], error["data"]["callers-mcp/error"]["kind"]) == (-32603, "internal")
+        assert (error["code"], error["message"]) == (-32603, ADVICE)
+        assert error["data"]["callers-mcp/error"]["kind"] == "internal"
+
+
+def test_a_look_up_that_needs_a_package_that_is_gone_is_answered_with_what_to_do() -> None:
+    with Pipe(environment={"CALLERS_API_KEY": KEY}, code=WITHOUT_A_DEPENDENCY) as pipe:
+        pipe.handshake()
+        result = pipe.call()
+    assert result["isError"]
+    assert result["content"][0]["text"] == ADVICE

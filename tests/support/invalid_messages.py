@@ -18,6 +18,7 @@ INVALID_MESSAGES: list[tuple[bytes, int, int | None]] = [
     (b'{"jsonrpc":"2.0","id":7,"method":"x","params":{"\\ud800":1}}', PARSE_ERROR, 7),
     (b'{"jsonrpc":"2.0","id":7,"method":"x","params":%s}' % _DEEP, PARSE_ERROR, 7),
     (b'{"jsonrpc":"2.0","id":%s,"method":"ping"}' % (b"9" * 5000), PARSE_ERROR, None),
+    (b'{"jsonrpc":"2.0","id":7,"method":"x","params":{"a":NaN}}', PARSE_ERROR, 7),
     (b"[]", INVALID_REQUEST, None),
     (b"{}", INVALID_REQUEST, None),
     (b"7", INVALID_REQUEST, None),

@@ -30,6 +30,7 @@ _LAZY_MODULES = (
     "callers_mcp.server.completion",
     "callers_mcp.server.prompts",
     "callers_mcp.server.resources",
+    "cryptography.hazmat.backends.openssl.backend",
     "difflib",
     "h11",
     "httpcore2",
