@@ -66,6 +66,10 @@ def find_hints(campaign: Campaign, notes: Sequence[str]) -> list[str]:
             ("its name", campaign.name),
             ("its group's name", campaign.group_name),
             ("a variable", "\n".join(campaign.variables)),
+            ("its language", campaign.language),
+            ("its calling days", "\n".join(campaign.days_of_week)),
+            ("its approved countries", "\n".join(campaign.approved_countries)),
+            ("its numbers", "\n".join([*campaign.phones_from, campaign.incoming_phone_number or ""])),
         )
         if text and has_invisible(text)
     ]

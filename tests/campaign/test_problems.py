@@ -110,6 +110,11 @@ def test_a_field_of_another_type_is_left_out_and_named(path: str) -> None:
         (inbound(incomingPhoneNumber=""), f"It is inbound without an incoming phone number {FOR_CHAT}."),
         (campaign(name="A\u202eB"), "Invisible or direction-changing characters are in its name"),
         (campaign(campaignGroupName="A\u200bB"), "Invisible or direction-changing characters are in its group's name"),
+        (campaign(name="R" + "\u200c\u200d" * 52 + "un"), "Invisible or direction-changing characters are in its name"),
+        (
+            campaign(callParams={"language": "en\u3164", "daysOfWeek": ["Mon\ufe0f"], "phonesFrom": ["\u200b+44"]}),
+            "Invisible or direction-changing characters are in its language and its calling days and its numbers",
+        ),
         (campaign(variables=["a", "b\U000e0101"]), "Invisible or direction-changing characters are in a variable"),
     ],
 )

@@ -18,6 +18,7 @@ from tests.support.campaigns import (
 from tests.support.constants import ID
 
 EARLIER, LATER = "2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z"
+WALES = "\U0001f3f4\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f"
 
 
 def test_the_summary_names_and_describes_the_campaign() -> None:
@@ -38,7 +39,7 @@ def test_what_a_host_may_cut_comes_last() -> None:
 
 
 @pytest.mark.parametrize("name", ["id", "name", "organizationId", "callParams.language", "incomingPhoneNumber"])
-@pytest.mark.parametrize("value", ["A\nB\u2028C\u202e\u200bD", "\u06cc\u200c\u0647", "\u2764\ufe0f"])
+@pytest.mark.parametrize("value", ["A\nB\u2028C\u202e\u200bD", "\u06cc\u200c\u0647", "\u2764\ufe0f", WALES])
 def test_text_in_the_summary_is_sanitized(name: str, value: str) -> None:
     field = {"organizationId": "organization_id", "incomingPhoneNumber": "inbound_phone_number"}.get(name, name)
     expected = "A B CD" if value.startswith("A") else value
