@@ -9,7 +9,7 @@ _CLOCK_TOLERANCE = timedelta(minutes=5)  # between the API's clock and this one
 _FIRST_YEAR = 2000  # no campaign is older
 _EPOCH_SECONDS = range(946_684_800, 4_102_444_800)  # the years 2000 to 2099
 _ZERO_TIMES = (datetime.min, datetime(1970, 1, 1))  # what some systems send for "no time"
-# A date alone begins first in UTC+14, before its midnight in UTC, and ends last in UTC-12, after it.
+# A date without a time begins first in UTC+14, before its midnight in UTC, and ends last in UTC-12, after it.
 _DATE_BEGINS, _DATE_ENDS = timedelta(hours=14), timedelta(hours=36)
 
 
@@ -19,8 +19,8 @@ class Timestamp:
 
     Attributes:
         present: Whether there is a value at all, readable or not.
-        at: The time in UTC, or ``None`` if it can't be read or can't be true. Of a date alone it is midnight.
-        is_date: Whether it is a date alone.
+        at: The time in UTC, or ``None`` if it can't be read or can't be true. Of a date without a time it is midnight.
+        is_date: Whether it is a date without a time.
         problem: What is wrong with it; empty if nothing is.
         hint: How it was read, if that is not certain; otherwise empty.
     """
@@ -32,7 +32,7 @@ class Timestamp:
     hint: str = ""
 
     def is_before(self, other: "Timestamp") -> bool:
-        """Return whether this is certainly before ``other``: a date alone may be of any time zone."""
+        """Return whether this is certainly before ``other``: a date without a time may be of any time zone."""
         if self.at is None or other.at is None:
             return False
         margin = timedelta() if self.is_date == other.is_date else _DATE_ENDS if self.is_date else _DATE_BEGINS
@@ -43,7 +43,7 @@ class Timestamp:
         return Timestamp(True, now + _CLOCK_TOLERANCE).is_before(self)
 
     def days_until(self, now: datetime) -> int | None:
-        """Return the full days (24 hours) until ``now``, of a date alone the calendar days; ``None`` in the future."""
+        """Return the full days (24 hours) until ``now``, from a date the calendar days; ``None`` in the future."""
         if self.at is None or self.is_in_future(now):
             return None
         return max(0, (now.astimezone(UTC).date() - self.at.date() if self.is_date else now - self.at).days)

@@ -145,7 +145,7 @@ function timeline(summary, raw, nowLabel) {
   const isGiven = (value) => (typeof value === "string" ? value.trim() !== "" : Boolean(value));
   const point = (kind, name, value, source, missing, days) => {
     const at = parseDate(value);
-    const zone = /^\d{4}-\d\d-\d\d$/.test(value) ? { timeZone: "UTC" } : {}; // a date alone stays a date
+    const zone = /^\d{4}-\d\d-\d\d$/.test(value) ? { timeZone: "UTC" } : {}; // a date without a time stays a date
     const known = at ? [timeNode(at, { ...DAY, ...zone }), el("span", { class: "value" }, ago(days) ?? (kind === "now" ? formatDate(at, TIME) : null))] : null;
     return { kind, name, at, days, content: known ?? [el("span", { class: "value" }, isGiven(source) ? "can’t be read" : missing)] };
   };
