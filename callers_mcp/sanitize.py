@@ -3,32 +3,56 @@ r"""Cleaning and escaping of text that other people wrote.
 Names and variables come from anyone who may edit a campaign, and a model reads them. Characters that people can't see
 are removed from the summary and made visible in the raw JSON:
 
-==========================================================  ==================  =======================
-characters                                                  in the summary      in the raw JSON's text
-==========================================================  ==================  =======================
-controls: C0, DEL, C1, U+2028, U+2029                       a space             a ``\u`` escape
-invisible or direction-changing: Cf, U+E0080 to U+E0FFF,    dropped             a ``\u`` escape
-the selectors U+FE00 to U+FE0D
-Unicode tags, U+E0000 to U+E007F                            dropped             U+FFFD, in the value too
-tags in the flags of England, Scotland and Wales            dropped             stay
-the joiners U+200C, U+200D; U+FE0E and U+FE0F               stay                stay
-==========================================================  ==================  =======================
+=========================================================  ==================  =======================
+characters                                                 in the summary      in the raw JSON's text
+=========================================================  ==================  =======================
+controls: C0, DEL, C1, U+2028, U+2029                      a space             a ``\u`` escape
+invisible or direction-changing: Cf, and all that Unicode  dropped             a ``\u`` escape
+lists as Default_Ignorable_Code_Point
+Unicode tags, U+E0000 to U+E007F                           dropped             U+FFFD, in the value too
+the joiners U+200C and U+200D between letters of scripts   stay                stay
+that use them, or in an emoji
+the selectors U+FE0E and U+FE0F after a symbol             stay                stay
+the flags of England, Scotland and Wales                   stay                stay
+=========================================================  ==================  =======================
 
-Sources: the Unicode category ``Cf``; https://www.unicode.org/reports/tr51/ for the three flags (RGI tag sequences).
+Sources: the Unicode properties ``Cf``, ``Default_Ignorable_Code_Point`` and ``Emoji``; https://www.unicode.org/reports/tr51/
+for the three flags (RGI tag sequences) and emoji; https://www.rfc-editor.org/rfc/rfc5892#appendix-A for the joiners.
 """
 
 import json
 import re
 
 _CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
-# The category Cf of Unicode 17 without the two joiners, with the unassigned U+2065 in its middle; the variation
-# selectors, a row of which can spell hidden text; and the part of the tags' plane that is reserved for such characters.
+# Cf and Default_Ignorable_Code_Point of Unicode 17 without the tags and the characters that may stay. A test generates
+# this again.
 _INVISIBLE = (
-    "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\ufe00-\ufe0d\U000e0080-\U000e0fff"
+    "\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0080-\U000e0fff"
 )
+_JOINERS, _SELECTORS = "\u200c\u200d", "\ufe0e\ufe0f"
 _TAGS = "\U000e0000-\U000e007f"
+
+# Letters and marks of the Arabic, Indic, Burmese, Khmer and Mongolian families, and their viramas.
+_JOINED = (
+    "\u0620-\u06dc\u06de-\u070e\u0710-\u088f\u0892-\u08e1\u08e3-\u0dff\u1000-\u109f\u1780-\u17b3\u17b6-\u17ff"
+    "\u1820-\u18aa\ua840-\ua877\U00010a00-\U000110bc\U000110be-\U000110cc\U000110ce-\U00011fff"
+)
+_VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
+# The blocks of symbols, which contain every emoji; of these, only digits, # and * are also part of other text.
+_SYMBOLS = (
+    "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff"
+    "\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+)
+_MAY_STAY = (
+    f"(?<=[{_JOINED}])[{_JOINERS}](?=[{_JOINED}])"
+    f"|(?<=[{_VIRAMAS}])\u200d"
+    f"|(?:(?<=[{_SYMBOLS}])|(?<=[{_SYMBOLS}]\ufe0f))\u200d(?=[{_SYMBOLS}])"
+    f"|(?<=[{_SYMBOLS}])[{_SELECTORS}]"
+    "|(?<=[0-9#*])\ufe0f(?=\u20e3)"
+)
+_STRAY = f"(?!{_MAY_STAY})[{_JOINERS}{_SELECTORS}]"
 
 
 def _flag(region: str) -> str:
@@ -37,35 +61,44 @@ def _flag(region: str) -> str:
 
 _FLAGS = "|".join(_flag(region) for region in ("gbeng", "gbsct", "gbwls"))
 
-_flags = re.compile(_FLAGS)
+_flags = re.compile(f"({_FLAGS})")
 _control = re.compile(f"[{_CONTROLS}]")
-_dropped = re.compile(f"[{_INVISIBLE}{_TAGS}]")
-_unseen = re.compile("[\u034f\u115f\u1160\u180b-\u180f\u200c\u200d\u3164\ufe00-\ufe0f\uffa0]")
+_ignorable = re.compile(f"[{_INVISIBLE}{_TAGS}{_JOINERS}{_SELECTORS}]")
+_dropped = re.compile(f"[{_INVISIBLE}{_TAGS}]+|{_STRAY}")
+_escaped = re.compile(f"(?![ -~])(?:[{_CONTROLS}{_INVISIBLE}{_TAGS}]+|{_STRAY})+")  # passes over most quickly
 _stray_tag = re.compile(f"({_FLAGS})|[{_TAGS}]")
 _plain = re.compile(r"[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]{0,38}[A-Za-z0-9])?")
 
 ESCAPED = re.compile(f"({_FLAGS})|[{_CONTROLS}{_INVISIBLE}{_TAGS}]")
-"""What raw JSON shows as escapes. Group 1 is a flag, which stays as it is."""
-_escaped_run = re.compile(f"(?![ -~])(?:{ESCAPED.pattern}+)")  # most characters are passed over quickly
+"""What the card shows as escapes, without the rules on a joiner's or selector's neighbours. Group 1 is a flag, which
+stays as it is."""
 
 
 def sanitize(text: str) -> str:
     """Return ``text`` as one visible line: control characters become spaces, invisible characters are removed."""
     if text.isascii() and text.isprintable():
         return text
-    return _dropped.sub("", _control.sub(" ", text))
+    text = _control.sub(" ", text)
+    if _ignorable.search(text) is None:
+        return text
+    return "".join(part if at % 2 else _dropped.sub("", part) for at, part in enumerate(_flags.split(text)))
 
 
 def strip_invisible(text: str) -> str:
     """Clean ``text``, and also remove joiners and selectors, for a search that invisible characters must not defeat."""
-    return text if text.isascii() and text.isprintable() else _unseen.sub("", sanitize(text))
+    return text if text.isascii() and text.isprintable() else _ignorable.sub("", _control.sub(" ", text))
 
 
 def has_invisible(text: str) -> bool:
-    """Return whether ``text`` has invisible or direction-changing characters outside the three registered flags."""
-    if text.isascii():
+    """Return whether ``text`` has invisible or direction-changing characters that ``sanitize`` removes."""
+    if text.isascii() or _ignorable.search(text) is None:
         return False
-    return _dropped.search(text) is not None and _dropped.search(_flags.sub("", text)) is not None
+    return any(_dropped.search(part) for part in _flags.split(text)[::2])
+
+
+def is_blank(text: str) -> bool:
+    """Return whether people see nothing in ``text``: it has only spaces, blanks and invisible characters."""
+    return not strip_invisible(text).replace("\u2800", "").strip()
 
 
 def truncate(text: str, limit: int) -> str:
@@ -102,5 +135,7 @@ def escape_invisible(json_text: str) -> str:
     r"""Write control and invisible characters of a JSON text as ``\u`` escapes; the value stays the same."""
     if json_text.isascii() and "\x7f" not in json_text:
         return json_text  # json.dumps has escaped the C0 controls
-
-    return _escaped_run.sub(lambda match: match[1] or json.dumps(match[0])[1:-1], json_text)
+    return "".join(
+        part if at % 2 else _escaped.sub(lambda run: json.dumps(run[0])[1:-1], part)
+        for at, part in enumerate(_flags.split(json_text))
+    )

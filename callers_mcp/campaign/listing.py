@@ -49,7 +49,7 @@ class CampaignRow:
 
 def parse_row_at(raw: Mapping[str, JsonValue], now: datetime) -> CampaignRow:
     """Parse a campaign of a list as of ``now``; never raises, whatever its shape."""
-    campaign = parse_campaign(raw)
+    campaign = parse_campaign(raw, now)
     name = _sanitized(campaign.name, _MAX_STORED_NAME_CHARACTERS)
     group_name = _sanitized(campaign.group_name, _MAX_STORED_NAME_CHARACTERS)
     return CampaignRow(

@@ -5,28 +5,17 @@ Source: https://docs.callers.ai/api-reference/campaigns/get-a-campaign-by-id (``
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
+from callers_mcp.campaign.times import Timestamp, object_id_time, parse_time
 from callers_mcp.campaign.zones import find_zone
 from callers_mcp.sanitize import sanitize
 
 ValueT = TypeVar("ValueT")
-
-
-@dataclass(slots=True)
-class Timestamp:
-    """A time as the API sent it.
-
-    Attributes:
-        present: Whether there is a value at all, readable or not.
-        at: The time in UTC, or ``None`` if it can't be read.
-    """
-
-    present: bool = False
-    at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -47,7 +36,7 @@ class Campaign:
     completed: Timestamp = field(default_factory=Timestamp)
     phones_from: list[str] = field(default_factory=list)
     timezone: str | None = None
-    zone: tzinfo | None = None
+    zone: ZoneInfo | None = None
     days_of_week: list[str] = field(default_factory=list)
     language: str | None = None
     approved_countries: list[str] = field(default_factory=list)
@@ -94,24 +83,28 @@ class _Reader:
         self._campaign.valid_fields.discard(name)
         return []
 
-    def timestamp(self, name: str) -> Timestamp:
-        # A value of the wrong type still means that the event happened; the status depends on it.
+    def timestamp(self, name: str, made_at: datetime | None) -> Timestamp:
         value = self._source.get(name)
-        text = self.value(name, str, optional=True, nullable=True)
-        if text is not None:
-            return Timestamp(present=bool(text.strip()), at=_parse_time(text.strip()))
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            timestamp = parse_time(value, made_at)
+            if timestamp:
+                self._campaign.valid_fields.add(name)
+                return timestamp
+        # A value of the wrong type still means that the event happened; the status depends on it.
+        self.value(name, str, optional=True, nullable=True)
         return Timestamp(present=bool(value))
 
 
-def parse_campaign(source: Mapping[str, JsonValue]) -> Campaign:
-    """Parse the API's object; never raises, whatever its shape."""
+def parse_campaign(source: Mapping[str, JsonValue], now: datetime) -> Campaign:
+    """Parse the API's object as of ``now``, an aware time; never raises, whatever the object's shape."""
     campaign = Campaign()
     reader = _Reader(campaign, source)
     campaign.id = reader.value("id", str)
     campaign.name = reader.value("name", str)
     campaign.active = reader.value("active", bool)
-    campaign.first_interaction = reader.timestamp("firstInteractionAt")
-    campaign.completed = reader.timestamp("completedAt")
+    made_at = object_id_time(campaign.id or "", now)
+    campaign.first_interaction = reader.timestamp("firstInteractionAt", made_at)
+    campaign.completed = reader.timestamp("completedAt", made_at)
     campaign.organization_id = reader.value("organizationId", str)
     campaign.webhooks = reader.texts("webhooks")
     campaign.slack_url = reader.value("slackUrl", str, nullable=True)
@@ -132,12 +125,3 @@ def parse_campaign(source: Mapping[str, JsonValue]) -> Campaign:
         campaign.language = reader.value("language", str, nullable=True)
         campaign.approved_countries = reader.texts("approvedCountries")
     return campaign
-
-
-def _parse_time(text: str) -> datetime | None:
-    """Parse an ISO 8601 time and convert it to UTC; a time without an offset is taken as UTC."""
-    try:
-        at = datetime.fromisoformat(text)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from callers_mcp.campaign.model import Campaign, Timestamp
+from callers_mcp.campaign.model import Campaign
+from callers_mcp.campaign.schedule import WEEK, Schedule
 from callers_mcp.campaign.urls import host_of
-from callers_mcp.sanitize import has_invisible, quote
+from callers_mcp.sanitize import has_invisible, is_blank, quote
 
 _MAX_NAMED_WEBHOOKS = 5
+_MAX_NAMED_DAYS = 5
 _MAY_HAVE_CHANGED = "the API may have changed"
 
 
@@ -19,10 +21,11 @@ def find_problems(campaign: Campaign, requested_id: str, now: datetime) -> list[
         problems.append(f"The API answered with campaign {quote(campaign.id, 40)}, but {requested_id} was asked for.")
     if campaign.active and completed.present:
         problems.append("It is active, but has a completion time.")
-    if first.at and completed.at and completed.at < first.at:
+    if completed.is_before(first):
         problems.append("It was completed before its first interaction.")
-    problems += _time_problems("first interaction", "firstInteractionAt", first, campaign, now)
-    problems += _time_problems("completion", "completedAt", completed, campaign, now)
+    for event, timestamp in (("first interaction", first), ("completion", completed)):
+        problem = "is in the future" if timestamp.is_in_future(now) else timestamp.problem
+        problems += [f"The time of its {event} {problem}."] if problem else []
     if campaign.timezone and not campaign.zone:
         problems.append(f"Its time zone {quote(campaign.timezone, 60)} does not exist.")
     insecure = [
@@ -43,9 +46,16 @@ def find_problems(campaign: Campaign, requested_id: str, now: datetime) -> list[
     return problems
 
 
-def find_hints(campaign: Campaign, notes: Sequence[str]) -> list[str]:
+def find_hints(campaign: Campaign, schedule: Schedule, notes: Sequence[str]) -> list[str]:
     """Return what may be right but is worth checking, one sentence per hint; ``notes`` (changes to raw) come last."""
     hints: list[str] = []
+    if campaign.name is not None and is_blank(campaign.name):
+        hints.append("Its name is blank.")
+    for event, timestamp in (("first interaction", campaign.first_interaction), ("completion", campaign.completed)):
+        hints += [f"The time of its {event} {timestamp.hint}."] if timestamp.hint else []
+    if unknown := [quote(day, 40) for day in schedule.days if day not in WEEK]:
+        more = f" and {len(unknown) - _MAX_NAMED_DAYS} more" if len(unknown) > _MAX_NAMED_DAYS else ""
+        hints.append(f"Of its calling days, this is not understood: {', '.join(unknown[:_MAX_NAMED_DAYS])}{more}.")
     if campaign.is_incoming is False:
         without = [
             words
@@ -66,6 +76,10 @@ def find_hints(campaign: Campaign, notes: Sequence[str]) -> list[str]:
             ("its name", campaign.name),
             ("its group's name", campaign.group_name),
             ("a variable", "\n".join(campaign.variables)),
+            ("its language", campaign.language),
+            ("its calling days", "\n".join(campaign.days_of_week)),
+            ("its approved countries", "\n".join(campaign.approved_countries)),
+            ("its numbers", "\n".join([*campaign.phones_from, campaign.incoming_phone_number or ""])),
         )
         if text and has_invisible(text)
     ]
@@ -75,16 +89,6 @@ def find_hints(campaign: Campaign, notes: Sequence[str]) -> list[str]:
             "in the raw JSON as sent."
         )
     return hints + list(notes)
-
-
-def _time_problems(words: str, name: str, timestamp: Timestamp, campaign: Campaign, now: datetime) -> list[str]:
-    if name in campaign.mistyped:
-        return []  # reported as mistyped
-    if timestamp.present and timestamp.at is None:
-        return [f"The time of its {words} can't be read."]
-    if timestamp.at and timestamp.at > now:
-        return [f"The time of its {words} is in the future."]
-    return []
 
 
 def _webhook_host_text(url: str) -> str:

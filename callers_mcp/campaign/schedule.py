@@ -1,5 +1,6 @@
 """When a campaign calls: its days, its time zone, and its local time."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -9,12 +10,15 @@ from callers_mcp.campaign.model import Campaign
 from callers_mcp.sanitize import plain_or_quoted, sanitize
 
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_ABBREVIATIONS = {day[:3]: day for day in WEEK} | {
+_NAMES = {name: day for day in WEEK for name in (day, day[:3])} | {
     "tues": "tuesday",
     "weds": "wednesday",
     "thur": "thursday",
     "thurs": "thursday",
 }
+_range = re.compile(r"\.?\s*(?:[-\u2010-\u2015]|\b(?:to|through)\b)\s*")
+_separators = re.compile(r"[\s,;/|&+.]+(?:and\s+)?")
+_MAX_CHARACTERS = 200  # of one text that names days
 
 
 class Schedule(BaseModel):
@@ -29,14 +33,14 @@ class Schedule(BaseModel):
 def read_schedule(campaign: Campaign, now: datetime) -> Schedule:
     """Return the schedule as of ``now``, an aware time."""
     local = now.astimezone(campaign.zone) if campaign.zone else None
-    days = [sanitized for day in campaign.days_of_week if (sanitized := sanitize(day).strip())]
-    recognised = {weekday for day in days if (weekday := _weekday(day))}
-    others = list(dict.fromkeys(day for day in days if not _weekday(day)))
+    texts = dict.fromkeys(text for day in campaign.days_of_week if (text := sanitize(day).strip()))
+    named = {text: _weekdays(text) for text in texts}
+    recognised = set[str]().union(*named.values())
+    others = [text for text, weekdays in named.items() if not weekdays]
     is_calling_day: bool | None = None
-    if local and days:
-        today = WEEK[local.weekday()]
+    if local and texts:
         # If one of the days can't be read, only "yes" is certain.
-        is_calling_day = True if today in recognised else None if others else False
+        is_calling_day = True if WEEK[local.weekday()] in recognised else None if others else False
     return Schedule(
         timezone=campaign.timezone,
         local_time=local.isoformat(timespec="minutes") if local else None,
@@ -62,6 +66,16 @@ def days_text(days: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
-def _weekday(text: str) -> str | None:
-    word = text.rstrip(".").lower()
-    return word if word in WEEK else _ABBREVIATIONS.get(word)
+def _weekdays(text: str) -> set[str]:
+    """Return the days that a text names in English, in a list or ranges (``Mon-Wed, Fri``); empty if one is unclear."""
+    weekdays: set[str] = set()
+    if len(text) > _MAX_CHARACTERS:
+        return weekdays
+    for part in _separators.split(_range.sub("-", text.lower()).strip(" ,;.")):
+        first, *rest = [_NAMES.get(name) for name in part.split("-")]
+        last = rest[0] if rest else first
+        if first is None or last is None or len(rest) > 1:
+            return set()
+        start = WEEK.index(first)
+        weekdays.update((WEEK + WEEK)[start : start + (WEEK.index(last) - start) % 7 + 1])
+    return weekdays

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
-from callers_mcp.campaign.model import Campaign, Timestamp, parse_campaign
+from callers_mcp.campaign.model import Campaign, parse_campaign
 from callers_mcp.campaign.problems import find_hints, find_problems
 from callers_mcp.campaign.schedule import WEEK, Schedule, days_text, read_schedule
 from callers_mcp.campaign.urls import host_of
-from callers_mcp.sanitize import sanitize
+from callers_mcp.sanitize import is_blank, sanitize
 
 CampaignStatus = Literal["running", "new_chats_paused", "completed", "stopped", "not_started", "unknown"]
 Direction = Literal["outbound", "inbound"]
@@ -68,24 +68,25 @@ def summarize(
         now: The time of the look-up, aware.
         notes: What had to be changed in ``raw``, one sentence per change.
     """
-    campaign = parse_campaign(raw)
+    campaign = parse_campaign(raw, now)
+    schedule = read_schedule(campaign, now)
     first, completed = campaign.first_interaction, campaign.completed
     summary = CampaignSummary(
         headline="",
         status=status_of(campaign),
         attention=find_problems(campaign, requested_id, now),
-        worth_checking=find_hints(campaign, notes),
+        worth_checking=find_hints(campaign, schedule, notes),
         id=_sanitized(campaign.id),
         name=_sanitized(campaign.name),
         organization_id=_sanitized(campaign.organization_id),
         sub_organization_id=sub_organization_id,
         as_of=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         direction=direction_of(campaign),
-        first_interaction_at=_iso(first.at),
-        days_since_first_interaction=_days_since(first, now),
-        completed_at=_iso(completed.at),
-        days_since_completion=_days_since(completed, now),
-        schedule=read_schedule(campaign, now),
+        first_interaction_at=str(first) or None,
+        days_since_first_interaction=first.days_until(now),
+        completed_at=str(completed) or None,
+        days_since_completion=completed.days_until(now),
+        schedule=schedule,
         language=_sanitized(campaign.language),
         approved_countries=_all_sanitized(campaign.approved_countries),
         outbound_phone_numbers=_all_sanitized(campaign.phones_from),
@@ -117,20 +118,8 @@ def direction_of(campaign: Campaign) -> Direction | None:
     return "inbound" if campaign.is_incoming else "outbound"
 
 
-def _days_since(timestamp: Timestamp, now: datetime) -> int | None:
-    """Return the full days (24 hours) since ``timestamp``; ``None`` if it is unknown or in the future."""
-    return (now - timestamp.at).days if timestamp.at and timestamp.at <= now else None
-
-
-def _iso(at: datetime | None) -> str | None:
-    if at is None:
-        return None
-    return at.isoformat(timespec="milliseconds" if at.microsecond else "seconds").replace("+00:00", "Z")
-
-
 def _sanitized(text: str | None) -> str | None:
-    sanitized = sanitize(text or "")
-    return sanitized if sanitized.strip() else None
+    return None if text is None or is_blank(text) else sanitize(text)
 
 
 def _all_sanitized(texts: Sequence[str]) -> list[str]:
@@ -170,7 +159,7 @@ def _headline(campaign: Campaign, summary: CampaignSummary) -> str:
         parts.append("no interaction yet")
     known = all(day in WEEK for day in schedule.days)
     if schedule.days and known and status in ("running", "new_chats_paused", "not_started"):
-        zone = f" ({schedule.timezone})" if campaign.zone else ""
+        zone = f" ({campaign.zone.key})" if campaign.zone else ""
         parts.append(f"{'calls' if summary.direction == 'outbound' else 'active'} {days_text(schedule.days)}{zone}")
     return ", ".join(parts) + "."
 

@@ -1,17 +1,32 @@
-"""Time zones by their IANA names."""
+"""Time zones by their IANA names, from the package ``tzdata`` only: the answer is the same on every machine."""
 
-import re
-from datetime import tzinfo
+from functools import cache
+from io import BytesIO
 from zoneinfo import ZoneInfo
 
-_zone_name = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
+
+def find_zone(name: str | None) -> ZoneInfo | None:
+    """Return the IANA time zone ``name``, in any case, or ``None`` if there is no such zone."""
+    known = _names().get(name.lower()) if name else None
+    return _load(known) if known else None
 
 
-def find_zone(name: str | None) -> tzinfo | None:
-    """Return the IANA time zone ``name``, or ``None`` if there is no such zone."""
-    if not name or not _zone_name.fullmatch(name):
-        return None
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown; not a zone file; a directory of zones
-        return None
+@cache
+def _names() -> dict[str, str]:
+    """Return the names of all zones by their lower-case form. ``Factory`` is not a place; it means "not set"."""
+    names = _read("zones").decode().split()
+    return {name.lower(): name for name in names if name != "Factory"}
+
+
+@cache
+def _load(name: str) -> ZoneInfo:
+    return ZoneInfo.from_file(BytesIO(_read(f"zoneinfo/{name}")), key=name)
+
+
+def _read(name: str) -> bytes:
+    import pkgutil
+
+    data = pkgutil.get_data("tzdata", name)
+    if data is None:
+        raise FileNotFoundError(name)
+    return data

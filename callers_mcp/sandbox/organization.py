@@ -120,7 +120,8 @@ def _campaign(number: int, sub_organization_id: str | None) -> Campaign:
     is_incoming = random.below(7) == 0
     problem = random.one_of(_PROBLEMS) if random.below(100) < 3 else None
     state = "completed" if problem in _PROBLEMS[:2] else random.one_of(_STATES)
-    first, completed = _times(random, state, problem)
+    made_at = datetime.fromtimestamp(_FIRST_SECOND + number * _SECONDS, UTC)  # no time is earlier
+    first, completed = (at and _iso(max(at, made_at)) for at in _times(random, state, problem))
     return {
         "id": _id(number, sub_organization_id),
         "name": name,
@@ -147,16 +148,16 @@ def _group(market: Market, random: _SeededRandom, sub_organization_id: str | Non
     return f"65bb001122334455667{8 if sub_organization_id else 7}{0x9000 + _GROUPS.index(name):04x}", name
 
 
-def _times(random: _SeededRandom, state: str, problem: str | None) -> tuple[str | None, str | None]:
+def _times(random: _SeededRandom, state: str, problem: str | None) -> tuple[datetime | None, datetime | None]:
     """Return when the first interaction was and when it was completed."""
     if state == "not started" or (state == "running" and random.below(12) == 0):
         return None, None
     days = random.below(60) if state in ("running", "paused") else 2 + random.below(500)
     first = _LOADED_AT - timedelta(days=days, milliseconds=random.below(86_400_000))
     if state != "completed":
-        return _iso(first), None
+        return first, None
     lasted = timedelta(days=1 + random.below(days - 1), milliseconds=random.below(86_400_000))
-    return _iso(first), _iso(first - lasted if problem == "completed too early" else first + lasted)
+    return first, first - lasted if problem == "completed too early" else first + lasted
 
 
 def _iso(at: datetime) -> str:

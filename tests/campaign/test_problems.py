@@ -39,6 +39,11 @@ HEALTHY = {
     "no webhooks": campaign(webhooks=[]),
     "empty texts": campaign(slackUrl="", firstInteractionAt="", completedAt="", campaignGroupName=""),
     "all absent": without(*MAY_BE_MISSING),
+    "zero times": campaign(firstInteractionAt="0001-01-01T00:00:00Z", completedAt=0),
+    "dates without a time": campaign(active=False, firstInteractionAt="2026-11-03", completedAt="2026-11-03"),
+    "a date and a time": campaign(active=False, firstInteractionAt="2026-11-03", completedAt="2026-11-02T10:00:00Z"),
+    "clocks that differ": campaign(firstInteractionAt="2026-11-05T12:05:00Z"),
+    "a zone in another case": campaign(callParams={"timezone": "europe/london"}),
     **{f"null {path}": replaced(path, None) for path in MAY_BE_NULL if path not in LISTS[2:]},
     **{f"null {path} inbound": replaced(path, None, inbound()) for path in LISTS},
     **{f"no {path}": without(path) for path in MAY_BE_MISSING},
@@ -59,9 +64,25 @@ def test_a_healthy_campaign_has_nothing_to_look_at(raw: Json) -> None:
             campaign(active=False, firstInteractionAt=LATER, completedAt=EARLIER),
             "It was completed before its first interaction.",
         ),
+        (
+            campaign(active=False, firstInteractionAt="2026-11-03", completedAt="2026-11-02"),
+            "It was completed before its first interaction.",
+        ),
         (campaign(firstInteractionAt="soon"), "The time of its first interaction can't be read."),
         (campaign(active=False, completedAt="soon"), "The time of its completion can't be read."),
-        (campaign(firstInteractionAt="2026-11-05T12:00:01Z"), "The time of its first interaction is in the future."),
+        (campaign(firstInteractionAt="2026-11-05T12:05:01Z"), "The time of its first interaction is in the future."),
+        (
+            campaign(firstInteractionAt="2024-06-04T13:52:41Z"),
+            "The time of its first interaction is before the campaign was made, which can't be true.",
+        ),
+        (
+            campaign(active=False, completedAt="1712-01-02T12:00:00Z"),
+            "The time of its completion is before the year 2000, which can't be true.",
+        ),
+        (
+            campaign(active=False, completedAt=99),
+            f"The documented field completedAt is not of the documented type {CHANGED}.",
+        ),
         (campaign(active=False, completedAt="2027-01-01"), "The time of its completion is in the future."),
         (campaign(callParams={"timezone": "Europe/Lodnon"}), 'Its time zone "Europe/Lodnon" does not exist.'),
         (
@@ -108,8 +129,35 @@ def test_a_field_of_another_type_is_left_out_and_named(path: str) -> None:
         (campaign(callParams={"daysOfWeek": [" "]}), f"It is outbound without calling days {FOR_CHAT}."),
         (inbound(incomingPhoneNumber=None), f"It is inbound without an incoming phone number {FOR_CHAT}."),
         (inbound(incomingPhoneNumber=""), f"It is inbound without an incoming phone number {FOR_CHAT}."),
+        (
+            campaign(firstInteractionAt="2026-11-02T09:30:00"),
+            "The time of its first interaction has no offset; it was read as UTC.",
+        ),
+        (
+            campaign(active=False, completedAt=1762300000000, firstInteractionAt=None),
+            "The time of its completion is a number; it was read as milliseconds since 1970.",
+        ),
+        (
+            campaign(active=False, completedAt="1762300000", firstInteractionAt=None),
+            "The time of its completion is a number; it was read as seconds since 1970.",
+        ),
+        (
+            campaign(callParams={"daysOfWeek": ["Mon-Fri", "LUNES", "1"]}),
+            'Of its calling days, this is not understood: "LUNES", "1".',
+        ),
+        (
+            campaign(callParams={"daysOfWeek": [f"x{number}" for number in range(9)]}),
+            'Of its calling days, this is not understood: "x0", "x1", "x2", "x3", "x4" and 4 more.',
+        ),
+        (campaign(name=" \u00a0\u2800"), "Its name is blank."),
+        (campaign(name=""), "Its name is blank."),
         (campaign(name="A\u202eB"), "Invisible or direction-changing characters are in its name"),
         (campaign(campaignGroupName="A\u200bB"), "Invisible or direction-changing characters are in its group's name"),
+        (campaign(name="R" + "\u200c\u200d" * 52 + "un"), "Invisible or direction-changing characters are in its name"),
+        (
+            campaign(callParams={"language": "en\u3164", "daysOfWeek": ["Mon\ufe0f"], "phonesFrom": ["\u200b+44"]}),
+            "Invisible or direction-changing characters are in its language and its calling days and its numbers",
+        ),
         (campaign(variables=["a", "b\U000e0101"]), "Invisible or direction-changing characters are in a variable"),
     ],
 )

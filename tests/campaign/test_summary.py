@@ -1,6 +1,9 @@
 """The summary: each field as the campaign says it, and what is wrong or worth a question."""
 
+import zoneinfo
 from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,8 @@ from tests.support.campaigns import (
 from tests.support.constants import ID
 
 EARLIER, LATER = "2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z"
+TZDATA = Path(str(find_spec("tzdata").submodule_search_locations[0]))  # type: ignore[union-attr, index]
+WALES = "\U0001f3f4\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f"
 
 
 def test_the_summary_names_and_describes_the_campaign() -> None:
@@ -38,7 +43,7 @@ def test_what_a_host_may_cut_comes_last() -> None:
 
 
 @pytest.mark.parametrize("name", ["id", "name", "organizationId", "callParams.language", "incomingPhoneNumber"])
-@pytest.mark.parametrize("value", ["A\nB\u2028C\u202e\u200bD", "\u06cc\u200c\u0647", "\u2764\ufe0f"])
+@pytest.mark.parametrize("value", ["A\nB\u2028C\u202e\u200bD", "\u06cc\u200c\u0647", "\u2764\ufe0f", WALES])
 def test_text_in_the_summary_is_sanitized(name: str, value: str) -> None:
     field = {"organizationId": "organization_id", "incomingPhoneNumber": "inbound_phone_number"}.get(name, name)
     expected = "A B CD" if value.startswith("A") else value
@@ -56,6 +61,9 @@ def test_text_in_the_summary_is_sanitized(name: str, value: str) -> None:
         ({"active": False, "completedAt": LATER, "firstInteractionAt": None}, "completed"),
         ({"active": False, "completedAt": "yesterday"}, "completed"),
         ({"active": False, "completedAt": 1762300000}, "completed"),
+        ({"active": False, "completedAt": "1999-01-01T00:00:00Z"}, "completed"),
+        ({"active": False, "completedAt": "0001-01-01T00:00:00Z"}, "stopped"),
+        ({"active": False, "completedAt": 0, "firstInteractionAt": "0001-01-01T00:00:00"}, "not_started"),
         ({"active": False}, "stopped"),
         ({"active": False, "completedAt": ""}, "stopped"),
         ({"active": False, "completedAt": "  "}, "stopped"),
@@ -94,7 +102,28 @@ def test_direction_is_shown_only_if_it_is_known(value: Any, direction: str | Non
         ("2026-11-04T12:00:00Z", "2026-11-04T12:00:00Z", 1),
         ("2026-11-04T12:00:01Z", "2026-11-04T12:00:01Z", 0),
         ("2026-11-05T12:00:00Z", "2026-11-05T12:00:00Z", 0),
-        ("2026-11-05T12:00:01Z", "2026-11-05T12:00:01Z", None),
+        ("2026-11-05T12:05:00Z", "2026-11-05T12:05:00Z", 0),
+        ("2026-11-05T12:05:01Z", "2026-11-05T12:05:01Z", None),
+        ("2026-11-02", "2026-11-02", 3),
+        ("20261102", "2026-11-02", 3),
+        ("2026-11-06", "2026-11-06", 0),  # it has begun in UTC+14
+        ("2026-11-07", "2026-11-07", None),
+        (1762300000, "2025-11-04T23:46:40Z", 365),
+        (1762300000.0, "2025-11-04T23:46:40Z", 365),
+        ("1762300000", "2025-11-04T23:46:40Z", 365),
+        (1762300000125, "2025-11-04T23:46:40.125Z", 365),
+        ("1762300000125", "2025-11-04T23:46:40.125Z", 365),
+        ("1712010212000", None, None),  # before the campaign was made
+        ("2024-06-04T13:52:41Z", None, None),
+        ("2024-06-04T13:52:42Z", "2024-06-04T13:52:42Z", 883),
+        ("2024-06-04", "2024-06-04", 884),
+        ("1999-12-31T23:59:59Z", None, None),
+        ("0001-01-01T00:00:00Z", None, None),
+        ("0001-01-01", None, None),
+        ("0000-00-00 00:00:00", None, None),
+        ("1970-01-01T00:00:00.000Z", None, None),
+        (0, None, None),
+        ("0", None, None),
         ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z", None),
         ("0001-01-01T00:00:00+12:00", None, None),
         ("9999-12-31T23:59:59-12:00", None, None),
@@ -103,7 +132,10 @@ def test_direction_is_shown_only_if_it_is_known(value: Any, direction: str | Non
         (None, None, None),
         ("yesterday", None, None),
         ("２０２６-11-02T00:00:00Z", None, None),
-        (1762300000, None, None),
+        ("9" * 5_000, None, None),
+        (77, None, None),
+        (1762300000.5, None, None),
+        (True, None, None),
     ],
 )
 @pytest.mark.parametrize("name", ["firstInteractionAt", "completedAt"])
@@ -134,6 +166,15 @@ def _schedule(days: Any, timezone: Any = "Europe/London", now: datetime = NOW) -
         (["Feiertag", "FRIDAY", "Freitag", "Mon"], ["monday", "friday", "Feiertag", "Freitag"]),
         (["Fri\u200bday", "Mon"], ["monday", "friday"]),
         (["1", "2"], ["1", "2"]),
+        (["Mon-Wed"], ["monday", "tuesday", "wednesday"]),
+        (["Saturday to Monday", "Fri."], ["monday", "friday", "saturday", "sunday"]),
+        (["Mon \u2013 Tue, Thurs and SAT"], ["monday", "tuesday", "thursday", "saturday"]),
+        (["mon,wed;fri", "Sun/Sat"], ["monday", "wednesday", "friday", "saturday", "sunday"]),
+        (
+            ["not Monday", "Mon-Feiertag", "LUNES", "Mon-Tue-Wed"],
+            ["not Monday", "Mon-Feiertag", "LUNES", "Mon-Tue-Wed"],
+        ),
+        (["Mon " * 100], [("Mon " * 100).strip()]),
         (["a\nb"], ["a b"]),
         ([""], []),
         ([], []),
@@ -178,13 +219,29 @@ def test_whether_it_calls_today_is_shown_only_if_it_is_certain(days: Any, timezo
         ("Pacific/Kiritimati", NOW, "2026-11-06T02:00+14:00"),
         ("UTC", NOW, "2026-11-05T12:00+00:00"),
         ("Europe/Lodnon", NOW, None),
+        ("europe/LONDON", NOW, "2026-11-05T12:00+00:00"),
         ("../../etc/localtime", NOW, None),
+        ("localtime", NOW, None),
+        ("posixrules", NOW, None),
+        ("Factory", NOW, None),
+        ("right/Europe/London", NOW, None),
         ("Europe", NOW, None),
         (None, NOW, None),
     ],
 )
 def test_local_time_is_the_time_there_now(timezone: str | None, now: datetime, local: str | None) -> None:
     assert _schedule(["Thursday"], timezone, now)["local_time"] == local
+
+
+def test_whether_a_zone_exists_does_not_depend_on_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "Mars").write_bytes(next(Path(path) for path in TZDATA.rglob("Paris")).read_bytes())
+    zoneinfo.reset_tzpath([tmp_path])
+    try:
+        assert zoneinfo.ZoneInfo("Mars")
+        assert _schedule(["Thursday"], "Mars")["local_time"] is None
+        assert _schedule(["Thursday"], "Europe/Paris")["local_time"] == "2026-11-05T13:00+01:00"
+    finally:
+        zoneinfo.reset_tzpath()
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ def test_a_whole_campaign_reads_a_fact_a_line() -> None:
         "Needs attention:",
         '- Webhook 1 of 2 ("crm.example.com") is not https.',
         "Worth checking:",
+        '- Of its calling days, this is not understood: "Feier tag".',
         "- In raw, this was changed.",
         'Name: "Support \\"24/7\\""',
         f"Id: {ID}",

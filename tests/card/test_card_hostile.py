@@ -86,8 +86,11 @@ async def test_a_script_that_still_gets_in_is_blocked(host: Host) -> None:
     assert host.requests == []
 
 
-async def test_invisible_characters_are_shown_as_escapes_exactly_as_in_the_text_for_the_model(host: Host) -> None:
-    everything = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+async def test_invisible_characters_are_shown_as_escapes_as_in_the_text_for_the_model(host: Host) -> None:
+    joiners_and_selectors = (0x200C, 0x200D, 0xFE0E, 0xFE0F)  # the card has no rules on their neighbours
+    everything = "".join(
+        chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000 and code not in joiners_and_selectors
+    )
     raw = {"everything": everything, "flag": "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "hidden": "a\u202e\u200bb\U000e0041"}
     card = await host.show({"summary": {"name": "A\u202eB\u200b", "attention": ["\U000e0041!"]}, "raw": raw})
     await expect(card.locator("h1")).to_have_text("A\\u202eB\\u200b")

@@ -78,9 +78,9 @@ async def test_attention_comes_before_all_else_and_apart_from_what_is_worth_chec
     attention, checking = card.locator(".alert.warning"), card.locator(".alert.neutral")
     await expect(attention.get_by_role("heading")).to_have_text("Needs attention (4)")
     await expect(attention).to_contain_text('Its time zone "Europe/Lodnon" does not exist.')
-    await expect(checking.get_by_role("heading")).to_have_text("Worth checking (2)")
+    await expect(checking.get_by_role("heading")).to_have_text("Worth checking (3)")
     headings = await card.get_by_role("heading", level=2).all_inner_texts()
-    assert headings == ["Needs attention (4)", "Worth checking (2)", "Timeline", "Calling days", "Details", "Ids"]
+    assert headings == ["Needs attention (4)", "Worth checking (3)", "Timeline", "Calling days", "Details", "Ids"]
 
 
 async def test_a_campaign_without_problems_shows_no_empty_section(host: Host) -> None:

@@ -5,22 +5,24 @@ import sys
 import unicodedata
 
 import pytest
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
 
+from callers_mcp import sanitize as module
 from callers_mcp.campaign.text import raw_text
-from callers_mcp.sanitize import has_invisible, plain_or_quoted, quote, replace_tags, sanitize, truncate
+from callers_mcp.sanitize import has_invisible, is_blank, plain_or_quoted, quote, replace_tags, sanitize, truncate
 from tests.support.campaigns import Json
+from tests.support.strategies import modest
 from tests.support.text_grammar import outside_quotes
 
 EVERY = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point <= 0xDFFF]
 
 CONTROLS = {character for character in EVERY if unicodedata.category(character) in ("Cc", "Zl", "Zp")}
 TAGS = {chr(point) for point in range(0xE0000, 0xE0080)}
-SELECTORS = {chr(point) for point in (*range(0xFE00, 0xFE0E), *range(0xE0080, 0xE1000))}
-STAY = {"\u200c", "\u200d", "\ufe0e", "\ufe0f"}
-INVISIBLE = {character for character in EVERY if unicodedata.category(character) == "Cf"} | SELECTORS
-# Not in every Python's database: format characters of Unicode 14 and 15, and the reserved one between others.
-NEWER = {*"\u0890\u0891\u2065", *(chr(point) for point in range(0x13430, 0x13440))}
-DROPPED = (INVISIBLE | TAGS | NEWER) - STAY
+MAY_STAY = {"\u200c", "\u200d", "\ufe0e", "\ufe0f"}
+DROPPED = {*regex.findall(r"[\p{Cf}\p{Default_Ignorable_Code_Point}]", "".join(EVERY))}
+EMOJI = {*regex.findall(r"\p{Emoji}", "".join(EVERY))} - {*"0123456789#*"}
 
 ENGLAND, SCOTLAND, WALES = FLAGS = [
     "\U0001f3f4" + "".join(chr(0xE0000 + ord(letter)) for letter in region) + "\U000e007f"
@@ -48,8 +50,83 @@ def test_every_invisible_or_direction_changing_character_is_dropped() -> None:
     assert _named({character for character in DROPPED if _cleaned(character) != ""}) == []
 
 
-def test_joiners_that_persian_and_emoji_need_stay() -> None:
-    assert _named({character for character in STAY if _cleaned(character) != character}) == []
+def _ranges(characters: set[str]) -> list[tuple[int, int]]:
+    """Return the ranges of code points."""
+    ranges: list[tuple[int, int]] = []
+    for point in sorted(map(ord, characters)):
+        if ranges and ranges[-1][1] == point - 1:
+            ranges[-1] = (ranges[-1][0], point)
+        else:
+            ranges.append((point, point))
+    return ranges
+
+
+def _class_of(characters: set[str]) -> str:
+    """Return a regular expression's class of characters, without its brackets."""
+    return "".join(
+        chr(first) if first == last else chr(first) + ("-" if last > first + 1 else "") + chr(last)
+        for first, last in _ranges(characters)
+    )
+
+
+def test_the_ranges_are_those_of_unicode() -> None:
+    """If Unicode has new characters, this is what to write into ``sanitize.py``."""
+    expected = _class_of(DROPPED - TAGS - MAY_STAY)
+    assert expected.encode("ascii", "backslashreplace") == module._INVISIBLE.encode("ascii", "backslashreplace")
+
+
+def test_every_emoji_is_a_symbol_and_no_letter_that_joins_is_invisible() -> None:
+    assert _named({emoji for emoji in EMOJI if not regex.match(f"[{module._SYMBOLS}]", emoji)}) == []
+    joining = {*regex.findall(f"[{module._JOINED}{module._SYMBOLS}]", "".join(EVERY))}
+    assert _named(joining & (DROPPED | CONTROLS)) == []
+
+
+JOINED = [
+    "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+    "\u0915\u094d\u200d\u0937",
+    "\u0d28\u0d4d\u200d",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "\U0001f469\u200d\u2764\ufe0f\u200d\U0001f468",
+    "\U0001f3f4\u200d\u2620\ufe0f",
+    "1\ufe0f\u20e3",
+    "\u2764\ufe0f \u260e\ufe0e",
+]
+HIDDEN = [
+    *("a\u200cb", "a\u200db", "\u200c", "\u0633\u0644\u0627\u0645\u200c", "\u4e0a\u200d\u4e0b"),
+    *("a\ufe0f", "1\ufe0f", "\u2764\ufe0f\ufe0f", "\u2764\ufe0e\ufe0f\ufe0e", "\ufe0e"),
+    *("a\ufe0f\u200d\U0001f600", "\U0001f600\u200d", "\U0001f600\u200d\u200d\U0001f600", "\u0645\u200c\u200d\u06cc"),
+    *("\u3164", "\uffa0a", "\u115f\u1160", "\u17b4", "\u034f", "\u180b", "\ufff0", "\U000e0fff"),
+]
+
+
+@pytest.mark.parametrize("text", JOINED, ids=ascii)
+def test_a_joiner_or_selector_stays_where_it_joins_or_selects(text: str) -> None:
+    assert sanitize(text) == text
+    assert not has_invisible(text)
+    assert raw_text({"text": text}) == f'{{"text":"{text}"}}'
+
+
+@pytest.mark.parametrize("text", HIDDEN, ids=ascii)
+def test_an_invisible_character_that_does_nothing_is_dropped_and_counts_as_hidden(text: str) -> None:
+    assert len(sanitize(text)) < len(text)
+    assert has_invisible(text)
+    assert "\\u" in raw_text({"text": text})
+
+
+@given(st.text(st.sampled_from([*"a1#*\u0645\u06cc\u070f\u094d\u2764\U0001f600\u20e3\u202e\n", *MAY_STAY])))
+@modest
+def test_what_is_cleaned_has_nothing_hidden_and_stays_as_it_is(text: str) -> None:
+    assert not has_invisible(sanitize(text))
+    assert sanitize(sanitize(text)) == sanitize(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "blank"),
+    [("", True), (" \u00a0\u3000", True), ("\u3164\u2800\u200b", True), ("\n", True), ("-", False), ("\u0301", False)],
+    ids=ascii,
+)
+def test_a_text_in_which_people_see_nothing_is_blank(text: str, blank: bool) -> None:
+    assert is_blank(text) is blank
 
 
 def test_every_other_character_is_not_changed() -> None:
@@ -69,9 +146,6 @@ def test_exactly_what_is_dropped_counts_as_hidden() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
-        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
-        "\u2764\ufe0f \u260e\ufe0e",
         "caf\u00e9 \u00df \u4f60\u597d \u0431\u0438\u0437\u043d\u0435\u0441",
         "  spaces \u00a0 and \u3000 more  ",
     ],
@@ -84,7 +158,7 @@ def test_ordinary_text_is_not_changed(text: str) -> None:
 def test_a_registered_flag_does_not_count_as_hidden_text(flag: str) -> None:
     assert not has_invisible(f"a{flag}b")
     assert replace_tags(flag * 2) == (flag * 2, 0)
-    assert sanitize(flag) == "\U0001f3f4"
+    assert sanitize(f"a{flag}b\u200b") == f"a{flag}b"
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_campaigns_vary_and_a_few_have_one_thing_wrong(campaigns: dict[str | Non
     now = datetime.now(UTC)
     wrong: Counter[str] = Counter()
     for campaign in generated(campaigns[None]):
-        found = find_problems(parse_campaign(campaign), campaign["id"], now)
+        found = find_problems(parse_campaign(campaign, now), campaign["id"], now)
         assert len(found) <= 1, found
         wrong.update(re.sub(r'".*?"|\d', "", sentence) for sentence in found)
         assert (

@@ -79,7 +79,7 @@ function ago(days) {
 }
 
 function formatDate(at, options) {
-  for (const timeZone of [dateFormat.timeZone, undefined])
+  for (const timeZone of [options.timeZone ?? dateFormat.timeZone, undefined])
     try {
       return new Intl.DateTimeFormat(dateFormat.locale, { ...options, timeZone }).format(at);
     } catch {} // a zone that this browser does not know
@@ -145,7 +145,8 @@ function timeline(summary, raw, nowLabel) {
   const isGiven = (value) => (typeof value === "string" ? value.trim() !== "" : Boolean(value));
   const point = (kind, name, value, source, missing, days) => {
     const at = parseDate(value);
-    const known = at ? [timeNode(at, DAY), el("span", { class: "value" }, ago(days) ?? (kind === "now" ? formatDate(at, TIME) : null))] : null;
+    const zone = /^\d{4}-\d\d-\d\d$/.test(value) ? { timeZone: "UTC" } : {}; // a date without a time stays a date
+    const known = at ? [timeNode(at, { ...DAY, ...zone }), el("span", { class: "value" }, ago(days) ?? (kind === "now" ? formatDate(at, TIME) : null))] : null;
     return { kind, name, at, days, content: known ?? [el("span", { class: "value" }, isGiven(source) ? "can’t be read" : missing)] };
   };
   const first = point("first", "First interaction", summary.first_interaction_at, raw.firstInteractionAt, "none yet", summary.days_since_first_interaction);
