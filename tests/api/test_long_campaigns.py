@@ -1,4 +1,4 @@
-"""A long campaign is read in a thread, once for all who look it up at the same moment, and only while somebody waits."""
+"""A long campaign is read in a thread, once for all who look it up at the same moment, and only while one waits."""
 
 import threading
 import time
