@@ -4,6 +4,7 @@ The value is what the API sent, with numbers as doubles. What can't be passed on
 hidden from people, is replaced, and a note is added for each kind of change.
 """
 
+import codecs
 import gc
 import json
 import math
@@ -38,6 +39,7 @@ _NOTES = {
     "names": "In raw, fields of the same name were given a number.",
     "key": f"The API's answer held the API key; in raw it stands as {MASK}.",
 }
+_PART_BYTES = 65_536
 _BRACKETS = b"[{]}"
 _DEPTH_STEPS = bytes.maketrans(_BRACKETS, b"\x01\x01\xff\xff")  # 1 and -1
 _OTHER_BYTES = bytes(byte for byte in range(256) if byte not in _BRACKETS)
@@ -72,7 +74,9 @@ def read_object(body: bytes, *, key: str) -> Document:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         counts["bytes"] += 1
-        text = body.decode("utf-8-sig", "replace")
+        # In parts, between which a thread can be stopped; each byte that is replaced takes time.
+        parts = (body[index : index + _PART_BYTES] for index in range(0, len(body), _PART_BYTES))
+        text = "".join(codecs.iterdecode(parts, "utf-8-sig", "replace"))
     cleaner = Cleaner(key, counts, nothing_to_clean=_is_clean(text, key))
     decoder = json.JSONDecoder(
         parse_int=cleaner.number(int),
