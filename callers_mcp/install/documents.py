@@ -5,9 +5,9 @@ entry has its new value, all other values are the same, and so is all text outsi
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from itertools import takewhile
 from typing import Any
 
 from callers_mcp.install.json_document import JsonDocument
@@ -109,19 +109,19 @@ def _edit(text: str, format: Format, path: Sequence[str], value: dict[str, Any] 
         return text
     bom = _BOM if text.startswith(_BOM) else ""
     try:
-        if value is None:
-            edited = bom + document.remove(path)
-            is_proven = _inserts_only(edited, text)
-        elif current is None:
-            edited = bom + document.add(path, value)
-            is_proven = _inserts_only(text, edited)
+        if current is None and value is not None:
+            without, edited = text, bom + document.add(path, value)
         else:
-            edited = bom + document.replace(path, value)
-            is_proven = _edit(edited, format, path, None) == _edit(text, format, path, None)
-        result = _parse(edited, format).content
-        is_proven &= _entry(result, path) == value
-        # The texts are compared because NaN is not equal to itself, and because they show the order.
-        is_proven &= repr(_others(result, path)) == repr(_others(document.content, path))
+            without = bom + document.remove(path)
+            edited = without if value is None else bom + document.replace(path, value)
+        result = _parse(edited, format)
+        is_proven = (
+            _inserts_only(without, text)
+            and (value is None or _inserts_only(without, edited))
+            and _entry(result.content, path) == value
+            # The texts are compared because NaN is not equal to itself, and because they show the order.
+            and repr(_others(result.content, path)) == repr(_others(document.content, path))
+        )
     except (ValueError, RecursionError):
         is_proven = False
     if not is_proven:
@@ -139,7 +139,8 @@ def _inserts_only(part: str, whole: str) -> bool:
 
 def _common(first: str, second: str) -> int:
     """Return the number of characters that are the same at the start of both."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
+    lengths = range(min(len(first), len(second)))
+    return bisect_left(lengths, True, key=lambda length: first[: length + 1] != second[: length + 1])
 
 
 def _others(content: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:

@@ -41,7 +41,8 @@ def write(file: Path, key: str | None) -> None:
         OSError: It can't be written.
     """
     if key is None:
-        files.remove(file)
+        files.remove_leftovers(file)
+        file.unlink(missing_ok=True)  # of a link that the user made, only the link
         with suppress(OSError):  # the folder may have other hosts' keys, or a server's tokens
             file.parent.rmdir()
             file.parent.parent.rmdir()

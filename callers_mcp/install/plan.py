@@ -188,7 +188,7 @@ def _commands(
         # The transport comes after the variables, because --env takes all words up to the next option.
         line += ["--transport", desired.get("type", "stdio"), NAME]
         line += [desired["url"]] if host.url in desired else ["--", desired["command"], *desired.get("args", ())]
-        commands.append(tuple(line))
+        commands.append(tuple(map(str, line)))
     return commands
 
 
@@ -239,7 +239,7 @@ def _run_command(program: str, command: Sequence[str]) -> str | None:
             timeout=_COMMAND_TIMEOUT_SECONDS,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:  # ValueError: a word that no command can have
         return f"{description} could not be run ({type(error).__name__})."
     if not completed.returncode:
         return None

@@ -76,10 +76,12 @@ def test_an_error_of_claude_is_reported_and_the_key_is_removed_again(claude_code
     assert "Your organization does not allow this server" in refused(claude_code)
 
 
-@pytest.mark.parametrize("usual", [{"type": "stdio", "args": []}, {}], ids=["written by the host", "by hand"])
+@pytest.mark.parametrize(
+    "usual", [{"type": "stdio", "args": []}, {}, {"type": "stdio", "args": [1]}], ids=["by the host", "by hand", "odd"]
+)
 @pytest.mark.parametrize("is_restored", [True, False], ids=["restored", "not restored"])
 def test_an_entry_that_cannot_be_replaced_is_put_back_or_reported_as_removed(
-    claude_code: Home, is_restored: bool, usual: dict[str, object]
+    claude_code: Home, is_restored: bool, usual: dict[str, Any]
 ) -> None:
     env = {"CALLERS_TIMEOUT": "9"}
     entry = {"command": "/x/callers-mcp", "env": env, **usual}
@@ -92,7 +94,7 @@ def test_an_entry_that_cannot_be_replaced_is_put_back_or_reported_as_removed(
     removed, added, restored = calls.read_text().splitlines()
     assert removed == "mcp remove --scope user callers"
     assert "/x/callers-mcp" not in added
-    assert restored.endswith("--transport stdio callers -- /x/callers-mcp")
+    assert " ".join(["--transport stdio callers -- /x/callers-mcp", *map(str, usual.get("args", []))]) in restored
     assert "--env CALLERS_TIMEOUT=9" in restored
 
 

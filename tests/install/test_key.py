@@ -58,6 +58,17 @@ def test_uninstall_removes_the_key_file_that_the_entry_names(tmp_path: Path) -> 
     assert not file.exists()
 
 
+def test_of_a_link_to_a_file_of_the_user_only_the_link_is_removed(cursor: Home) -> None:
+    own = cursor.folder / "callers"
+    own.write_text(KEY)
+    cursor.key_file.parent.mkdir(parents=True)
+    cursor.key_file.symlink_to(own)
+    cursor.install()
+    cursor.uninstall()
+    assert not cursor.key_file.is_symlink()
+    assert own.exists()
+
+
 def test_a_key_file_that_the_new_entry_does_not_use_is_removed(cursor: Home) -> None:
     own = cursor.folder / "callers"
     own.write_text(KEY)
