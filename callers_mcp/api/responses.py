@@ -40,7 +40,9 @@ _REJECTED_ADVICE = Advice(
 )
 _CHECK_SUB_ORGANIZATION = "Check that this sub-organization belongs to the key's organization."
 _MAX_RETRY_AFTER_SECONDS = 86_400.0
+_MAX_RETRY_AFTER_CHARACTERS = 200
 _seconds = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
+_repeated = re.compile(r"(.+?)(?:\s*,\s*\1)+")  # a header that two servers on the way have set to the same value
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,9 @@ def _redirect_target(response: RawResponse, key: str) -> str:
 
 def _retry_after(response: RawResponse) -> float | None:
     """Read ``Retry-After``, in seconds or as a date (RFC 9110, section 10.2.3); ``None`` if it can't be read."""
-    value = response.headers.get("retry-after", "").strip()
+    value = response.headers.get("retry-after", "").strip()[:_MAX_RETRY_AFTER_CHARACTERS]
+    if repeated := _repeated.fullmatch(value):
+        value = repeated[1]
     if _seconds.fullmatch(value):
         seconds = float(value)
     else:
