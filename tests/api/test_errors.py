@@ -250,7 +250,7 @@ async def test_a_port_without_tls_is_reported() -> None:
         ({"campaign_id": "abc"}, ("campaign_id", "24 hexadecimal")),
         ({"campaign_id": 7}, ("campaign_id", "24 hexadecimal")),
         ({"campaign_id": f"{ID}/.."}, ("campaign_id", "24 hexadecimal")),
-        ({"sub_organization_id": "a b"}, ("sub_organization_id", "visible ASCII")),
+        ({"sub_organization_id": "a b"}, ("sub_organization_id", "1 to 128 of")),
         ({"sub_org_id": PLACE}, ("sub_org_id", "did you mean sub_organization_id")),
     ],
 )
