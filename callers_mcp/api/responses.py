@@ -83,12 +83,17 @@ def parse_list_response(response: RawResponse, request: CampaignRequest) -> Iter
 
 @contextmanager
 def _http_status(response: RawResponse) -> Iterator[None]:
-    """Set the status of the errors that the block raises."""
+    """Set the status of the errors that the block raises, and name a compression that was not requested."""
     try:
         yield
     except CallersError as error:
+        codings = {coding.strip().lower() for coding in response.headers.get("content-encoding", "").split(",")}
+        unknown = ", ".join(sorted(codings - {"", "identity", "gzip", "deflate"}))
+        if unknown and isinstance(error, UnexpectedResponse) and response.status < 300:
+            problem = f"The API's answer is compressed as {quote(unknown, 40)}, which was not requested."
+            error = UnexpectedResponse(problem, _WRONG_BASE_URL)
         error.http_status = response.status
-        raise
+        raise error from None
 
 
 def hide_existence(error: CallersError, request: CampaignRequest, principal: Principal) -> CallersError:

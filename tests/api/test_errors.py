@@ -144,6 +144,16 @@ ANSWERS: dict[str, Row] = {
     "broken gzip": Row(
         fault.answer(b"\x1f\x8b no", headers=[("Content-Encoding", "gzip")]), "unexpected_response", ("compressed",)
     ),
+    "brotli": Row(
+        fault.answer(b"\x0b\x05\x80{}\x03 \xff", headers=[("Content-Encoding", "br")]),
+        "unexpected_response",
+        ("compressed",),
+    ),
+    "an unknown coding": Row(
+        fault.answer(b"\x00\x01{}\xff", headers=[("Content-Encoding", "x-squash")]),
+        "unexpected_response",
+        ("compressed",),
+    ),
 }
 
 
