@@ -1,5 +1,6 @@
 """Which caller may see which organization: the check before every request to the API."""
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from callers_mcp.settings import MAIN, Settings, parse_organization
 
 _MAX_NAMED_ORGANIZATIONS = 20  # in an error message
 
-SUB_ORGANIZATION_HELP = (
-    "a sub-organization's id (visible ASCII without spaces, at most 128 characters), the word main, or nothing"
-)
+SUB_ORGANIZATION_HELP = "a sub-organization's id (1 to 128 of A-Z a-z 0-9 _ -), the word main, or nothing"
 """What an argument that names an organization takes."""
+
+_REQUESTED_ID = re.compile(r"[0-9A-Za-z_-]{1,128}")  # narrower than in settings, where an operator may know better
+_NOT_GIVEN = {"", "null", "None", "undefined"}
 
 WILDCARD = "*"
 """In a grant: the main organization and every sub-organization."""
@@ -83,10 +85,22 @@ ANONYMOUS = Principal("anyone", UNRESTRICTED)
 
 
 def blank_to_none(value: Any) -> Any:
-    """Return ``None`` for a blank text: hosts send one for a field that the user left empty."""
+    """Return ``None`` for a text that hosts and models send for an argument that was not given, such as a blank one."""
     if isinstance(value, str):
-        return value.strip() or None
+        value = value.strip()
+        return None if value in _NOT_GIVEN else value
     return value
+
+
+def parse_requested_organization(organization: str) -> str:
+    """Return the id or ``main`` that a call names.
+
+    Raises:
+        ValueError: It is not an id as a call may give it.
+    """
+    if not _REQUESTED_ID.fullmatch(organization):
+        raise ValueError("is not an id")
+    return parse_organization(organization)
 
 
 def describe_organization(organization: str | None) -> str:

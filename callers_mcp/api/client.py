@@ -12,7 +12,14 @@ from typing import Self, TypeVar
 import anyio
 from pydantic import JsonValue
 
-from callers_mcp.access import OPERATOR, SUB_ORGANIZATION_HELP, OrganizationAccess, Principal, blank_to_none
+from callers_mcp.access import (
+    OPERATOR,
+    SUB_ORGANIZATION_HELP,
+    OrganizationAccess,
+    Principal,
+    blank_to_none,
+    parse_requested_organization,
+)
 from callers_mcp.api.errors import Advice, CallersError, DeadlineExceeded, InvalidArguments, expected
 from callers_mcp.api.events import CAMPAIGN_LIST, LookupEvent, Observer
 from callers_mcp.api.json_reader import Document
@@ -37,7 +44,7 @@ from callers_mcp.api.retry import OnRetry, RetryPolicy
 from callers_mcp.api.singleflight import SingleFlight
 from callers_mcp.api.transport import ConnectionPool
 from callers_mcp.sanitize import quote
-from callers_mcp.settings import MAIN, Settings, parse_organization
+from callers_mcp.settings import MAIN, Settings
 
 ResultT = TypeVar("ResultT")
 
@@ -97,14 +104,14 @@ class CallersClient:
         return client
 
     def parse_sub_organization(self, text: str | None) -> str | None:
-        """Return the id or ``main`` that a caller wrote as ``text``; ``None`` if it is blank or ``None``.
+        """Return the id or ``main`` that a caller wrote as ``text``; ``None`` if it was not given.
 
         Raises:
             InvalidArguments: It is not a valid id.
         """
         text = blank_to_none(text)
         try:
-            return None if text is None else parse_organization(text)
+            return None if text is None else parse_requested_organization(text)
         except ValueError:
             raise self._invalid("sub_organization_id", text, SUB_ORGANIZATION_HELP) from None
 

@@ -40,7 +40,9 @@ _REJECTED_ADVICE = Advice(
 )
 _CHECK_SUB_ORGANIZATION = "Check that this sub-organization belongs to the key's organization."
 _MAX_RETRY_AFTER_SECONDS = 86_400.0
+_MAX_RETRY_AFTER_CHARACTERS = 200
 _seconds = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
+_repeated = re.compile(r"(.+?)(?:\s*,\s*\1)+")  # a header that two servers on the way have set to the same value
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,17 @@ def parse_list_response(response: RawResponse, request: CampaignRequest) -> Iter
 
 @contextmanager
 def _http_status(response: RawResponse) -> Iterator[None]:
-    """Set the status of the errors that the block raises."""
+    """Set the status of the errors that the block raises, and name a compression that was not requested."""
     try:
         yield
     except CallersError as error:
+        codings = {coding.strip().lower() for coding in response.headers.get("content-encoding", "").split(",")}
+        unknown = ", ".join(sorted(codings - {"", "identity", "gzip", "deflate"}))
+        if unknown and isinstance(error, UnexpectedResponse) and response.status < 300:
+            problem = f"The API's answer is compressed as {quote(unknown, 40)}, which was not requested."
+            error = UnexpectedResponse(problem, _WRONG_BASE_URL)
         error.http_status = response.status
-        raise
+        raise error from None
 
 
 def hide_existence(error: CallersError, request: CampaignRequest, principal: Principal) -> CallersError:
@@ -247,7 +254,9 @@ def _redirect_target(response: RawResponse, key: str) -> str:
 
 def _retry_after(response: RawResponse) -> float | None:
     """Read ``Retry-After``, in seconds or as a date (RFC 9110, section 10.2.3); ``None`` if it can't be read."""
-    value = response.headers.get("retry-after", "").strip()
+    value = response.headers.get("retry-after", "").strip()[:_MAX_RETRY_AFTER_CHARACTERS]
+    if repeated := _repeated.fullmatch(value):
+        value = repeated[1]
     if _seconds.fullmatch(value):
         seconds = float(value)
     else:

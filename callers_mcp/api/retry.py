@@ -51,13 +51,16 @@ class RetryPolicy:
                 return await attempt()
             except CallersError as error:
                 error.attempts, requested = number, error.retry_after_seconds
-                fits = anyio.current_time() + (requested or 0) < deadline()
+                wait = self._backoff(number) if requested is None else max(requested, self._backoff(1))
+                fits = anyio.current_time() + wait < deadline()
                 if number >= self.max_attempts or not error.transient or not fits:
                     raise
                 if on_retry:
                     await on_retry(number, error.reason)
-            backoff = 0.2 * 2 ** (number - 1) + random.uniform(0, 0.3)  # noqa: S311
-            await anyio.sleep(min(backoff, self.max_wait_seconds) if requested is None else requested)
+            await anyio.sleep(wait)
+
+    def _backoff(self, number: int) -> float:
+        return min(0.2 * 2.0 ** (number - 1) + random.uniform(0, 0.3), self.max_wait_seconds)  # noqa: S311
 
     async def run_with_deadline(self, attempt: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """Run ``attempt`` until it succeeds, fails for good, or the time is over.

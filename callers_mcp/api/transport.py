@@ -2,15 +2,17 @@
 
 import logging
 import os
+import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from importlib.util import find_spec
 from typing import Literal
 from urllib.request import getproxies, proxy_bypass
 
+import anyio
 import httpx2
 
 from callers_mcp import __version__
@@ -35,8 +37,8 @@ _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _FIX_OR_UNSET = Advice("The operator fixes or unsets it.", "Fix or unset it.")
 
 
-def create_transports(base_url: str, max_connections: int) -> list[httpx2.AsyncHTTPTransport]:
-    """Return transports to a server, which together have up to ``max_connections`` connections.
+def transport_factory(base_url: str) -> Callable[[int], httpx2.AsyncHTTPTransport]:
+    """Return a function that makes transports to a server, each with the given number of connections at most.
 
     They use the proxy and the certificates that the environment names. Used without a client, they follow no
     redirects, keep no cookies, do not read ``.netrc``, and have no timeouts: the look-up's deadline covers everything.
@@ -54,12 +56,13 @@ def create_transports(base_url: str, max_connections: int) -> list[httpx2.AsyncH
             f"({error.strerror or 'not PEM'}).",
             _FIX_OR_UNSET,
         ) from None
-    proxy, transports = _proxy(base_url), []
-    for used in range(0, max_connections, _CONNECTIONS_PER_TRANSPORT):
-        size = min(_CONNECTIONS_PER_TRANSPORT, max_connections - used)
+    proxy = _proxy(base_url)
+
+    def create(size: int) -> httpx2.AsyncHTTPTransport:
         limits = httpx2.Limits(max_connections=size, max_keepalive_connections=size, keepalive_expiry=30)
-        transports.append(httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits, proxy=proxy))
-    return transports
+        return httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits, proxy=proxy)
+
+    return create
 
 
 def proxy_setting(base_url: str) -> str | None:
@@ -156,13 +159,16 @@ class ConnectionPool:
     def __init__(self, settings: Settings, observer: Observer) -> None:
         self._settings = settings
         self._observer = observer
+        self._factory: Callable[[int], httpx2.AsyncHTTPTransport] | None = None
         self._in_use: dict[httpx2.AsyncHTTPTransport, int] = {}
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections that are not in use; the others close after their request."""
         transports, self._in_use = self._in_use, {}
-        for transport in transports:
-            await transport.aclose()
+        with anyio.CancelScope(shield=True):
+            for transport, in_use in transports.items():
+                if not in_use:
+                    await transport.aclose()
 
     async def get(
         self,
@@ -177,23 +183,42 @@ class ConnectionPool:
             CallersError: There is no answer, or it is too large.
         """
         base_url, started = self._settings.base_url, time.perf_counter()
-        request = httpx2.Request("GET", base_url + path, headers={**HEADERS, **headers})
         try:
-            with self._transport() as transport:
-                async with aclosing(await transport.handle_async_request(request)) as response:
-                    body = await self._read(response, limited_by)
-                    return RawResponse(response.status_code, response.headers, body)
+            return await self._send(httpx2.Request("GET", base_url + path, headers={**HEADERS, **headers}), limited_by)
         except httpx2.RequestError as error:
             logger.debug("request to %s failed: %s", path, type(error).__name__)
             raise transport_error(error, proxy_setting(base_url)) from None
         finally:
             self._observer.on_api_request(time.perf_counter() - started)
 
-    @contextmanager
-    def _transport(self) -> Iterator[httpx2.AsyncHTTPTransport]:
+    async def _send(self, request: httpx2.Request, limited_by: str) -> RawResponse:
+        """Send a request; if a kept connection turns out to be closed, drop all kept ones and send it once more."""
+        is_new = False
+
+        async def trace(event: str, _: object) -> None:
+            nonlocal is_new
+            is_new = is_new or event.endswith("connect_tcp.started")
+
+        request.extensions["trace"] = trace
+        while True:
+            async with self._transport() as transport:
+                try:
+                    response = await transport.handle_async_request(request)
+                except (httpx2.NetworkError, httpx2.RemoteProtocolError):
+                    if is_new:
+                        raise
+                    is_new = True  # once only
+                    if transport in self._in_use:
+                        await self.aclose()
+                    continue
+                async with aclosing(response):
+                    return RawResponse(response.status_code, response.headers, await self._read(response, limited_by))
+
+    @asynccontextmanager
+    async def _transport(self) -> AsyncIterator[httpx2.AsyncHTTPTransport]:
         """Use the first transport with a free connection, to keep few open, or the one with the shortest queue."""
         if not self._in_use:
-            self._in_use = dict.fromkeys(create_transports(self._settings.base_url, self._settings.max_connections), 0)
+            self._in_use = dict.fromkeys(self._open_transports(), 0)
         in_use = self._in_use
         transport = min(in_use, key=lambda each: in_use[each] // _CONNECTIONS_PER_TRANSPORT)
         in_use[transport] += 1
@@ -201,10 +226,21 @@ class ConnectionPool:
             yield transport
         finally:
             in_use[transport] -= 1
+            if not in_use[transport] and in_use is not self._in_use:
+                with anyio.CancelScope(shield=True):
+                    await transport.aclose()
+
+    def _open_transports(self) -> Iterator[httpx2.AsyncHTTPTransport]:
+        if self._factory is None:
+            self._factory = transport_factory(self._settings.base_url)
+        for used in range(0, self._settings.max_connections, _CONNECTIONS_PER_TRANSPORT):
+            yield self._factory(min(_CONNECTIONS_PER_TRANSPORT, self._settings.max_connections - used))
 
     async def _read(self, response: httpx2.Response, limited_by: str) -> bytes:
         limit: int = getattr(self._settings, limited_by)
         chunks, size = [], 0
+        if codings := response.headers.get("content-encoding"):  # RFC 9110: x-gzip is the same as gzip
+            response.headers["content-encoding"] = re.sub(r"\bx-gzip\b", "gzip", codings, flags=re.IGNORECASE)
         async for chunk in response.aiter_bytes():
             size += len(chunk)
             if size > limit:

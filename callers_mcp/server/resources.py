@@ -6,6 +6,7 @@ from urllib.parse import quote, unquote
 
 from mcp_types import Resource, ResourceTemplate
 
+from callers_mcp.access import blank_to_none
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CampaignNotFound
 from callers_mcp.api.retry import OnRetry
@@ -77,7 +78,7 @@ async def read_resource(uri: str, client: CallersClient, on_retry: OnRetry | Non
         (unquote(part) if part else None for part in match.groups()) if match else (None, None)
     )
     # A blank sub-organization would mean the default organization.
-    if not match or (sub_organization_id is not None and not sub_organization_id.strip()):
+    if not match or (sub_organization_id is not None and blank_to_none(sub_organization_id) is None):
         raise CampaignNotFound(
             f"There is no such resource. A campaign's URI is like {TEMPLATES[0].uri_template}, or "
             f"{TEMPLATES[1].uri_template}."

@@ -125,7 +125,16 @@ async def test_a_netrc_never_replaces_the_key(
     assert server.requests[0].values("authorization") == [KEY]
 
 
-@pytest.mark.parametrize("pack", [fault.answer, fault.gzipped], ids=["plain", "compressed"])
+def x_gzipped(body: bytes) -> Behaviour:
+    return fault.answer(gzip.compress(body), headers=[("Content-Encoding", "X-GZip")])
+
+
+def labelled(body: bytes) -> Behaviour:
+    """Name something that is not a content coding, as servers do by mistake."""
+    return fault.answer(body, headers=[("Content-Encoding", "utf-8")])
+
+
+@pytest.mark.parametrize("pack", [fault.answer, fault.gzipped, x_gzipped, labelled])
 async def test_an_answer_up_to_the_limit_is_read_and_one_byte_more_is_not(
     server: FaultServer, pack: Callable[[bytes], Behaviour]
 ) -> None:

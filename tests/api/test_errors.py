@@ -144,6 +144,16 @@ ANSWERS: dict[str, Row] = {
     "broken gzip": Row(
         fault.answer(b"\x1f\x8b no", headers=[("Content-Encoding", "gzip")]), "unexpected_response", ("compressed",)
     ),
+    "brotli": Row(
+        fault.answer(b"\x0b\x05\x80{}\x03 \xff", headers=[("Content-Encoding", "br")]),
+        "unexpected_response",
+        ("compressed",),
+    ),
+    "an unknown coding": Row(
+        fault.answer(b"\x00\x01{}\xff", headers=[("Content-Encoding", "x-squash")]),
+        "unexpected_response",
+        ("compressed",),
+    ),
 }
 
 
@@ -250,7 +260,7 @@ async def test_a_port_without_tls_is_reported() -> None:
         ({"campaign_id": "abc"}, ("campaign_id", "24 hexadecimal")),
         ({"campaign_id": 7}, ("campaign_id", "24 hexadecimal")),
         ({"campaign_id": f"{ID}/.."}, ("campaign_id", "24 hexadecimal")),
-        ({"sub_organization_id": "a b"}, ("sub_organization_id", "visible ASCII")),
+        ({"sub_organization_id": "a b"}, ("sub_organization_id", "1 to 128 of")),
         ({"sub_org_id": PLACE}, ("sub_org_id", "did you mean sub_organization_id")),
     ],
 )

@@ -45,8 +45,8 @@ async def test_a_list_is_requested_with_the_organizations_id_in_query_and_header
     place: str | None, group: str | None
 ) -> None:
     with FaultServer(LISTED) as server:
-        async with api_client(server) as client:
-            assert await names_of(client, place, group) == ["Campaign 0", "Campaign 1", "Campaign 2"]
+        async with api_client(server, sub_organization_id=place) as client:
+            assert await names_of(client, None, group) == ["Campaign 0", "Campaign 1", "Campaign 2"]
         (request,) = server.requests
     expected = {"organizationId": [place or MAIN_ID]} | ({"campaignGroupId": [group]} if group else {})
     assert (request.method, query_of(request)) == ("GET", expected)

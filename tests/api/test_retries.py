@@ -99,12 +99,36 @@ async def test_a_retry_waits_as_long_as_the_api_requests(server: FaultServer, be
     assert second.at - first.at > 0.9
 
 
-@pytest.mark.parametrize("value", ["Wed, 21 Oct 2015 07:28:00 GMT", "soon"])
-async def test_a_retry_after_that_is_over_or_unreadable_does_not_prevent_a_retry(
+PAST = "Wed, 21 Oct 2015 07:28:00 GMT"
+
+
+@pytest.mark.parametrize("value", [PAST, "0", "0.0", "0, 0", "soon"])
+async def test_a_retry_after_that_is_over_or_unreadable_means_the_wait_of_a_first_retry(
     server: FaultServer, value: str
 ) -> None:
     server.script(fault.error(503, headers=[("Retry-After", value)]), KNOWN)
     found(await look_up(server, max_attempts=2))
+    first, second = server.requests
+    assert second.at - first.at > 0.19
+
+
+@pytest.mark.parametrize(
+    ("values", "seconds"),
+    [
+        (["700", "700"], 700),
+        (["700", "700", "700"], 700),
+        (["700,700"], 700),
+        ([PAST, PAST], 0),
+        ([f"{PAST}, {PAST}"], 0),
+        (["7", "77"], None),
+        (["77", "7"], None),
+    ],
+)
+async def test_a_retry_after_that_was_sent_twice_is_its_value_and_two_different_ones_are_none(
+    server: FaultServer, values: list[str], seconds: int | None
+) -> None:
+    server.script(fault.error(429, headers=[("Retry-After", value) for value in values]))
+    assert failure(await look_up(server))["retry_after_seconds"] == seconds
 
 
 @pytest.mark.parametrize("status", [429, 503])

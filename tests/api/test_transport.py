@@ -3,16 +3,21 @@
 import ssl
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trustme
 
+from callers_mcp import CallersClient
+from callers_mcp.api.errors import Unreachable
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
+from tests.support.concurrency import Notes, at_once
 from tests.support.constants import ID, KEY
-from tests.support.fault_server import FaultServer
+from tests.support.fault_server import Behaviour, Exchange, FaultServer
 from tests.support.lookups import failure, found, look_up, told
+from tests.support.stand_in_api import KNOWN, api_client
 
 REMOTE = "campaigns.invalid"
 PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]
@@ -150,3 +155,56 @@ async def test_a_proxy_setting_that_cannot_be_used_is_named_without_its_password
     assert failure(result)["kind"] == "not_configured"
     assert variable in told(result)
     assert "proxypass" not in told(result)
+
+
+class ClosesKept:
+    """Answers the first request of each connection, when ``count`` came together, and resets it at the second."""
+
+    def __init__(self, count: int, after: Behaviour = KNOWN) -> None:
+        self._kept: set[object] = set()
+        self._first, self._after = fault.together(count, lambda request: campaign()), after
+        self._count = count
+
+    def __call__(self, exchange: Exchange) -> None:
+        if exchange.connection in self._kept:
+            exchange.reset()
+        elif len(self._kept) < self._count:
+            self._kept.add(exchange.connection)
+            self._first(exchange)
+        else:
+            self._after(exchange)
+
+
+async def open_connections(client: CallersClient, count: int) -> None:
+    ids = [f"{number:024x}" for number in range(count)]
+    await at_once(*[partial(client.get_campaign, campaign_id) for campaign_id in ids])
+
+
+async def test_after_the_api_closed_its_kept_connections_a_look_up_uses_a_new_one_within_one_attempt() -> None:
+    notes = Notes()
+    with FaultServer(ClosesKept(20)) as server:
+        async with api_client(server, notes, max_attempts=1) as client:
+            await open_connections(client, 20)
+            for _ in range(3):
+                await client.get_campaign(ID)
+        assert server.connections == 21, "the other closed ones were not tried"
+        assert len(server.requests) == 20 + 1 + 3
+    assert [look_up.attempts for look_up in notes.look_ups] == [1] * 23
+
+
+async def test_look_ups_that_meet_closed_connections_at_the_same_moment_all_succeed() -> None:
+    with FaultServer(ClosesKept(20)) as server:
+        async with api_client(server, max_attempts=1) as client:
+            await open_connections(client, 20)
+            campaigns = [partial(client.get_campaign, f"{number:024x}") for number in range(30)]
+            found_all = await at_once(*campaigns)
+    assert [document.content["id"] for document in found_all] == [ID] * 30
+
+
+async def test_a_new_connection_that_fails_after_a_kept_one_is_a_failed_attempt() -> None:
+    with FaultServer(ClosesKept(1, after=fault.reset_at_once)) as server:
+        async with api_client(server, max_attempts=1) as client:
+            await open_connections(client, 1)
+            with pytest.raises(Unreachable, match="1 attempt"):
+                await client.get_campaign(ID)
+        assert (server.connections, len(server.requests)) == (2, 3)

@@ -68,7 +68,7 @@ async def test_without_a_query_the_newest_campaigns_come_first(api: FaultServer)
         assert found(await find(client)) == [row["name"] for row in reversed(FEW)]
 
 
-@pytest.mark.parametrize("nothing", [None, "", "  ", "\n"], ids=repr)
+@pytest.mark.parametrize("nothing", [None, "", "  ", "\n", "null", "None", " undefined "], ids=repr)
 async def test_blank_and_null_mean_not_given(api: FaultServer, nothing: Any) -> None:
     names = wire_definition(FIND)["inputSchema"]["properties"]
     async with connected(api) as client:
@@ -114,6 +114,7 @@ WRONG_LIMITS: list[Any] = [0, 51, -1, 10.5, "ten", "0", [5], {}, 10**30, True]
         ({"group": "x" * 201}, "at most 200 characters"),
         ({"group": {"id": RENEWALS}}, "a campaign group's name or id"),
         ({"sub_organization_id": "two words"}, "a sub-organization's id"),
+        ({"sub_organization_id": "a:b"}, "1 to 128 of A-Z a-z 0-9 _ -"),
         ({"cursor": 7}, "next_cursor of the page before"),
         ({"querry": "x"}, "did you mean query?"),
         ({"organization_id": "x"}, "did you mean sub_organization_id?"),
