@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -151,10 +152,15 @@ def _open_nonblocking(path: str, flags: int) -> int:
 def _is_cut_short(path: Path) -> bool:
     """Return whether the last write to a file, perhaps by another process, was cut short, as on a full disk."""
     with suppress(OSError):  # it may be writable but not readable
-        if path.is_file():
+        for _ in range(2):
+            if not path.is_file():
+                return False
             with path.open("rb") as file:
                 file.seek(max(0, path.stat().st_size - 1))
-                return file.read(1) not in (b"", b"\n")
+                if file.read(1) in (b"", b"\n"):
+                    return False
+            time.sleep(0.001)  # another process may be in the middle of its write
+        return True
     return False
 
 
