@@ -61,7 +61,7 @@ class _Host(ObjectStream[SessionMessage]):
     def __init__(self, stdin: int, stdout: int, tasks: TaskGroup) -> None:
         self._stdin, self._stdout = os.fdopen(stdin, "rb"), os.fdopen(stdout, "wb")
         self._tasks = tasks
-        self._one_writer = anyio.CapacityLimiter(1)
+        self._one_reader, self._one_writer = anyio.CapacityLimiter(1), anyio.CapacityLimiter(1)
         self._unanswered: dict[RequestId, RequestId] = {}
         self._all_answered = anyio.Event()
         self._all_answered.set()
@@ -69,7 +69,7 @@ class _Host(ObjectStream[SessionMessage]):
     async def receive(self) -> SessionMessage:
         """Return the next valid message; answer an invalid one. At the end of stdin, stop the process."""
         while True:
-            line = await anyio.to_thread.run_sync(self._stdin.readline)
+            line = await anyio.to_thread.run_sync(self._read_line, limiter=self._one_reader)
             if not line:
                 await self._answer_the_rest()
             text = line.removeprefix(codecs.BOM_UTF8).strip()  # tools on Windows write a byte order mark
@@ -100,9 +100,6 @@ class _Host(ObjectStream[SessionMessage]):
 
     async def _answer_the_rest(self) -> NoReturn:
         """Wait for the answers in progress, answer the other requests with an error, and stop the process."""
-        timer = threading.Timer(_GRACE_SECONDS + _LAST_WRITE_SECONDS, _exit_process)  # the event loop may be busy
-        timer.daemon = True
-        timer.start()
         with anyio.move_on_after(_GRACE_SECONDS):
             await self._all_answered.wait()
         closed = ErrorData(code=CONNECTION_CLOSED, message="Connection closed")
@@ -110,6 +107,14 @@ class _Host(ObjectStream[SessionMessage]):
             await self._write(JSONRPCError(jsonrpc="2.0", id=request_id, error=closed))
         async with self._one_writer:  # after the answers to invalid messages
             _exit_process()
+
+    def _read_line(self) -> bytes:
+        line = self._stdin.readline()
+        if not line:  # this stops the process even if the event loop is busy, or stdout is not read
+            timer = threading.Timer(_GRACE_SECONDS + _LAST_WRITE_SECONDS, _exit_process)
+            timer.daemon = True
+            timer.start()
+        return line
 
     async def _write(self, message: JSONRPCMessage) -> None:
         text = message.model_dump_json(by_alias=True, exclude_unset=True)

@@ -34,6 +34,17 @@ import sys
 sys.argv = ["callers-mcp"]
 main()
 """
+BLOCKED_LOOP = """
+import sys, time
+from callers_mcp.campaign import lookup
+def block(*a, **k):
+    print("blocked", file=sys.stderr, flush=True)
+    time.sleep(600)
+lookup.summarize = block
+from callers_mcp.cli import main
+sys.argv = ["callers-mcp", "--sandbox"]
+main()
+"""
 
 
 @pytest.mark.measured
@@ -91,6 +102,16 @@ def test_it_stops_when_stdin_closes_while_a_thread_waits_for_the_resolver() -> N
         pipe.handshake()
         pipe.send("tools/call", {"name": "get_campaign", "arguments": {"campaign_id": SAMPLE_ID}})
         pipe.ask("ping")
+        pipe.stdin.close()
+        assert pipe.end() == (0, "")
+
+
+def test_it_stops_when_stdin_closes_while_its_event_loop_is_busy() -> None:
+    with Pipe(code=BLOCKED_LOOP) as pipe:
+        pipe.handshake()
+        look_up(pipe)
+        assert pipe.process.stderr
+        assert pipe.process.stderr.readline() == b"blocked\n"
         pipe.stdin.close()
         assert pipe.end() == (0, "")
 
