@@ -212,10 +212,8 @@ class NameSearch(Generic[SearchableT]):
         """
         width, unspaced = max(map(len, self._words), default=0) + 2, bool(_unspaced.search(self._phrase))
         tails: dict[str, list[int]] = {}
-        newest_first = sorted(
-            range(len(self._items)), key=lambda index: (self._items[index].id or "", index), reverse=True
-        )
-        for index in _until_cancelled(newest_first):
+        ids = [(self._items[index].id or "", index) for index in _until_cancelled(range(len(self._items)))]
+        for _, index in _until_cancelled(sorted(ids, reverse=True)):  # the newest first
             name = self._items[index].folded_name
             joined = _join_words(name)
             characters = _unspaced.finditer(joined) if unspaced else ()
