@@ -191,12 +191,15 @@ def test_a_list_is_read_like_its_campaigns(name: str) -> None:
     assert read(sent) == expected
 
 
-@pytest.mark.parametrize("sent", [b"", b" \n", b"<p>", b"\xef\xbb\xbf<p>", b'{"status": "error", "message": "no"}'])
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b" \n", b"<p>", b"\xef\xbb\xbf<p>", b"{}", b'{"status": "error", "message": "no"}', b'{"error": "no"}'],
+)
 async def test_an_answer_that_is_not_a_list_is_an_error_of_the_tool(sent: bytes) -> None:
     with FaultServer(fault.answer(sent)) as server:
         async with connect(server, organization_id=MAIN_ID) as client:
             result = await find(client)
-    assert failure(result)["kind"] == ("rejected" if sent.startswith(b"{") else "unexpected_response")
+    assert failure(result)["kind"] == ("rejected" if b"no" in sent else "unexpected_response")
     assert failure(result)["http_status"] == 200
 
 
@@ -299,7 +302,7 @@ async def test_reading_stops_at_the_deadline() -> None:
             then = rows
             for _ in range(100):
                 await checkpoint()
-    assert rows == then < 3_000, "no caller waits for it, so reading has stopped"
+    assert rows <= then + 1 < 3_000, "no caller waits for it, so reading has stopped"
 
 
 async def test_a_bug_in_reading_fails_only_that_list() -> None:
