@@ -76,8 +76,12 @@ def parse_campaign_response(response: RawResponse, request: CampaignRequest) -> 
         return document
 
 
-def parse_list_response(response: RawResponse, request: CampaignRequest) -> Iterator[Mapping[str, JsonValue] | None]:
+def parse_list_response(
+    response: RawResponse, request: CampaignRequest, envelope: dict[str, JsonValue] | None = None
+) -> Iterator[Mapping[str, JsonValue] | None]:
     """Yield the campaigns in ``response``; each is read when it is requested, in steps that yield ``None``.
+
+    ``envelope`` receives the fields beside the list, if there are any.
 
     Raises:
         CallersError: The answer is something else; the subclass says what.
@@ -86,7 +90,7 @@ def parse_list_response(response: RawResponse, request: CampaignRequest) -> Iter
         _require_success(response, request)
         if _reports_error(_error_object(response)):
             raise _error_from_body(response, request)
-        yield from read_objects(response.body, key=request.key)
+        yield from read_objects(response.body, key=request.key, envelope=envelope)
 
 
 @contextmanager
