@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
@@ -31,13 +31,12 @@ from callers_mcp.api.limiter import (
     PerPrincipalLimiter,
 )
 from callers_mcp.api.list_cache import ListCache
-from callers_mcp.api.lists import Listing, RowT, belongs_to, list_query, parse_cooperatively
+from callers_mcp.api.lists import Listing, Rows, RowT, belongs_to, list_query, read_list
 from callers_mcp.api.request import CAMPAIGN_ID_HELP, CampaignRequest, is_object_id
 from callers_mcp.api.responses import (
     hide_existence,
     not_found,
     parse_campaign_response,
-    parse_list_response,
     require_api_response,
 )
 from callers_mcp.api.retry import OnRetry, RetryPolicy
@@ -177,7 +176,7 @@ class CallersClient:
     async def list_campaigns(
         self,
         to_row: Callable[[Mapping[str, JsonValue]], RowT],
-        select: Callable[[Sequence[RowT]], ResultT],
+        select: Callable[[Rows[RowT]], ResultT],
         *,
         sub_organization_id: str | None = None,
         group_id: str | None = None,
@@ -210,9 +209,7 @@ class CallersClient:
             if listing is None:
                 attempt = partial(self._fetch_list, request, to_row, list_query(request, self.settings))
                 listing = await self._run_shared(event, request, (request, to_row), attempt, on_retry)
-            rows: Sequence[RowT] = listing.rows
-            if self.access.hides_main:
-                rows = [row for index, row in enumerate(rows) if index not in listing.main_indexes]
+            rows = listing.visible_rows(hides_main=self.access.hides_main)
             with anyio.move_on_after(self.settings.timeout):
                 async with self._search_limiter.slot(self.access.principal):
                     return await anyio.to_thread.run_sync(select, rows)
@@ -324,10 +321,8 @@ class CallersClient:
         self, request: CampaignRequest, to_row: Callable[[Mapping[str, JsonValue]], RowT], query: str, request_id: str
     ) -> Listing[RowT]:
         async with self._list_limiter.slot(self.access.principal):
-            response = await self._pool.get(
-                f"/campaigns?{query}", request.headers(request_id), limited_by="list_max_body_bytes"
-            )
-            listing = await parse_cooperatively(parse_list_response(response, request), to_row, self.settings)
+            get = partial(self._pool.get, headers=request.headers(request_id), limited_by="list_max_body_bytes")
+            listing = await read_list(get, request, query, to_row, self.settings)
         self._list_cache.set((request, to_row), listing)
         return listing
 

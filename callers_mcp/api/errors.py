@@ -8,7 +8,7 @@
     ├── Unauthorized           401: the API refused the key
     ├── Forbidden              403, or an organization that the settings do not allow
     ├── CampaignNotFound       404
-    ├── Rejected               another 4xx, or {"status": "error"}
+    ├── Rejected               another 4xx, or an error under a status of success
     ├── RateLimited            429
     ├── Unavailable            408, 5xx
     ├── Unreachable            no connection, or one that broke

@@ -7,7 +7,7 @@ the whole list if one element is nested too deeply.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from pydantic import JsonValue
 
@@ -19,6 +19,9 @@ MAX_ELEMENT_BYTES = 262_144
 
 MAX_ELEMENTS = 100_000
 """The most elements of a list."""
+
+MAX_ENVELOPE_FIELD_BYTES = 4_096
+"""The longest field beside a list that is read."""
 
 STEP_BYTES = 16_384
 """The longest part of a list that is searched in one step."""
@@ -45,31 +48,69 @@ _in_list = re.compile(rb'(?:[^][{}",]++|' + _VALUE + rb')*+([\[{]++|[]},"]|\Z)',
 _in_element = re.compile(rb'(?:[^][{}"]++|' + _VALUE + rb')*+([\[{]++|[]}]++|"|\Z)', re.DOTALL)
 _in_string = re.compile(rb'(?:[^"\\]++|\\.)*+("|(?=\\?\Z))', re.DOTALL)
 _beginning = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\n\r]*+(.?)", re.DOTALL)
+_items = re.compile(rb'[ \t\n\r]*+"(?:campaigns|content|data|docs|items|records|results)"[ \t\n\r]*+:(?=[ \t\n\r]*+\[)')
 _decoder = json.JSONDecoder(parse_int=float, parse_constant=refuse_constant)
 
 
-def read_objects(body: bytes, *, key: str) -> Iterator[dict[str, JsonValue] | None]:
-    """Read ``body`` as a JSON array of objects.
+def read_objects(
+    body: bytes, *, key: str, envelope: dict[str, JsonValue] | None = None
+) -> Iterator[dict[str, JsonValue] | None]:
+    """Read ``body`` as a JSON array of objects, or as an object with such an array in a field of a usual name.
 
     An element that is not an object, is longer than ``MAX_ELEMENT_BYTES`` or is nested too deeply for Python is read as
     an empty object. In the others, ``key`` is masked and hidden text is replaced in the values that are texts.
+
+    Args:
+        body: UTF-8 JSON.
+        key: The API key.
+        envelope: Receives the short fields beside the array, if there are any.
 
     Yields:
         The next object, or ``None`` after a step that did not reach its end.
 
     Raises:
-        UnexpectedResponse: Not JSON (including ``NaN``), not an array, or more than ``MAX_ELEMENTS``.
+        UnexpectedResponse: Not JSON (including ``NaN``), not a list, or more than ``MAX_ELEMENTS``.
     """
     beginning = _beginning.match(body)
-    assert beginning  # noqa: S101
-    if beginning[1] != b"[":
-        kind = _TYPES.get(beginning[1])
-        if kind is None:
+    kind = beginning[1] if beginning else b""
+    if beginning and kind == b"{":
+        body = yield from _open_envelope(body, beginning.end(), {} if envelope is None else envelope)
+        beginning = _beginning.match(body)
+    if beginning is None or beginning[1] != b"[":
+        if kind not in _TYPES:
             raise _not_json()
-        raise UnexpectedResponse(f"The API answered with {kind} instead of a list of campaigns.", ADVICE)
-    index = start = step_start = beginning.end()
-    count, depth, in_string = 0, 1, False
+        raise UnexpectedResponse(f"The API answered with {_TYPES[kind]} instead of a list of campaigns.", ADVICE)
     cleaner = Cleaner(key, Counter())
+    count = 0
+    for element in _split(body, beginning.end()):
+        count += element is not None
+        if count > MAX_ELEMENTS:
+            raise UnexpectedResponse(f"The API's list has over {MAX_ELEMENTS:,} campaigns, so it was not read.", ADVICE)
+        yield None if element is None else _read_element(element, cleaner)
+
+
+def _open_envelope(body: bytes, index: int, envelope: dict[str, JsonValue]) -> Generator[None, None, bytes]:
+    """Return the array of campaigns in an object, or nothing; put the short fields beside it into ``envelope``."""
+    items = b""
+    for member in _split(body, index):
+        if member is None:
+            yield
+        elif not items and (named := _items.match(member)):
+            items = member[named.end() :]
+        elif len(member) <= MAX_ENVELOPE_FIELD_BYTES:
+            field = decode(_decoder, f"{{{member.decode('utf-8', 'replace')}}}")
+            envelope |= field if isinstance(field, dict) else {}
+    return items
+
+
+def _split(body: bytes, index: int) -> Iterator[bytes | None]:
+    """Yield each element of the array, or member of the object, that begins before ``index`` and is all of ``body``.
+
+    After a step that does not reach the end of an element, yield ``None``.
+    """
+    closing = b"]" if body[index - 1 : index] == b"[" else b"}"
+    start = step_start = index
+    depth, in_string, is_first = 1, False, True
     while depth:
         pattern = _in_string if in_string else _in_list if depth == 1 else _in_element
         match = pattern.match(body, index, index + STEP_BYTES)
@@ -86,17 +127,14 @@ def read_objects(body: bytes, *, key: str) -> Iterator[dict[str, JsonValue] | No
             index -= len(mark) - closed
         elif mark:
             element = body[start : index - 1]
-            if count or mark == b"," or element.strip(b" \t\n\r"):
-                count += 1
-                yield _read_element(element, cleaner)
-            start = index
+            if not is_first or mark == b"," or element.strip(b" \t\n\r"):
+                yield element
+            start, is_first = index, False
             depth -= mark != b","
-        if count > MAX_ELEMENTS:
-            raise UnexpectedResponse(f"The API's list has over {MAX_ELEMENTS:,} campaigns, so it was not read.", ADVICE)
         if index - step_start > STEP_BYTES:
             step_start = index
             yield None
-    if mark != b"]" or body[index:].strip(b" \t\n\r"):
+    if mark != closing or body[index:].strip(b" \t\n\r"):
         raise _not_json()
 
 

@@ -25,7 +25,7 @@ from callers_mcp.api.errors import (
     UnexpectedResponse,
 )
 from callers_mcp.api.json_list import read_objects
-from callers_mcp.api.json_reader import Document, mask, read_object
+from callers_mcp.api.json_reader import ADVICE, Document, mask, read_object
 from callers_mcp.api.request import CampaignRequest
 from callers_mcp.sanitize import quote
 from callers_mcp.settings import variable
@@ -39,6 +39,12 @@ _REJECTED_ADVICE = Advice(
     "The same request will probably fail again: check the ids.",
 )
 _CHECK_SUB_ORGANIZATION = "Check that this sub-organization belongs to the key's organization."
+_MESSAGE_FIELDS = ("message", "error", "errors")
+_DOCUMENTED_FIELDS = (
+    "id name active firstInteractionAt completedAt callParams organizationId webhooks slackUrl isIncoming variables "
+    "pauseNewChats incomingPhoneNumber campaignGroupId campaignGroupName"
+)
+_CAMPAIGN_FIELDS = frozenset(_DOCUMENTED_FIELDS.split())
 _MAX_RETRY_AFTER_SECONDS = 86_400.0
 _MAX_RETRY_AFTER_CHARACTERS = 200
 _seconds = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
@@ -63,22 +69,28 @@ def parse_campaign_response(response: RawResponse, request: CampaignRequest) -> 
     with _http_status(response):
         _require_success(response, request)
         document = read_object(response.body, key=request.key)
-        if document.content.get("status") == "error" and "id" not in document.content:
+        if not document.content:
+            raise UnexpectedResponse("The API answered with an empty object instead of a campaign.", ADVICE)
+        if _reports_error(document.content):
             raise _error_from_body(response, request)
         return document
 
 
-def parse_list_response(response: RawResponse, request: CampaignRequest) -> Iterator[Mapping[str, JsonValue] | None]:
+def parse_list_response(
+    response: RawResponse, request: CampaignRequest, envelope: dict[str, JsonValue] | None = None
+) -> Iterator[Mapping[str, JsonValue] | None]:
     """Yield the campaigns in ``response``; each is read when it is requested, in steps that yield ``None``.
+
+    ``envelope`` receives the fields beside the list, if there are any.
 
     Raises:
         CallersError: The answer is something else; the subclass says what.
     """
     with _http_status(response):
         _require_success(response, request)
-        if _error_object(response).get("status") == "error":
+        if _reports_error(_error_object(response)):
             raise _error_from_body(response, request)
-        yield from read_objects(response.body, key=request.key)
+        yield from read_objects(response.body, key=request.key, envelope=envelope)
 
 
 @contextmanager
@@ -218,6 +230,16 @@ def _error_from_body(response: RawResponse, request: CampaignRequest) -> Rejecte
     return Rejected(f"The Callers API reported an error.{_api_message(response, request.key)}", _REJECTED_ADVICE)
 
 
+def _reports_error(content: Mapping[str, JsonValue]) -> bool:
+    """Return whether an object that came with a status of success is an error: the documented one, or a usual one."""
+    if content.get("status") == "error" and "id" not in content:
+        return True
+    if not _CAMPAIGN_FIELDS.isdisjoint(content):
+        return False
+    success, words = content.get("success"), [content.get(name) for name in _MESSAGE_FIELDS]
+    return success is False or (success is not True and any(words))
+
+
 def _error_object(response: RawResponse) -> Mapping[str, JsonValue]:
     """Return the object in the body; an empty one if there is none, or if it is too long for an error."""
     if len(response.body) > _MAX_ERROR_BYTES:
@@ -231,13 +253,23 @@ def _error_object(response: RawResponse) -> Mapping[str, JsonValue]:
 
 def _api_message(response: RawResponse, key: str) -> str:
     """Return a sentence that quotes the API's own message: with the key masked, cleaned and truncated."""
-    message = _error_object(response).get("message")
-    if isinstance(message, list):
-        message = "; ".join(part for part in message if isinstance(part, str))
-    if not isinstance(message, str) or not message.strip():
-        return ""
-    message = message.encode("utf-8", "replace").decode()
-    return f" It says: {quote(mask(message, key), _MAX_MESSAGE_CHARACTERS)}."
+    content = _error_object(response)
+    for name in _MESSAGE_FIELDS:
+        message = "; ".join(part for part in _texts(content.get(name)) if part.strip())
+        if message:
+            message = message.encode("utf-8", "replace").decode()
+            return f" It says: {quote(mask(message, key), _MAX_MESSAGE_CHARACTERS)}."
+    return ""
+
+
+def _texts(value: JsonValue) -> list[str]:
+    """Return the texts of a message, which may be a list, or an object with a message."""
+    if isinstance(value, dict):
+        value = value.get("message")
+    if isinstance(value, list):
+        objects = [member.get("message") if isinstance(member, dict) else member for member in value]
+        return [member for member in objects if isinstance(member, str)]
+    return [value] if isinstance(value, str) else []
 
 
 def _is_html(response: RawResponse) -> bool:

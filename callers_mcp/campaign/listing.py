@@ -88,6 +88,7 @@ class CampaignList(BaseModel):
     matched: int = Field(description="0: the campaigns are what comes nearest")
     total: int
     next_cursor: str | None
+    is_whole: bool = Field(default=True, description="false: the API has more than total")
 
 
 def to_listed_campaign(row: CampaignRow) -> ListedCampaign:
@@ -122,10 +123,15 @@ def list_text(page: CampaignList) -> str:
 
 def _lines(page: CampaignList) -> Iterator[str]:
     shown, campaigns = page.campaigns, f"{page.total:,} campaign{'s' if page.total != 1 else ''}"
+    not_whole, none = "", f"None of {campaigns} matches"
+    if not page.is_whole:
+        not_whole, campaigns = "The list is not whole: the API has more campaigns. ", f"the first {campaigns}"
+        none = f"No match among {campaigns}"
     if page.matched:
-        yield f"{page.matched:,} of {campaigns} match{'es' if page.matched == 1 else ''}; {len(shown)} shown."
+        match = "matches" if page.matched == 1 else "match"
+        yield f"{not_whole}{page.matched:,} of {campaigns} {match}; {len(shown)} shown."
     else:
-        yield f"None of {campaigns} matches{'; what comes nearest:' if shown else '.'}"
+        yield f"{not_whole}{none}{'; what comes nearest:' if shown else '.'}"
     if shown:
         yield "id | name | status | direction | group | ! needs attention"
         yield from (" | ".join(_cells(campaign)) for campaign in shown)

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import quote, unquote
 
 from callers_mcp.api.errors import InvalidArguments
+from callers_mcp.api.lists import Rows
 from callers_mcp.api.request import is_object_id
 from callers_mcp.campaign.listing import CampaignList, CampaignRow, to_listed_campaign
 from callers_mcp.campaign.matching import MAX_SUGGESTIONS, Matches, NameSearch, SortKey, fold, ranked
@@ -36,7 +37,7 @@ class SearchCriteria(Protocol):
 
 
 def search_page(
-    rows: Sequence[CampaignRow], criteria: SearchCriteria, query_hash: str, start: "Cursor | None"
+    rows: Rows[CampaignRow], criteria: SearchCriteria, query_hash: str, start: "Cursor | None"
 ) -> CampaignList:
     """Return the page that begins at a cursor.
 
@@ -62,7 +63,7 @@ def search_page(
         listed = [
             to_listed_campaign(row) for row in suggestions[: min(MAX_SUGGESTIONS, criteria.limit or MAX_SUGGESTIONS)]
         ]
-        return CampaignList(campaigns=listed, matched=0, total=total, next_cursor=None)
+        return CampaignList(campaigns=listed, matched=0, total=total, next_cursor=None, is_whole=rows.is_whole)
     begin = start.position(matches) if start else 0
     end = begin + (criteria.limit or DEFAULT_LIMIT)
     return CampaignList(
@@ -70,6 +71,7 @@ def search_page(
         matched=len(matches),
         total=total,
         next_cursor=str(Cursor.after(matches[:end], query_hash)) if begin < end < len(matches) else None,
+        is_whole=rows.is_whole,
     )
 
 

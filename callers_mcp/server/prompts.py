@@ -9,6 +9,7 @@ from mcp_types import Prompt, PromptArgument
 
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import InvalidArguments
+from callers_mcp.api.lists import Rows
 from callers_mcp.api.request import is_object_id
 from callers_mcp.campaign.listing import CampaignRow, choice_line, parse_row
 from callers_mcp.campaign.lookup import look_up
@@ -77,7 +78,7 @@ MAX_ARGUMENT_CHARACTERS = 400
 """Characters of an argument: enough for a name as completion offers it."""
 
 
-_Candidates = tuple[Sequence[CampaignRow], Sequence[CampaignRow]]
+_Candidates = tuple[Sequence[CampaignRow], Sequence[CampaignRow], bool]
 """The campaigns whose name matches, and if none does, those with the most similar names."""
 
 
@@ -142,20 +143,20 @@ async def _resolve_campaign(text: str, client: CallersClient, sub_organization_i
         return text
     if labelled := _labelled.fullmatch(text):
         return labelled[2]
-    matching, suggestions = await client.list_campaigns(
+    matching, suggestions, is_whole = await client.list_campaigns(
         parse_row, partial(_candidates, name=text), sub_organization_id=sub_organization_id
     )
     exact = [row for row in matching if row.folded_name == fold(text)]
     for rows in (exact, matching):
         if len(rows) == 1 and rows[0].id:
             return rows[0].id
-    return matching, suggestions
+    return matching, suggestions, is_whole
 
 
-def _candidates(rows: Sequence[CampaignRow], name: str) -> _Candidates:
-    rows = [row for row in rows if is_object_id(row.id)]
-    matching = search(rows, name)
-    return matching, [] if matching else suggest(rows, name)
+def _candidates(rows: Rows[CampaignRow], name: str) -> _Candidates:
+    named = [row for row in rows if is_object_id(row.id)]
+    matching = search(named, name)
+    return matching, [] if matching else suggest(named, name), rows.is_whole
 
 
 def _checked_arguments(prompt: Prompt, arguments: Mapping[str, str], client: CallersClient) -> dict[str, str]:
@@ -178,10 +179,15 @@ def _checked_arguments(prompt: Prompt, arguments: Mapping[str, str], client: Cal
 
 
 def _clarifying_question(
-    text: str, matching: Sequence[CampaignRow], suggestions: Sequence[CampaignRow], client: CallersClient
+    text: str,
+    matching: Sequence[CampaignRow],
+    suggestions: Sequence[CampaignRow],
+    is_whole: bool,
+    client: CallersClient,
 ) -> str:
     name, rows = quote(client.mask(text), 80), matching or suggestions
-    problem = f"{len(matching)} campaigns fit the name {name}." if matching else f"No campaign fits the name {name}."
+    where = "" if is_whole else " in the part of the list that the API sent"
+    problem = f"{len(matching) or 'No'} campaign{'s fit' if matching else ' fits'} the name {name}{where}."
     if not rows:
         return f"{problem} Tell me so, and ask me for another name or for the campaign's id."
     more = f"\n- and {len(rows) - _MAX_CHOICES} more" if len(rows) > _MAX_CHOICES else ""

@@ -76,6 +76,21 @@ ANSWERS: dict[str, Row] = {
     "409": Row(fault.error(409, "busy"), "rejected", ("409", "busy"), 409),
     "422": Row(fault.error(422, "wrong"), "rejected", ("422", "wrong"), 422),
     "an error under 200": Row(fault.error(200, "no access"), "rejected", ('"no access"',), 200),
+    **{
+        f"under 200: {body}": Row(fault.answer(body), "rejected", (words,), 200)
+        for body, words in (
+            ({"error": "no access"}, 'reported an error. It says: "no access"'),
+            ({"error": {"message": "no access", "code": 7}}, '"no access"'),
+            ({"errors": ["no", {"message": "access"}, 7]}, '"no; access"'),
+            ({"errors": {"id": "unknown"}}, "reported an error[.]"),
+            ({"success": False}, "reported an error[.]"),
+            ({"success": False, "message": "no access", "data": None}, '"no access"'),
+            ({"message": "no access", "error": "Forbidden", "statusCode": 403}, '"no access"'),
+            ({"message": " ", "error": "Forbidden"}, '"Forbidden"'),
+        )
+    },
+    "400 with an error": Row(fault.answer({"error": "wrong zone"}, 400), "rejected", ('"wrong zone"',), 400),
+    "an empty object": Row(fault.answer({}), "unexpected_response", ("empty object",), 200),
     "an error under 201": Row(fault.error(201, "no access"), "rejected", ('"no access"',), 201),
     "429": Row(fault.error(429), "rate_limited", ("429", "later"), 429, True),
     "429 for seconds": Row(_later(429, "120"), "rate_limited", ("120 seconds",), 429, True, 120),
@@ -336,3 +351,19 @@ async def test_a_campaign_with_lone_surrogates_and_numbers_out_of_range_is_retur
     changes = " ".join(result.structured_content["summary"]["worth_checking"])
     assert "surrogate" in changes
     assert "number" in changes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"id": ID, "error": "x", "message": "y", "success": False},
+        {"name": "a campaign", "message": "its text"},
+        {"error": None, "errors": [], "message": "", "success": True},
+        {"success": True, "message": "OK", "data": {"id": ID}},
+        {"unknown": 1},
+    ],
+    ids=str,
+)
+async def test_an_object_that_may_be_a_campaign_is_returned(server: FaultServer, content: dict[str, Any]) -> None:
+    server.script(fault.answer(content))
+    assert found(await look_up(server)) == content

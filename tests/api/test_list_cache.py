@@ -20,7 +20,7 @@ from callers_mcp.access import Principal
 from callers_mcp.api import list_cache
 from callers_mcp.api.errors import CallersError, RateLimited
 from callers_mcp.api.list_cache import ListCache
-from callers_mcp.api.lists import Listing, parse_cooperatively
+from callers_mcp.api.lists import Listing
 from callers_mcp.campaign.listing import CampaignRow, parse_row
 from callers_mcp.settings import Settings
 from tests.support import fault_server as fault
@@ -34,6 +34,7 @@ from tests.support.campaign_lists import (
     lists_asked,
     names_of,
     page,
+    read_listing,
     rows_of,
 )
 from tests.support.campaigns import Json, campaign
@@ -303,7 +304,7 @@ async def test_a_list_that_is_too_large_to_keep_is_still_returned(monkeypatch: p
 
 async def test_empty_lists_do_not_fill_the_memory() -> None:
     kept = ListCache(3_600, max_bytes=10_000)
-    nothing = await parse_cooperatively(iter(()), parse_row, Settings())
+    nothing = await read_listing(iter(()), parse_row, Settings())
     for number in range(1_000):
         kept.set(number, nothing)
     assert sum(kept.get(number) is not None for number in range(1_000)) < 500
@@ -318,11 +319,11 @@ async def test_empty_lists_do_not_fill_the_memory() -> None:
 async def test_rows_take_at_most_the_memory_that_they_report(values: Json) -> None:
     raws = campaigns(100, organizationId=MAIN_ID, **values)
     settings = Settings(organization_id=MAIN_ID)
-    await parse_cooperatively(iter(raws), parse_row, settings)  # create what is created only once
+    await read_listing(iter(raws), parse_row, settings)  # create what is created only once
     gc.collect()
     tracemalloc.start()
     try:
-        listed = await parse_cooperatively(iter(raws), parse_row, settings)
+        listed = await read_listing(iter(raws), parse_row, settings)
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()
     finally:

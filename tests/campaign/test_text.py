@@ -188,9 +188,9 @@ def test_a_long_list_is_truncated_and_counted(path: str) -> None:
     [
         campaign(),
         campaign(completedAt="2026-11-03T00:00:00Z", name="A\u202e\nB", extra={"deep": ["\u2028", 1.5, None]}),
-        {},
+        {"x": 1},
     ],
-    ids=["healthy", "with findings", "empty"],
+    ids=["healthy", "with findings", "no documented field"],
 )
 async def test_each_form_of_the_answer_is_complete(raw: Json) -> None:
     with FaultServer(fault.answer(raw)) as server:

@@ -5,12 +5,15 @@ Use it for tests of the lists themselves; ``campaign_search`` is for tests of ``
 
 import json
 import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mcp import Client
 from mcp_types import CallToolResult
+from pydantic import JsonValue
 
-from callers_mcp import CallersClient
+from callers_mcp import CallersClient, Settings
+from callers_mcp.api.lists import Listing, ListReader, RowT
 from callers_mcp.campaign.listing import CampaignRow, parse_row
 from tests.support import fault_server as fault
 from tests.support.campaigns import Json, campaign
@@ -90,3 +93,14 @@ def page(result: CallToolResult) -> dict[str, Any]:
     assert result.structured_content
     shown: dict[str, Any] = result.structured_content
     return shown
+
+
+async def read_listing(
+    raws: Iterator[Mapping[str, JsonValue] | None],
+    to_row: Callable[[Mapping[str, JsonValue]], RowT],
+    settings: Settings,
+) -> Listing[RowT]:
+    """Read campaigns as the client reads those of a list."""
+    reader = ListReader(to_row, settings)
+    await reader.read(raws)
+    return reader.listing()
