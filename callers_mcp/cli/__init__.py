@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 
+_TELEMETRY = {"OTEL_PROPAGATORS", "OTEL_PYTHON_CONTEXT", "OTEL_PYTHON_TRACER_PROVIDER"}
+
 
 def main() -> None:
     """Run ``callers-mcp``."""
@@ -17,6 +19,10 @@ def main() -> None:
     # Most of the start-up imports modules, whose objects all stay. Garbage collection would find nothing to free and
     # take 8 % of the start-up.
     gc.disable()
+    if not _TELEMETRY.isdisjoint(os.environ):
+        from callers_mcp.cli.runtime import ignore_unusable_telemetry
+
+        ignore_unusable_telemetry()
     from callers_mcp.cli.commands import callers_mcp
 
     try:
