@@ -40,8 +40,8 @@ _ALGORITHMS = {
     "EC P-256": ("ES256",),
     "EC P-384": ("ES384",),
     "EC P-521": ("ES512",),
-    "OKP Ed25519": ("EdDSA",),
-    "OKP Ed448": ("EdDSA",),
+    "OKP Ed25519": ("EdDSA", "Ed25519"),  # RFC 9864 names the curve
+    "OKP Ed448": ("EdDSA", "Ed448"),
 }
 ALGORITHMS = frozenset(algorithm for algorithms in _ALGORITHMS.values() for algorithm in algorithms)
 """The accepted signature algorithms: only asymmetric ones."""
@@ -246,7 +246,8 @@ def _verification_key(jwk: object) -> VerificationKey | None:
         return None
     algorithms = _ALGORITHMS.get("RSA" if jwk.get("kty") == "RSA" else f"{jwk.get('kty')} {jwk.get('crv')}", ())
     if (algorithm := jwk.get("alg")) is not None:
-        algorithms = (algorithm,) if algorithm in algorithms else ()
+        named = algorithms if jwk.get("kty") == "OKP" else (algorithm,)  # the two names of a curve's algorithm are one
+        algorithms = named if algorithm in algorithms else ()
     key_id, operations = jwk.get("kid"), jwk.get("key_ops")
     if (
         not algorithms
