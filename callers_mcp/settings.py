@@ -106,9 +106,13 @@ def is_placeholder(text: str) -> bool:
     return any(_PLACEHOLDER.fullmatch(part.strip()) for part in (text, *text.split(",")))
 
 
+def _is_quoted(text: str) -> bool:
+    return any(_QUOTED.fullmatch(part.strip()) for part in (text, *text.split(",")))
+
+
 def is_key(text: str) -> bool:
     """Return whether ``text`` can be an API key: a valid header value without spaces or quotes around it."""
-    return bool(_KEY.fullmatch(text) and not _QUOTED.fullmatch(text))
+    return bool(_KEY.fullmatch(text) and not _is_quoted(text))
 
 
 def decode_key(content: bytes) -> str:
@@ -123,7 +127,7 @@ def parse_organization(organization: str) -> str:
     Raises:
         ValueError: It is not an id: visible ASCII without spaces, at most 128 characters.
     """
-    if not _ORGANIZATION_ID.fullmatch(organization) or _QUOTED.fullmatch(organization):
+    if not _ORGANIZATION_ID.fullmatch(organization):
         raise ValueError("is not an id")
     return MAIN if organization.lower() == MAIN else organization
 
@@ -180,7 +184,7 @@ class EnvironmentSettings(BaseSettings):
     @classmethod
     def _apply_defaults(cls, values: dict[str, Any], handler: Any) -> Self:
         texts = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
-        quoted = [name for name, text in texts.items() if isinstance(text, str) and _QUOTED.fullmatch(text)]
+        quoted = [name for name, text in texts.items() if isinstance(text, str) and _is_quoted(text)]
         if quoted:
             raise ValueError(
                 f"{' and '.join(map(cls.variable, quoted))} has quotes around the value; remove them. A file of "

@@ -89,6 +89,7 @@ UNUSABLE = {
     "OTEL_PYTHON_TRACER_PROVIDER": "x",
     "OTEL_PYTHON_CONTEXT": "x",
     "OTEL_PYTHON_METER_PROVIDER": "x",
+    "SSLKEYLOGFILE": "/nowhere/keys",
     "WEB_CONCURRENCY": "auto",
     "PROMETHEUS_MULTIPROC_DIR": "/nowhere",
     "prometheus_multiproc_dir": "/nowhere",
@@ -101,7 +102,7 @@ def test_a_variable_of_another_library_is_at_most_named(sandbox_environment: dic
     code, _, errors = run_process(*command.split(), environment=sandbox_environment | UNUSABLE)
     assert code == 0
     named = [line.split()[1] for line in errors.splitlines() if "is ignored" in line]
-    assert named == ["OTEL_PROPAGATORS", "OTEL_PYTHON_TRACER_PROVIDER"]
+    assert named == ["OTEL_PROPAGATORS", "OTEL_PYTHON_TRACER_PROVIDER", "SSLKEYLOGFILE"]
     assert "Traceback" not in errors
 
 

@@ -11,7 +11,7 @@ from callers_mcp import Settings, logs
 from callers_mcp.cli.commands import callers_mcp
 from callers_mcp.cli.runtime import load_settings
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
-from callers_mcp.settings import is_placeholder
+from callers_mcp.settings import SettingsError, is_placeholder
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.command_line import run
@@ -116,7 +116,6 @@ def test_a_setting_is_read(monkeypatch: pytest.MonkeyPatch, variable: str, value
         ("ORGANIZATION_ID", "a b"),
         ("ORGANIZATION_ID", "main"),
         ("ORGANIZATION_ID", SUB[:-1]),
-        ("SUB_ORGANIZATIONS", f'main,"{SUB}"'),
         ("SUB_ORGANIZATIONS", "a b,main"),
         ("TIMEOUT", "0"),
         ("TIMEOUT", "601"),
@@ -239,6 +238,9 @@ def test_quotes_around_a_value_are_named_and_never_taken_for_a_part_of_it(
         assert end.value.code == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert f"{variable} has quotes around the value" in line
+    monkeypatch.setenv("CALLERS_SUB_ORGANIZATIONS", f"main, {quote}{SUB}{quote}")
+    with pytest.raises(SettingsError, match="CALLERS_SUB_ORGANIZATIONS has quotes"):
+        Settings.from_environment()
 
 
 PLACEHOLDERS = [
@@ -358,3 +360,9 @@ async def test_urls_keep_only_scheme_and_host_if_the_operator_sets_it(server: Fa
     assert "secret-" not in result.model_dump_json()
     assert result.structured_content
     assert any("[redacted]" in sentence for sentence in result.structured_content["summary"]["worth_checking"])
+
+
+async def test_ids_that_no_call_can_give_are_still_read_from_the_settings(server: FaultServer) -> None:
+    odd = "acme.eu/u:1"
+    found(await look_up(server, sub_organization_id=odd, sub_organizations=f"{odd},main"))
+    assert server.requests[-1].values("x-sub-organization-id") == [odd]
