@@ -36,7 +36,7 @@ _SERVICE_LINK = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d
 # Placeholders that hosts, shells and secret stores leave if a value was not filled in, and that people leave in a
 # pasted snippet.
 _PLACEHOLDER = re.compile(
-    r".*\$\{[^}]*\}.*|\{.*\}|<.*>|\[[^:\]]*\]|\$\(.*\)|#\{.*\}#?|__\w+__"
+    r".*\$\{\{?[^{}]*\}.*|\{.*\}|<.*>|\[[^:\]]*\]|\$\(.*\)|#\{.*\}#?|__\w+__"
     r"|(?:\$(?:env:)?\w+|%\w+%)(?:[/\\].*)?"
     r"|(?:op|bws?|env|keychain|keyring|secrets?|vault)://.*|@Microsoft\.KeyVault\(.*\)"
     r"|(?:your|insert|enter|paste|put|replace|change)[-_ ].*|(?:replace|change)me|(?-i:(?:CALLERS_)?API_KEY)"
