@@ -1,5 +1,6 @@
 """The settings, read once from the environment variables ``CALLERS_*``."""
 
+import codecs
 import ipaddress
 import os
 import re
@@ -32,8 +33,17 @@ HTTP_PREFIX = f"{PREFIX}HTTP_"
 # Kubernetes sets these variables in each container, if a service's name starts with the prefix of our variables.
 _SERVICE_LINK = re.compile(r".*_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)")
 
-# Placeholders that hosts leave if a variable was not filled in, and that people leave in a pasted snippet.
-_PLACEHOLDER = re.compile(r".*\$\{[^}]*\}.*|\$\w+|%\w+%|\{\{.*\}\}|<.*>", re.DOTALL)
+# Placeholders that hosts, shells and secret stores leave if a value was not filled in, and that people leave in a
+# pasted snippet.
+_PLACEHOLDER = re.compile(
+    r".*\$\{\{?[^{}]*\}.*|\{.*\}|<.*>|\[[^:\]]*\]|\$\(.*\)|#\{.*\}#?|__\w+__"
+    r"|(?:\$(?:env:)?\w+|%\w+%)(?:[/\\].*)?"
+    r"|(?:op|bws?|env|keychain|keyring|secrets?|vault)://.*|@Microsoft\.KeyVault\(.*\)"
+    r"|(?:your|insert|enter|paste|put|replace|change)[-_ ].*|(?:replace|change)me|(?-i:(?:CALLERS_)?API_KEY)"
+    r"|[.*x\u2022\u2026]{3,}|placeholder|todo",
+    re.DOTALL | re.IGNORECASE,
+)
+_QUOTED = re.compile(r"(['\"]).*\1", re.DOTALL)
 _KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _URL_CHARACTERS = re.compile(r"[!\"$->@-~]+")  # visible ASCII without ? and #
 
@@ -92,13 +102,23 @@ def is_loopback(host: str) -> bool:
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether ``text`` is a placeholder of a host or a snippet, not a value."""
-    return _PLACEHOLDER.fullmatch(text) is not None
+    """Return whether ``text``, or a part of it between commas, is a placeholder, not a value."""
+    return any(_PLACEHOLDER.fullmatch(part.strip()) for part in (text, *text.split(",")))
+
+
+def _is_quoted(text: str) -> bool:
+    return any(_QUOTED.fullmatch(part.strip()) for part in (text, *text.split(",")))
 
 
 def is_key(text: str) -> bool:
-    """Return whether ``text`` can be an API key: a valid header value without spaces around it."""
-    return _KEY.fullmatch(text) is not None
+    """Return whether ``text`` can be an API key: a valid header value without spaces or quotes around it."""
+    return bool(_KEY.fullmatch(text) and not _is_quoted(text))
+
+
+def decode_key(content: bytes) -> str:
+    """Return the text of a key file, without spaces around it; Notepad and PowerShell write a byte order mark."""
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return content.decode(encoding, "replace").strip()
 
 
 def parse_organization(organization: str) -> str:
@@ -164,6 +184,12 @@ class EnvironmentSettings(BaseSettings):
     @classmethod
     def _apply_defaults(cls, values: dict[str, Any], handler: Any) -> Self:
         texts = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        quoted = [name for name, text in texts.items() if isinstance(text, str) and _is_quoted(text)]
+        if quoted:
+            raise ValueError(
+                f"{' and '.join(map(cls.variable, quoted))} has quotes around the value; remove them. A file of "
+                "variables for docker, for example, takes values without quotes."
+            )
         placeholders = [name for name, text in texts.items() if isinstance(text, str) and is_placeholder(text)]
         settings: Self = handler(
             {name: text for name, text in texts.items() if text != "" and name not in placeholders}
@@ -233,9 +259,9 @@ class Settings(EnvironmentSettings):
     )
     organization_id: str | None = Field(
         default=None,
-        pattern=f"^{_ORGANIZATION_ID.pattern}$",
-        description="the main organization's id; needed to list its campaigns, and to hide its campaigns from callers "
-        "who may not see them",
+        pattern="^[0-9A-Fa-f]{24}$",
+        description="the main organization's id, 24 hexadecimal digits; needed to list its campaigns, and to hide them "
+        "from callers who may not see them",
     )
     timeout: float = Field(
         default=30.0,

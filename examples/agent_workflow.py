@@ -38,7 +38,7 @@ async def look_up(client: Client, line: str) -> Row:
 
 async def run(lines: list[str], sandbox: bool) -> list[Row]:
     """Start the server, look up all campaigns concurrently, and return a row for each, in the given order."""
-    arguments = ["-m", "callers_mcp", *(["--sandbox"] if sandbox else [])]
+    arguments = ["-P", "-m", "callers_mcp", *(["--sandbox"] if sandbox else [])]
     server = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
     rows: dict[int, Row] = {}
     limiter = anyio.CapacityLimiter(8)  # out of respect for the API's rate limit

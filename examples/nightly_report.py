@@ -35,7 +35,7 @@ async def look_up(lines: list[str], sandbox: bool) -> dict[str, Any]:
         answers[line] = why if result.is_error else result.structured_content or why
 
     server = StdioServerParameters(
-        command=sys.executable, args=["-m", "callers_mcp", *["--sandbox"] * sandbox], env=env
+        command=sys.executable, args=["-P", "-m", "callers_mcp", *["--sandbox"] * sandbox], env=env
     )
     async with Client(stdio_client(server)) as client, anyio.create_task_group() as tasks:
         for line in answers:

@@ -9,7 +9,7 @@ from mcp import Client, StdioServerParameters, stdio_client
 
 async def main() -> None:
     """Run ``plain_client.py --sandbox``, or set CALLERS_API_KEY and CALLERS_ORGANIZATION_ID and omit --sandbox."""
-    server = StdioServerParameters(command=executable, args=["-m", "callers_mcp", *argv[1:]], env=dict(environ))
+    server = StdioServerParameters(command=executable, args=["-P", "-m", "callers_mcp", *argv[1:]], env=dict(environ))
     async with Client(stdio_client(server)) as client:
         found = await client.call_tool("find_campaigns", {"query": "sprng renewal"})
         first = (found.structured_content or {"campaigns": [{"id": "none"}]})["campaigns"][0]

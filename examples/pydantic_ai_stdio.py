@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--model", help="the name of a model; the default is a script, which needs no account")
     options = parser.parse_args()
 
-    arguments = ["-m", "callers_mcp", *(["--sandbox"] if options.sandbox else [])]
+    arguments = ["-P", "-m", "callers_mcp", *(["--sandbox"] if options.sandbox else [])]
     environment = {"CALLERS_LOG_LEVEL": "WARNING"} | os.environ
     server = StdioTransport(sys.executable, arguments, environment, keep_alive=False)
     # "failed": the model reads why a call failed and decides. The errors say whether a retry can help.

@@ -6,7 +6,7 @@ from pathlib import Path
 from callers_mcp import files
 from callers_mcp.api.errors import Advice, NotConfigured
 from callers_mcp.api.json_reader import mask
-from callers_mcp.settings import Settings, is_key, is_placeholder, variable
+from callers_mcp.settings import Settings, decode_key, is_key, is_placeholder, variable
 
 _MAX_KEY_FILE_BYTES = 65_536  # a longer file is not a key file
 
@@ -65,7 +65,7 @@ class KeySource:
                     "Fix the path or the file's permissions.",
                 ),
             ) from None
-        key = content.decode("utf-8-sig", "replace").strip()
+        key = decode_key(content)
         if not is_key(key) or is_placeholder(key):
             raise NotConfigured(
                 f"The file that {self.variable} names does not contain a usable key.",

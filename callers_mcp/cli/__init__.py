@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 
+_OF_LIBRARIES = {"OTEL_PROPAGATORS", "OTEL_PYTHON_CONTEXT", "OTEL_PYTHON_TRACER_PROVIDER", "SSLKEYLOGFILE"}
+
 
 def main() -> None:
     """Run ``callers-mcp``."""
@@ -17,6 +19,10 @@ def main() -> None:
     # Most of the start-up imports modules, whose objects all stay. Garbage collection would find nothing to free and
     # take 8 % of the start-up.
     gc.disable()
+    if not _OF_LIBRARIES.isdisjoint(os.environ):
+        from callers_mcp.cli.runtime import ignore_unusable_variables
+
+        ignore_unusable_variables()
     from callers_mcp.cli.commands import callers_mcp
 
     try:

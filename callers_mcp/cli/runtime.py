@@ -51,6 +51,37 @@ def require_http_extra() -> None:
         exit_with_usage_error("this needs the extra http: install callers-mcp[http] instead of callers-mcp.")
 
 
+def ignore_unusable_variables() -> None:
+    """Unset the variables with which OpenTelemetry (the MCP SDK imports it) or ``ssl`` fails; name them on stderr."""
+    import logging
+
+    def load_propagators() -> None:
+        import opentelemetry.propagate  # noqa: F401
+
+    def load_tracer_provider() -> None:
+        from opentelemetry import trace
+
+        trace.get_tracer_provider()
+
+    def open_key_log() -> None:
+        if path := os.environ.get("SSLKEYLOGFILE"):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+
+    logger = logging.getLogger("opentelemetry")
+    logger.setLevel(logging.CRITICAL + 1)  # it logs a traceback
+    for variable, load in (
+        ("OTEL_PROPAGATORS", load_propagators),
+        ("OTEL_PYTHON_TRACER_PROVIDER", load_tracer_provider),
+        ("SSLKEYLOGFILE", open_key_log),
+    ):
+        try:
+            load()
+        except Exception:  # of a plugin, so of any type
+            os.environ.pop(variable, None)
+            click.echo(f"callers-mcp: {variable} has a value that can't be used here, and is ignored.", err=True)
+    logger.setLevel(logging.NOTSET)
+
+
 def exit_with_usage_error(problem: str) -> NoReturn:
     """Print the problem on stderr, and exit with code 2."""
     click.echo(f"callers-mcp: {problem}", err=True)

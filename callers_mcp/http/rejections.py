@@ -34,6 +34,7 @@ class HttpRejection(Exception):
             malformed or too much, which is not counted.
         retry_after_seconds: When to try again; ``None`` if that can't help.
         headers: More headers of the response.
+        detail: More for the log.
     """
 
     description: str
@@ -44,6 +45,7 @@ class HttpRejection(Exception):
     reason: str = ""
     retry_after_seconds: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    detail: str = ""
 
     def body(self) -> dict[str, Any]:
         """Return the JSON-RPC error that is the body of the response; with a reason, its data has the error code."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from callers_mcp import files
 from callers_mcp.install.entry import API_KEY_FILE
-from callers_mcp.settings import is_key
+from callers_mcp.settings import decode_key, is_key
 
 
 def path(host: str) -> Path:
@@ -30,7 +30,7 @@ def read(file: Path) -> str | None:
     Raises:
         OSError: The file can't be read.
     """
-    key = (files.read(file) or b"").decode("utf-8", "replace").strip()
+    key = decode_key(files.read(file) or b"")
     return key if is_key(key) else None
 
 

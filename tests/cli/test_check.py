@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID
+from callers_mcp.sandbox import ORGANIZATION_ID
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.command_line import run
@@ -35,10 +35,15 @@ KNOWN = fault.answer(campaign())
         ([], {"CALLERS_BASE_URL": "http://127.0.0.1:9"}, 1, "refused (3 attempts)"),
         ([], {"CALLERS_TIMEOTU": "3"}, 1, "did you mean CALLERS_TIMEOUT?"),
         ([], {"CALLERS_SUB_ORGANIZATIONS": "a,b"}, 1, "a call that names no sub-organization is refused"),
-        ([], {"CALLERS_SUB_ORGANIZATIONS": "a", "CALLERS_ORGANIZATION_ID": "b"}, 0, "Default organization: a\n"),
-        ([], {"CALLERS_ORGANIZATION_ID": "65aa"}, 0, "CALLERS_ORGANIZATION_ID: 65aa\n"),
+        ([], {"CALLERS_SUB_ORGANIZATIONS": "a", "CALLERS_ORGANIZATION_ID": "b" * 24}, 0, "Default organization: a\n"),
+        ([], {"CALLERS_ORGANIZATION_ID": "65AA" * 6}, 0, f"CALLERS_ORGANIZATION_ID: {'65AA' * 6}\n"),
         ([], {"CALLERS_SUB_ORGANIZATION_ID": "${x}"}, 1, "CALLERS_SUB_ORGANIZATION_ID"),
-        ([], {"CALLERS_ORGANIZATION_ID": f"x{API_KEY}"}, 1, "CALLERS_ORGANIZATION_ID holds the API key, not an id"),
+        (
+            [],
+            dict.fromkeys(("CALLERS_API_KEY", "CALLERS_ORGANIZATION_ID"), "0" * 24),
+            1,
+            "holds the API key, not an id",
+        ),
         ([], {"CALLERS_MAX_ATTEMPTS": "2", "CALLERS_SUB_ORGANIZATIONS": "main,b"}, 0, "CALLERS_MAX_ATTEMPTS: 2"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 
 from callers_mcp.install.documents import Format
 from callers_mcp.install.registry import HOSTS
+from callers_mcp.sandbox import ORGANIZATION_ID
 from tests.support.install_home import WRITABLE, Home
 
 URL = "https://callers.example.com/mcp"
@@ -36,9 +37,9 @@ def entry(host: str, text: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("host", WRITABLE)
 def test_the_entry_starts_this_server_and_has_a_placeholder_for_the_key(tmp_path: Path, host: str) -> None:
-    found = entry(host, printed(tmp_path, host, CALLERS_API_KEY="sk-x", CALLERS_ORGANIZATION_ID="abc"))
+    found = entry(host, printed(tmp_path, host, CALLERS_API_KEY="sk-x", CALLERS_ORGANIZATION_ID=ORGANIZATION_ID))
     assert Path(found["command"]).is_absolute()
-    assert found["env"] == {"CALLERS_API_KEY": "<your Callers API key>", "CALLERS_ORGANIZATION_ID": "abc"}
+    assert found["env"] == {"CALLERS_API_KEY": "<your Callers API key>", "CALLERS_ORGANIZATION_ID": ORGANIZATION_ID}
     sandbox = entry(host, printed(tmp_path, host, "--sandbox"))
     assert sandbox["args"][-1] == "--sandbox"
     assert "env" not in sandbox

@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import inherited
 from tests.support.command_line import run, run_process
 from tests.support.constants import SAMPLE_ID
+from tests.support.hosted_server import Hosted
 from tests.support.stdio_process import Pipe
 
 
@@ -81,3 +82,31 @@ def test_a_wrong_setting_stops_the_server_with_one_line() -> None:
 def test_the_server_prints_nothing_for_a_host_that_closes_stdin() -> None:
     """The hint for people is printed only on a terminal."""
     assert run_process() == (0, "", "")
+
+
+UNUSABLE = {
+    "OTEL_PROPAGATORS": "tracecontext,baggage,b3",
+    "OTEL_PYTHON_TRACER_PROVIDER": "x",
+    "OTEL_PYTHON_CONTEXT": "x",
+    "OTEL_PYTHON_METER_PROVIDER": "x",
+    "SSLKEYLOGFILE": "/nowhere/keys",
+    "WEB_CONCURRENCY": "auto",
+    "PROMETHEUS_MULTIPROC_DIR": "/nowhere",
+    "prometheus_multiproc_dir": "/nowhere",
+}
+"""Variables of other libraries, with values with which these libraries fail."""
+
+
+@pytest.mark.parametrize("command", ["", "check", "demo"])
+def test_a_variable_of_another_library_is_at_most_named(sandbox_environment: dict[str, str], command: str) -> None:
+    code, _, errors = run_process(*command.split(), environment=sandbox_environment | UNUSABLE)
+    assert code == 0
+    named = [line.split()[1] for line in errors.splitlines() if "is ignored" in line]
+    assert named == ["OTEL_PROPAGATORS", "OTEL_PYTHON_TRACER_PROVIDER", "SSLKEYLOGFILE"]
+    assert "Traceback" not in errors
+
+
+def test_a_variable_of_another_library_does_not_stop_a_hosted_server(sandbox_environment: dict[str, str]) -> None:
+    environment = sandbox_environment | UNUSABLE | {"CALLERS_HTTP_METRICS": "127.0.0.1:0"}
+    with Hosted(environment=environment) as hosted:
+        assert hosted.look_up(SAMPLE_ID).status == 200

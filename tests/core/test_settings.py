@@ -11,6 +11,7 @@ from callers_mcp import Settings, logs
 from callers_mcp.cli.commands import callers_mcp
 from callers_mcp.cli.runtime import load_settings
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
+from callers_mcp.settings import SettingsError, is_placeholder
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.command_line import run
@@ -110,9 +111,11 @@ def test_a_setting_is_read(monkeypatch: pytest.MonkeyPatch, variable: str, value
         ("BASE_URL", "https://[::1]x"),
         ("SUB_ORGANIZATION_ID", "a b"),
         ("SUB_ORGANIZATION_ID", "é"),
-        ("SUB_ORGANIZATION_ID", "x" * 129),
+        ("SUB_ORGANIZATION_ID", "s" * 129),
         ("SUB_ORGANIZATIONS", ","),
         ("ORGANIZATION_ID", "a b"),
+        ("ORGANIZATION_ID", "main"),
+        ("ORGANIZATION_ID", SUB[:-1]),
         ("SUB_ORGANIZATIONS", "a b,main"),
         ("TIMEOUT", "0"),
         ("TIMEOUT", "601"),
@@ -224,7 +227,46 @@ def test_the_sandbox_replaces_the_key_the_url_and_the_organizations_of_a_real_ac
     assert settings == {"base_url": sandbox.base_url, "organization_id": ORGANIZATION_ID}
 
 
-@pytest.mark.parametrize("placeholder", ["${API_KEY}", "${user_config.api_key}", "$KEY", "%KEY%", "{{key}}", "<key>"])
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_quotes_around_a_value_are_named_and_never_taken_for_a_part_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], quote: str
+) -> None:
+    """Docker's --env-file keeps them; with a quoted id, every caller would see the main organization's campaigns."""
+    for variable in VARIABLES:
+        with monkeypatch.context() as patch, pytest.raises(SystemExit) as end:
+            set_all(patch, {variable: f"{quote}{SUB}{quote}"})
+        assert end.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{variable} has quotes around the value" in line
+    monkeypatch.setenv("CALLERS_SUB_ORGANIZATIONS", f"main, {quote}{SUB}{quote}")
+    with pytest.raises(SettingsError, match="CALLERS_SUB_ORGANIZATIONS has quotes"):
+        Settings.from_environment()
+
+
+PLACEHOLDERS = [
+    *("${API_KEY}", "${user_config.api_key}", "$KEY", "%KEY%", "{{key}}", "<key>", "{api_key}", "$env:API_KEY"),
+    *("${env:API_KEY}", "${{ secrets.KEY }}", "{env:KEY}", "$(KEY)", "#{KEY}#", "__KEY__", "[your key]", "$HOME/key"),
+    *("%APPDATA%\\key", "op://vault/callers/key", "vault://callers#key", "@Microsoft.KeyVault(SecretUri=https://a)"),
+    *(
+        "YOUR_API_KEY",
+        "your-api-key-here",
+        "API_KEY",
+        "INSERT_KEY_HERE",
+        "change_me",
+        "xxxxxxxx",
+        "...",
+        "****",
+        "main,<id>",
+    ),
+]
+
+
+@pytest.mark.parametrize("value", ["sk-live-0a1B2c", "my-org", "x", "[::1]", "key:with{brace", "a.b.c", "/srv/api_key"])
+def test_what_may_be_a_value_is_not_taken_for_a_placeholder(value: str) -> None:
+    assert not is_placeholder(value)
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
 def test_a_placeholder_that_a_host_left_is_never_used_as_a_value(
     monkeypatch: pytest.MonkeyPatch, placeholder: str
 ) -> None:
@@ -251,7 +293,7 @@ async def test_a_key_file_is_stripped_and_read_again_when_it_changes(server: Fau
     assert sent == [["first-key"], ["the-second-key"], ["third-key-of-all"]]
 
 
-@pytest.mark.parametrize("content", [None, b"", b" \n", b"two\nlines", b"\xff\xfek\x00e\x00y\x00", "kéy".encode()])
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"two\nlines", b"k\x00e\x00y\x00", "kéy".encode(), b'"key"'])
 async def test_a_key_file_without_a_usable_key_is_reported_as_the_operators_problem(
     server: FaultServer, tmp_path: Path, content: bytes | None
 ) -> None:
@@ -318,3 +360,9 @@ async def test_urls_keep_only_scheme_and_host_if_the_operator_sets_it(server: Fa
     assert "secret-" not in result.model_dump_json()
     assert result.structured_content
     assert any("[redacted]" in sentence for sentence in result.structured_content["summary"]["worth_checking"])
+
+
+async def test_ids_that_no_call_can_give_are_still_read_from_the_settings(server: FaultServer) -> None:
+    odd = "acme.eu/u:1"
+    found(await look_up(server, sub_organization_id=odd, sub_organizations=f"{odd},main"))
+    assert server.requests[-1].values("x-sub-organization-id") == [odd]

@@ -113,6 +113,39 @@ async def test_an_https_issuer_is_verified_and_never_sends_us_to_plain_http(
         assert plain.requests == []
 
 
+@pytest.mark.parametrize(
+    ("environment", "logged"),
+    [
+        (
+            {"SSL_CERT_FILE": "/nowhere"},
+            "SSL_CERT_FILE or SSL_CERT_DIR names can't be loaded (No such file or directory)",
+        ),
+        (
+            {"ALL_PROXY": "socks://nowhere"},
+            "ALL_PROXY can't be used as a proxy: it takes a URL such as http://host:port",
+        ),
+    ],
+    ids=["certificates", "proxy"],
+)
+async def test_an_unusable_proxy_or_certificate_is_named_as_for_the_api(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, environment: dict[str, str], logged: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    token = Signer().token({})
+    assert await outcome(verifier_of("https://issuer.example", Clock()), token) == "issuer_unavailable"
+    assert f"{logged}. Fix or unset it. " in warnings(caplog)[0]
+
+
+async def test_the_proxy_for_https_is_used_beside_an_unusable_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultServer(fault.answer({}, 403)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.base_url)
+        monkeypatch.setenv("ALL_PROXY", "socks://nowhere")
+        token = Signer().token({})
+        assert await outcome(verifier_of("https://issuer.example", Clock()), token) == "issuer_unavailable"
+        assert {request.target for request in proxy.requests} == {"issuer.example:443"}
+
+
 async def test_plain_http_stays_on_this_machine(
     provider: OidcProvider, verifier: OAuthVerifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

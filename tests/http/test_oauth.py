@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from callers_mcp.access import UNRESTRICTED, AllowedOrganizations
+from callers_mcp.http.auth.jwks import IssuerKeys
 from callers_mcp.http.auth.oauth import OAuthVerifier
 from callers_mcp.http.rejections import InsufficientScope, Unauthenticated
 from tests.support.oauth_cases import ABSENT, each
-from tests.support.oauth_verifier import reason
+from tests.support.oauth_verifier import outcome, reason
 from tests.support.oidc_provider import AUDIENCE, CLAIM, SCOPE, OidcProvider, Signer, compact
 
 HOUR = 3600
@@ -112,6 +113,30 @@ async def test_a_token_that_is_for_here_and_now_is_accepted(
     await verifier.verify(provider.token(**{name: value() if callable(value) else value}))
 
 
+@pytest.mark.parametrize("configured", ["https://mcp.example.com", "https://mcp.example.com/", "https://a.example/mcp"])
+@pytest.mark.parametrize("ending", ["", "/", "//", "/mcp"])
+async def test_only_the_slash_after_a_host_makes_no_other_audience(
+    provider: OidcProvider, configured: str, ending: str
+) -> None:
+    verifier = OAuthVerifier(IssuerKeys(provider.issuer), configured, SCOPE, CLAIM)
+    audience = configured.removesuffix("/") + ending
+    same = audience == configured or (ending in ("", "/") and not configured.endswith("/mcp"))
+    assert (await outcome(verifier, provider.token(aud=audience))) == (
+        f"oauth:{provider.issuer}|alice" if same else "audience"
+    )
+
+
+@pytest.mark.parametrize("name", ["aud", "scope", CLAIM, "unknown"])
+async def test_a_claim_that_is_there_twice_is_refused(
+    provider: OidcProvider, verifier: OAuthVerifier, name: str
+) -> None:
+    claims = json.dumps(provider.claims(unknown=1))[:-1]
+    twice = f'{claims}, "{name}": {json.dumps(provider.claims(unknown=1)[name])}}}'
+    assert await reason(verifier, provider.signer.token(twice.encode())) == "malformed"
+    header = b'{"alg": "ES256", "kid": "key-1", "alg": "ES256"}'
+    assert await reason(verifier, compact(header, provider.claims())) == "malformed"
+
+
 @pytest.mark.parametrize("scp", [SCOPE, f"openid {SCOPE}", [SCOPE], ["openid", SCOPE]])
 @pytest.mark.parametrize("scope", [None, "openid", 5])
 async def test_the_scope_may_be_in_scp(
@@ -137,6 +162,7 @@ async def test_the_refusal_of_a_token_without_the_scope_names_it(
         ("main", AllowedOrganizations(True, frozenset())),
         (["berlin", "paris"], AllowedOrganizations(False, frozenset({"berlin", "paris"}))),
         ("berlin paris main", AllowedOrganizations(True, frozenset({"berlin", "paris"}))),
+        ("berlin,paris, main", AllowedOrganizations(True, frozenset({"berlin", "paris"}))),
         (["*"], UNRESTRICTED),
         ("berlin *", UNRESTRICTED),
         *((claim, NOWHERE) for claim in (None, "", [], {}, {"main": True}, 5, True, 1.5, [["main"]], ["main", 5])),

@@ -25,17 +25,29 @@ def provider() -> Iterator[OidcProvider]:
 
 @pytest.mark.parametrize(
     "algorithm",
-    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed448"],
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "Ed448"],
 )
 @pytest.mark.parametrize("named", [True, False])
 async def test_a_token_with_any_of_the_algorithms_names_its_caller(algorithm: str, named: bool) -> None:
-    signer = Signer(algorithm=algorithm, alg=("EdDSA" if algorithm == "Ed448" else algorithm) if named else None)
+    signer = Signer(algorithm=algorithm, alg=algorithm if named else None)
     with OidcProvider(signer) as provider:
         verifier = verifier_of(provider.issuer)
         caller = await verifier.verify(provider.token(sub="auth0|alice"))
         assert caller == Principal(f"oauth:{provider.issuer}|auth0|alice", AllowedOrganizations(True, frozenset()))
         other = Signer(algorithm=algorithm, key=rsa_key(number=1) if algorithm[:2] in ("RS", "PS") else None)
         assert await reason(verifier, other.token(provider.claims())) == "signature"
+
+
+@pytest.mark.parametrize("curve", ["Ed25519", "Ed448"])
+@pytest.mark.parametrize("published", ["EdDSA", "its own", None])
+async def test_eddsa_and_the_name_of_its_curve_are_one_algorithm(curve: str, published: str | None) -> None:
+    signer = Signer(algorithm=curve, alg=curve if published == "its own" else published)
+    with OidcProvider(signer) as provider:
+        verifier, claims = verifier_of(provider.issuer), provider.claims()
+        for algorithm in ("EdDSA", curve):
+            await verifier.verify(signer.token(claims, alg=algorithm))
+        other = "Ed448" if curve == "Ed25519" else "Ed25519"
+        assert await reason(verifier, signer.token(claims, alg=other)) == "algorithm"
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt", "JWT", "jwt", None])

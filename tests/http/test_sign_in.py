@@ -24,6 +24,7 @@ from tests.support.hosted_thread import HostedThread
 from tests.support.lookups import call, found
 from tests.support.oidc_provider import CLAIM, SCOPE, OidcProvider
 from tests.support.team import Team
+from tests.support.waiting import until
 
 METADATA = "/.well-known/oauth-protected-resource"
 SUPPORT = "65aa00000000000000000001"
@@ -119,6 +120,22 @@ def test_an_unusable_token_is_refused_as_the_specification_says(
     assert (got, parameters["error"], parameters["scope"]) == (status, error, SCOPE)
     assert parameters["resource_metadata"].endswith(METADATA + "/mcp")
     assert company.api.requests == []
+
+
+@pytest.mark.parametrize(
+    ("claims", "logged"),
+    [
+        ({"aud": "https://elsewhere.example.com/mcp"}, "reason=audience client=127.0.0.1 expected={url}"),
+        (
+            {"scope": f"openid,{SCOPE}"},
+            "reason=scope client=127.0.0.1 its scopes are separated by commas, not by spaces",
+        ),
+    ],
+    ids=["audience", "scope"],
+)
+def test_the_log_says_what_was_expected(company: Company, claims: dict[str, object], logged: str) -> None:
+    challenge(company, company.token(**claims))
+    until(lambda: logged.format(url=company.server.url) in company.server.errors, "it is logged")
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def test_only_the_digest_of_a_token_is_stored(file: Path) -> None:
         AllowedOrganizations.parse([SUB]),
         AllowedOrganizations.parse(["main", SUB, "b"]),
         AllowedOrganizations(False, None),
+        AllowedOrganizations.parse(["acme.eu/u:1", '"quoted"']),  # ids that no call can give
     ],
 )
 def test_a_token_may_see_what_was_given_to_it(file: Path, scope: AllowedOrganizations) -> None:

@@ -19,10 +19,10 @@ def test_a_dry_run_shows_the_change_and_changes_nothing(each_format: Home, one_l
     if one_line and home.row.format is Format.JSON:
         home.put(json.dumps(meaning(home)).encode())
     before = home.files()
-    code, out, errors = home.run("install", "--dry-run", CALLERS_ORGANIZATION_ID="abc")
+    code, out, errors = home.run("install", "--dry-run", CALLERS_ORGANIZATION_ID="a" * 24)
     assert (code, errors) == (0, "")
     assert out.startswith(f"--- {home.config}\n+++ {home.config}\n@@ ")
-    for shown in ("callers", str(home.key_file), "CALLERS_ORGANIZATION_ID", '"abc"'):
+    for shown in ("callers", str(home.key_file), "CALLERS_ORGANIZATION_ID", f'"{"a" * 24}"'):
         assert shown in out
     assert home.files() == before
     home.install()

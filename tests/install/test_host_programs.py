@@ -52,11 +52,11 @@ def output_of(home: Home, *command: str) -> str:
 
 def test_codex_lists_the_installed_entry(tmp_path: Path) -> None:
     home = with_program(tmp_path, "codex", "codex")
-    home.install(CALLERS_ORGANIZATION_ID="abc")
+    home.install(CALLERS_ORGANIZATION_ID="a" * 24)
     output = output_of(home, "codex", "mcp", "get", "callers", "--json")
     transport = json.loads(output[output.index("{") : output.rindex("}") + 1])["transport"]
     assert Path(transport["command"]).is_absolute()
-    assert transport["env"] == {"CALLERS_API_KEY_FILE": str(home.key_file), "CALLERS_ORGANIZATION_ID": "abc"}
+    assert transport["env"] == {"CALLERS_API_KEY_FILE": str(home.key_file), "CALLERS_ORGANIZATION_ID": "a" * 24}
     home.uninstall()
     assert "callers" not in output_of(home, "codex", "mcp", "list")
 

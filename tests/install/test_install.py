@@ -63,8 +63,8 @@ def test_uninstall_keeps_later_changes_by_other_programs(home: Home) -> None:
 @pytest.mark.parametrize("first", [["--sandbox"], []], ids=["sandbox first", "other settings first"])
 def test_uninstall_restores_the_file_after_several_installations(each_format: Home, first: list[str]) -> None:
     each_format.install(*first)
-    each_format.install(CALLERS_ORGANIZATION_ID="abc")
-    each_format.install(CALLERS_ORGANIZATION_ID="def")
+    each_format.install(CALLERS_ORGANIZATION_ID="a" * 24)
+    each_format.install(CALLERS_ORGANIZATION_ID="b" * 24)
     each_format.uninstall()
     assert each_format.config.read_bytes() == realistic(each_format.host)
     assert "nothing was changed" in each_format.uninstall()
@@ -76,10 +76,10 @@ def test_keys_that_the_user_added_to_the_entry_keep_their_place(each_format: Hom
     path, text = (*home.row.container, "callers"), home.config.read_bytes().decode()
     added = {"disabled": True, **(home.entry() or {}), "timeout": 9}
     home.put(documents.set_entry(text, home.row.format, path, added).encode())
-    home.install(CALLERS_ORGANIZATION_ID="abc")
+    home.install(CALLERS_ORGANIZATION_ID="a" * 24)
     changed = home.entry() or {}
     assert (changed.pop("disabled"), changed.pop("timeout")) == (True, 9)
-    assert changed["env"]["CALLERS_ORGANIZATION_ID"] == "abc"
+    assert changed["env"]["CALLERS_ORGANIZATION_ID"] == "a" * 24
     assert next(iter(home.entry() or {})) == "disabled"
 
 

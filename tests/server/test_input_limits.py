@@ -54,11 +54,11 @@ def test_of_a_huge_key_file_only_the_beginning_is_read(tmp_path: Path) -> None:
         KeySource(Settings(api_key_file=file)).current()
 
 
-@pytest.mark.parametrize("content", ["key-1\n", "\ufeffkey-1\r\n"], ids=["plain", "as Notepad writes it"])
-def test_a_key_file_may_be_named_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8-sig", "utf-16"], ids=["plain", "Notepad", "PowerShell"])
+def test_a_key_file_may_be_named_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    (tmp_path / "key").write_text(content, encoding="utf-8")
+    (tmp_path / "key").write_text("key-1\r\n", encoding)
     assert KeySource(Settings(api_key_file=Path("~/key"))).current() == "key-1"
 
 

@@ -90,7 +90,7 @@ def _exit_code(exit_: SystemExit) -> int:
 
 def _server_in_memory(parameters: StdioServerParameters) -> Any:
     """Return a server in memory for ``mcp.Client``, instead of a transport to a process."""
-    assert parameters.args == ["-m", "callers_mcp"], "a server with other arguments needs run_process"
+    assert parameters.args == ["-P", "-m", "callers_mcp"], "a server with other arguments needs run_process"
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("CALLERS_")]:
             patch.delenv(name)

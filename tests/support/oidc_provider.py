@@ -12,8 +12,7 @@ from functools import cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from jwt import PyJWK
-from jwt.algorithms import get_default_algorithms
+from jwt.algorithms import OKPAlgorithm, get_default_algorithms
 from jwt.utils import base64url_encode
 
 from tests.support import fault_server as fault
@@ -27,12 +26,13 @@ JWKS = "/jwks"
 OAUTH = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
 
-_ALGORITHMS = get_default_algorithms()
+_ALGORITHMS = get_default_algorithms() | {"Ed25519": OKPAlgorithm(), "Ed448": OKPAlgorithm()}
 _KEYS: dict[str, Callable[[], Any]] = {
     "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "ES384": lambda: ec.generate_private_key(ec.SECP384R1()),
     "ES512": lambda: ec.generate_private_key(ec.SECP521R1()),
     "EdDSA": ed25519.Ed25519PrivateKey.generate,
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
     "Ed448": ed448.Ed448PrivateKey.generate,
 }
 
@@ -64,7 +64,7 @@ class Signer:
         self, key_id: str | None = "key-1", algorithm: str = "ES256", key: Any = None, **published: object
     ) -> None:
         self.key_id = key_id
-        self.algorithm = "EdDSA" if algorithm == "Ed448" else algorithm
+        self.algorithm = algorithm
         self.key = key or (_KEYS[algorithm]() if algorithm in _KEYS else rsa_key())
         public = _ALGORITHMS[self.algorithm].to_jwk(self.key.public_key(), as_dict=True)
         members = public | {"kid": key_id, "use": "sig"} | published
@@ -72,7 +72,7 @@ class Signer:
 
     @property
     def public_key(self) -> Any:
-        return PyJWK(self.jwk, self.algorithm).key
+        return self.key.public_key()
 
     def token(self, claims: object, **header: object) -> str:
         """Return a signed token. ``header`` changes members of the usual header; None removes a member."""

@@ -77,7 +77,10 @@ class Authenticator:
         self._on_rejection(rejection.reason)
         # Hosts send a first request without a token to learn that they need one.
         level = logging.INFO if rejection.reason == "missing" else logging.WARNING
-        logger.log(level, "refused: status=%d reason=%s client=%s", rejection.status, rejection.reason, client)
+        detail = rejection.detail and f" {rejection.detail}"
+        logger.log(
+            level, "refused: status=%d reason=%s client=%s%s", rejection.status, rejection.reason, client, detail
+        )
         challenged = isinstance(rejection, Unauthenticated | InsufficientScope)
         challenge = {"WWW-Authenticate": self._challenge(rejection)} if challenged else {}
         return {"Cache-Control": "no-store", **challenge}

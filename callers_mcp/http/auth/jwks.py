@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import math
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,6 +18,8 @@ from jwt import PyJWK, PyJWTError
 from jwt.algorithms import AllowedPublicKeys
 
 from callers_mcp import __version__
+from callers_mcp.api.errors import NotConfigured
+from callers_mcp.api.transport import transport_factory
 from callers_mcp.http.rejections import IssuerUnavailable
 from callers_mcp.http.settings import variable
 from callers_mcp.settings import SECURE_URL, is_secure
@@ -40,8 +41,8 @@ _ALGORITHMS = {
     "EC P-256": ("ES256",),
     "EC P-384": ("ES384",),
     "EC P-521": ("ES512",),
-    "OKP Ed25519": ("EdDSA",),
-    "OKP Ed448": ("EdDSA",),
+    "OKP Ed25519": ("EdDSA", "Ed25519"),  # RFC 9864 names the curve
+    "OKP Ed448": ("EdDSA", "Ed448"),
 }
 ALGORITHMS = frozenset(algorithm for algorithms in _ALGORITHMS.values() for algorithm in algorithms)
 """The accepted signature algorithms: only asymmetric ones."""
@@ -158,6 +159,8 @@ class _InvalidResponse(Exception):
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"no complete response within {_TIMEOUT_SECONDS:g} seconds"
+    if isinstance(error, NotConfigured):
+        return error.message_for_person.rstrip(".")
     if isinstance(error, httpx2.TransportError):
         return f"{type(error).__name__}, {str(error)!a:.200}"
     return str(error) if isinstance(error, _InvalidResponse) else type(error).__name__
@@ -165,16 +168,9 @@ def _reason(error: Exception) -> str:
 
 async def _fetch_keys(issuer: str) -> tuple[tuple[VerificationKey, ...], int]:
     """Return the usable keys, and the number of the other ones."""
-    over_tls = urlsplit(issuer).scheme == "https"
-    async with httpx2.AsyncClient(
-        headers=_HEADERS,
-        follow_redirects=False,
-        timeout=None,  # the whole fetch has a deadline
-        # Plain http stays on this machine: it needs no proxy, and no certificates, which take 30 ms to load.
-        trust_env=over_tls,
-        verify=over_tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-    ) as http:
+    async with _client(issuer) as http:
         jwks_uri = await _discover(http, issuer)
+    async with _client(str(jwks_uri)) as http:  # another host may need another proxy
         try:
             members = (await _get_object(http, jwks_uri)).get("keys")
         except _InvalidResponse as problem:
@@ -184,6 +180,14 @@ async def _fetch_keys(issuer: str) -> tuple[tuple[VerificationKey, ...], int]:
     if not keys:
         raise _InvalidResponse("its jwks_uri: no key there can check a signature")
     return keys, len(members) - len(keys)
+
+
+def _client(url: str) -> httpx2.AsyncClient:
+    """Return a client for one server, with the same proxy and certificates as a client of the API."""
+    # The whole fetch has a deadline, so the client has no timeouts.
+    return httpx2.AsyncClient(
+        transport=transport_factory(url)(1), headers=_HEADERS, follow_redirects=False, timeout=None, trust_env=False
+    )
 
 
 async def _discover(http: httpx2.AsyncClient, issuer: str) -> httpx2.URL:
@@ -246,7 +250,8 @@ def _verification_key(jwk: object) -> VerificationKey | None:
         return None
     algorithms = _ALGORITHMS.get("RSA" if jwk.get("kty") == "RSA" else f"{jwk.get('kty')} {jwk.get('crv')}", ())
     if (algorithm := jwk.get("alg")) is not None:
-        algorithms = (algorithm,) if algorithm in algorithms else ()
+        named = algorithms if jwk.get("kty") == "OKP" else (algorithm,)  # the two names of a curve's algorithm are one
+        algorithms = named if algorithm in algorithms else ()
     key_id, operations = jwk.get("kid"), jwk.get("key_ops")
     if (
         not algorithms

@@ -1,10 +1,15 @@
 """The check of OAuth access tokens: JWTs that the company's identity provider issued for this server."""
 
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
+from jwt.algorithms import OKPAlgorithm
+from jwt.utils import base64url_decode
 
 from callers_mcp.access import AllowedOrganizations, Principal
+from callers_mcp.http.auth import unique_json
 from callers_mcp.http.auth.jwks import ALGORITHMS, IssuerKeys, VerificationKey
 from callers_mcp.http.rejections import InsufficientScope, Unauthenticated
 
@@ -27,6 +32,27 @@ _REJECTIONS: tuple[tuple[type[jwt.PyJWTError], str, str], ...] = (
 )
 
 
+class _Jwt(jwt.PyJWT):
+    """Decodes tokens without a claim twice, and knows the algorithms of RFC 9864."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("Ed25519", "Ed448"):
+            self._jws.register_algorithm(name, OKPAlgorithm())
+
+    def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
+        try:
+            claims = unique_json.parse(decoded["payload"])
+        except ValueError:
+            claims = None
+        if not isinstance(claims, dict):
+            raise jwt.DecodeError
+        return claims
+
+
+_JWT = _Jwt()
+
+
 class OAuthVerifier:
     """Verifies access tokens, and returns their principals.
 
@@ -42,7 +68,7 @@ class OAuthVerifier:
 
     def __init__(self, keys: IssuerKeys, audience: str, required_scope: str, organizations_claim: str) -> None:
         self.keys = keys
-        self._audience = audience
+        self._audiences = _spellings(audience)
         self._required_scope = required_scope
         self._organizations_claim = organizations_claim
 
@@ -81,17 +107,20 @@ class OAuthVerifier:
 
     def _decode(self, token: str, key: VerificationKey) -> dict[str, Any]:
         try:
-            claims = jwt.decode(
+            claims = _JWT.decode(
                 token,
                 key.public_key,
                 algorithms=key.algorithms,
-                audience=self._audience,
+                audience=self._audiences,
                 issuer=self.keys.issuer,
                 leeway=_LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
         except jwt.PyJWTError as error:
-            raise _rejection_from_error(error) from None
+            rejection = _rejection_from_error(error)
+            if rejection.reason == "audience":
+                rejection.detail = f"expected={self._audiences[0]}"
+            raise rejection from None
         # PyJWT accepts a string of digits as a time, and true as 1.
         if any(type(claims.get(name, 0)) not in (int, float) for name in _TIMES):
             raise _rejection(*_MALFORMED)
@@ -104,10 +133,15 @@ class OAuthVerifier:
             raise _rejection("subject", "The token's sub is empty, too long, or contains unprintable characters.")
         granted = {*_claim_words(claims.get("scope")), *_claim_words(claims.get("scp"))}
         if self._required_scope not in granted:
-            raise InsufficientScope(f"The token does not have the scope {self._required_scope}.", reason="scope")
+            has_comma = any("," in word for word in granted)
+            raise InsufficientScope(
+                f"The token does not have the scope {self._required_scope}.",
+                reason="scope",
+                detail="its scopes are separated by commas, not by spaces" if has_comma else "",
+            )
         return Principal(
             f"oauth:{self.keys.issuer}|{subject}",
-            AllowedOrganizations.parse(_claim_words(claims.get(self._organizations_claim))),
+            AllowedOrganizations.parse(_claim_words(claims.get(self._organizations_claim), "[ ,]+")),
         )
 
 
@@ -119,10 +153,11 @@ def _read_header(token: str) -> tuple[str | None, str]:
         raise _rejection(*_MALFORMED)
     try:
         # Only the header: the payload is decoded later, with the key, and decoding it twice would double the cost.
-        header = jwt.get_unverified_header(token.partition(".")[0] + "..")
-    except jwt.PyJWTError:
+        header = unique_json.parse(base64url_decode(token.partition(".")[0]))
+    except ValueError:
         raise _rejection(*_MALFORMED) from None
-    if "crit" in header:  # this server supports no critical extension
+    # This server supports no critical extension.
+    if not isinstance(header, dict) or "crit" in header or not isinstance(header.get("kid"), str | None):
         raise _rejection(*_MALFORMED)
     if str(header.get("typ", "JWT")).lower() not in _TYPES:
         raise _rejection("type", "The token is not an access token: its header has another type.")
@@ -158,10 +193,18 @@ def _rejection(reason: str, description: str) -> Unauthenticated:
     return Unauthenticated(description, reason=reason)
 
 
-def _claim_words(value: object) -> list[str]:
-    """Return the words of a claim: a string with spaces, or an array of strings. Any other value has no words."""
+def _spellings(audience: str) -> tuple[str, ...]:
+    """Return the audience, and with a slash after the host if it is a URL without a path, as these are the same URL."""
+    parts = urlsplit(audience)
+    if parts.scheme in ("http", "https") and parts.path in ("", "/") and not parts.query and not parts.fragment:
+        return audience, audience.rstrip("/"), f"{audience.rstrip('/')}/"
+    return (audience,)
+
+
+def _claim_words(value: object, separator: str = " ") -> list[str]:
+    """Return the words of a claim: a string with separators, or an array of strings. Any other value has no words."""
     if isinstance(value, str):
-        return value.split(" ")
+        return re.split(separator, value)
     if isinstance(value, list) and all(isinstance(word, str) for word in value):
         return value
     return []

@@ -8,7 +8,6 @@ If any part of the file is invalid, the whole file is refused, and no token is a
 """
 
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -25,6 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from callers_mcp import files
 from callers_mcp.access import WILDCARD, AllowedOrganizations
+from callers_mcp.http.auth import unique_json
 from callers_mcp.sanitize import sanitize
 from callers_mcp.settings import MAIN, parse_organization
 
@@ -187,13 +187,13 @@ def _parse(path: Path, content: bytes) -> list[TokenRecord]:
         )
 
     try:
-        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_reject_duplicates)
+        document = unique_json.parse(content.decode("utf-8-sig"))
         records = _TokenFile.model_validate(document).tokens
     except ValidationError as error:
         raise invalid(_validation_problem(document, error.errors()[0])) from None
-    except _DuplicateField:
+    except unique_json.DuplicateField:
         raise invalid("an object has a field twice") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise invalid("it is not JSON") from None
     for field in ("name", "sha256"):
         first: dict[str, int] = {}
@@ -203,17 +203,6 @@ def _parse(path: Path, content: bytes) -> list[TokenRecord]:
                     f"{_entry_name(document, earlier)} and {_entry_name(document, index)} have the same {field}"
                 )
     return records
-
-
-class _DuplicateField(ValueError):
-    """An object has two fields with the same name; JSON readers differ in which one they use."""
-
-
-def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise _DuplicateField
-    return fields
 
 
 def _entry_name(document: Any, index: int) -> str:

@@ -47,7 +47,8 @@ class Metrics(Observer):
     """
 
     def __init__(self, log: Observer) -> None:
-        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # for another program; prometheus_client reads it at import
+        for variable_ in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+            os.environ.pop(variable_, None)  # for another program; prometheus_client reads it at import
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they would add a series to each counter

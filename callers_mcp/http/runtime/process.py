@@ -63,6 +63,7 @@ def serve(
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are about bad input from clients
     config = uvicorn.Config(
         hosted.app,
+        workers=1,  # otherwise WEB_CONCURRENCY is read, and ends the start if it is not a number
         http=BoundedProtocol,
         ws="none",
         lifespan="on",
