@@ -22,6 +22,7 @@ import anyio.lowlevel
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # if this file is started as a script
 
+from callers_mcp.api.lists import Rows
 from callers_mcp.campaign.listing import CampaignRow
 from callers_mcp.campaign.matching import fold
 from callers_mcp.campaign.search import search_page
@@ -73,7 +74,7 @@ SHAPES: dict[str, tuple[Callable[[Random, int], str], Callable[[Random, int], st
 async def measure(rows: list[CampaignRow], query: str) -> dict[str, float]:
     """Return the figures of one search."""
     criteria = FindCampaignsInput(query=query[:200], group=None)
-    run = partial(search_page, rows, criteria, "", None)
+    run = partial(search_page, Rows(rows), criteria, "", None)
     blocked, done = 0.0, False
 
     async def take_turns() -> None:
