@@ -114,6 +114,7 @@ class Metrics(Observer):
             ) from None
         config = uvicorn.Config(
             Starlette(routes=[Route("/metrics", self._respond)]),
+            workers=1,  # otherwise WEB_CONCURRENCY is read
             http=BoundedProtocol,
             ws="none",
             lifespan="off",
