@@ -11,6 +11,7 @@ from mcp_types import (
     JSONRPCError,
     JSONRPCMessage,
     JSONRPCNotification,
+    JSONRPCRequest,
     RequestId,
     jsonrpc_message_adapter,
 )
@@ -48,12 +49,12 @@ def parse_message(text: bytes) -> JSONRPCMessage:
     except ValueError:
         raise InvalidMessage(PARSE_ERROR, _NOT_JSON, _request_id(_parse_leniently(text))) from None
     try:
-        message = jsonrpc_message_adapter.validate_python(value, by_name=False)
+        # The adapter would take a request with a wrong id as a notification.
+        if isinstance(value, dict) and "method" in value:
+            return (JSONRPCRequest if "id" in value else JSONRPCNotification).model_validate(value, by_name=False)
+        return jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError:
         raise InvalidMessage(INVALID_REQUEST, _NOT_JSON_RPC, _request_id(value)) from None
-    if isinstance(message, JSONRPCNotification) and "id" in value:  # a request whose id is null or a fraction
-        raise InvalidMessage(INVALID_REQUEST, _NOT_JSON_RPC, None)
-    return message
 
 
 def _parse_leniently(text: bytes) -> Any:
