@@ -56,6 +56,7 @@ REASONS = {
     "python tests/benchmarks/list_bench.py": "it takes minutes; tests/api/test_list_reading.py tests others' turns",
     "python tests/benchmarks/attack_bench.py": "it takes minutes; tests/api/test_list_reading.py counts the steps",
     "python tests/benchmarks/http_bench.py": "it takes minutes, and its figures depend on the machine",
+    "python tests/benchmarks/search_bench.py": "it takes minutes, and its figures depend on the machine",
     "python -m tests.load.rolling_restart": "tests/docs/test_nginx_example.py runs one round of it",
     "python -m tests.evals": "tests/evals/test_evals.py runs it",
     "python -m tests.card.demo_picture": "it takes a picture, which a person looks at",
