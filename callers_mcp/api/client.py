@@ -29,7 +29,6 @@ from callers_mcp.api.limiter import (
     MAX_CONCURRENT_LISTS_PER_PRINCIPAL,
     MAX_CONCURRENT_SEARCHES,
     PerPrincipalLimiter,
-    without_turn,
 )
 from callers_mcp.api.list_cache import ListCache
 from callers_mcp.api.lists import Listing, Rows, RowT, belongs_to, list_query, read_list
@@ -43,6 +42,7 @@ from callers_mcp.api.responses import (
 from callers_mcp.api.retry import OnRetry, RetryPolicy
 from callers_mcp.api.singleflight import SingleFlight
 from callers_mcp.api.transport import ConnectionPool
+from callers_mcp.api.turns import without_turn
 from callers_mcp.sanitize import quote
 from callers_mcp.settings import MAIN, Settings
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 from callers_mcp.access import ANONYMOUS, Principal
-from callers_mcp.api.limiter import Turn
+from callers_mcp.api.turns import Turn
 from callers_mcp.http.rejections import HttpRejection
 
 REFUSAL_DELAY_SECONDS = 1.0

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from callers_mcp.api.limiter import Turn
+from callers_mcp.api.turns import Turn
 from callers_mcp.http.auth.bearer import METADATA_PATH, Authenticator
 from callers_mcp.http.call_limit import CallLimit
 from callers_mcp.http.ops.readiness import Readiness

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from callers_mcp.api.limiter import Turn, without_turn
+from callers_mcp.api.turns import Turn, without_turn
 from callers_mcp.http import call_limit
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
