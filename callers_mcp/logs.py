@@ -3,12 +3,9 @@
 import errno
 import logging
 import os
-import re
 import select
 from contextlib import suppress
 
-from callers_mcp.api.errors import NotConfigured
-from callers_mcp.api.json_reader import MASK
 from callers_mcp.api.key import KeySource
 from callers_mcp.settings import Settings
 
@@ -73,15 +70,18 @@ class _StderrHandler(logging.Handler):
 
 
 class _MaskingFormatter(logging.Formatter):
-    """Masks the key in every record and stack trace, as the last protection."""
+    """Masks the key and cleans each line, as the last protection: a message is one line, and a stack trace is indented.
+
+    So no text from a client or from the API can look like another record.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._keys = KeySource(settings)
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        try:
-            return re.sub(re.escape(self._keys.current()), MASK, text, flags=re.IGNORECASE)
-        except NotConfigured:
-            return text
+        record.message, record.asctime = record.getMessage(), self.formatTime(record)
+        lines = [self.formatMessage(record)]
+        if record.exc_info:
+            lines += [f"  {line}" for line in self.formatException(record.exc_info).split("\n")]
+        return "\n".join(map(self._keys.mask, lines))

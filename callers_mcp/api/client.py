@@ -42,6 +42,7 @@ from callers_mcp.api.responses import (
 from callers_mcp.api.retry import OnRetry, RetryPolicy
 from callers_mcp.api.singleflight import SingleFlight
 from callers_mcp.api.transport import ConnectionPool
+from callers_mcp.api.turns import without_turn
 from callers_mcp.sanitize import quote
 from callers_mcp.settings import MAIN, Settings
 
@@ -81,6 +82,7 @@ class CallersClient:
         self._retry_policy = RetryPolicy(settings.max_attempts, settings.timeout)
         self._single_flight = SingleFlight(self._retry_policy)
         self._list_limiter = PerPrincipalLimiter(MAX_CONCURRENT_LISTS, MAX_CONCURRENT_LISTS_PER_PRINCIPAL)
+        self._campaign_limiter = PerPrincipalLimiter(settings.max_connections, (settings.max_connections + 1) // 2)
         self._search_limiter = PerPrincipalLimiter(MAX_CONCURRENT_SEARCHES, 1)
         self._reading_thread = anyio.CapacityLimiter(1)
         self._list_cache = ListCache(settings.list_cache_seconds)
@@ -211,7 +213,7 @@ class CallersClient:
                 listing = await self._run_shared(event, request, (request, to_row), attempt, on_retry)
             rows = listing.visible_rows(hides_main=self.access.hides_main)
             with anyio.move_on_after(self.settings.timeout):
-                async with self._search_limiter.slot(self.access.principal):
+                async with without_turn(), self._search_limiter.slot(self.access.principal):
                     return await anyio.to_thread.run_sync(select, rows)
             raise DeadlineExceeded(
                 f"This server was busy with other searches for {self.settings.timeout:g} seconds. Try again later."
@@ -285,7 +287,8 @@ class CallersClient:
         in_flight, event.shared = self._single_flight.get_or_start(key, attempt)
         event.request_id = in_flight.request_id
         try:
-            return await in_flight.result(self.settings.timeout, on_retry)
+            async with without_turn():
+                return await in_flight.result(self.settings.timeout, on_retry)
         except CallersError as error:
             raise hide_existence(error, request, self.access.principal) from None
         finally:
@@ -307,7 +310,8 @@ class CallersClient:
         to_report: Callable[[Document, CampaignRequest, Settings], ResultT],
         request_id: str,
     ) -> tuple[Document, ResultT]:
-        response = await self._pool.get(f"/campaigns/{request.campaign_id}", request.headers(request_id))
+        async with self._campaign_limiter.slot(self.access.principal):
+            response = await self._pool.get(f"/campaigns/{request.campaign_id}", request.headers(request_id))
 
         def read() -> tuple[Document, ResultT]:
             document = parse_campaign_response(response, request)

@@ -19,13 +19,12 @@ from anyio import NoEventLoopError, from_thread
 from pydantic import JsonValue
 
 from callers_mcp.api.errors import Advice, UnexpectedResponse
-from callers_mcp.sanitize import replace_tags, sanitize, strip_invisible
+from callers_mcp.api.key_mask import MASK, key_mask
+from callers_mcp.sanitize import replace_tags, strip_invisible
 from callers_mcp.settings import variable
 
 MAX_DEPTH = 100
 """Levels of nesting, including the outermost object."""
-
-MASK = "[API key]"
 
 ADVICE = Advice(
     f"Trying again will probably not help: the operator checks {variable('base_url')}, or asks Callers.",
@@ -117,9 +116,10 @@ def _depth(body: bytes) -> int:
 
 def _is_clean(text: str, key: str) -> bool:
     """Return whether nothing has to be cleaned in a JSON text, as in nearly all: no escapes, no tags and no key."""
-    if "\\" in text or key.isdigit() or (key and key.lower() in text.lower()):
+    keys = key_mask(key)
+    if "\\" in text or key.isdigit() or text in keys:
         return False
-    return text.isascii() or not (replace_tags(text)[1] or (key and key.lower() in strip_invisible(text).lower()))
+    return text.isascii() or not (replace_tags(text)[1] or strip_invisible(text) in keys)
 
 
 class Cleaner:
@@ -133,7 +133,7 @@ class Cleaner:
 
     def __init__(self, key: str, counts: Counter[str], *, nothing_to_clean: bool = False) -> None:
         self._key = key
-        self._key_pattern = _key_pattern(key)
+        self._key_mask = key_mask(key)
         self._counts = counts
         self._nothing_to_clean = nothing_to_clean
         self._texts = 0
@@ -184,14 +184,14 @@ class Cleaner:
         self._texts += 1
         if self._texts % 1_000 == 0:
             stop_if_cancelled()
-        if self._nothing_to_clean or (text.isascii() and self._key and self._key.lower() not in text.lower()):
+        if self._nothing_to_clean or (text.isascii() and text not in self._key_mask):
             return text
         if not text.isascii():
             text, surrogates = _lone_surrogate.subn("\ufffd", text)
             text, tags = replace_tags(text)
             self._counts["surrogates"] += surrogates
             self._counts["tags"] += tags
-        text, keys = _mask(text, self._key_pattern)
+        text, keys = self._key_mask.sub(text)
         self._counts["key"] += keys
         return text
 
@@ -200,23 +200,6 @@ def stop_if_cancelled() -> None:
     """In a worker thread, raise if the task that waits for the thread was cancelled."""
     with suppress(NoEventLoopError):  # not in a worker thread
         from_thread.check_cancelled()
-
-
-def mask(text: str, key: str) -> str:
-    """Clean ``text`` and mask ``key`` in it. Call it before truncating, so that no part of the key is left."""
-    return _mask(sanitize(text), _key_pattern(key))[0]
-
-
-def _key_pattern(key: str) -> re.Pattern[str]:
-    # Case is ignored, as host names are shown in lower case.
-    return re.compile(re.escape(key) if key else "(?!)", re.IGNORECASE)
-
-
-def _mask(text: str, key_pattern: re.Pattern[str]) -> tuple[str, int]:
-    text, count = key_pattern.subn(MASK, text)
-    # The cleaned text is searched too, as cleaning in a summary can join the parts of a key.
-    visible, hidden_count = key_pattern.subn(MASK, strip_invisible(text))
-    return (visible, count + hidden_count) if hidden_count else (text, count)
 
 
 def refuse_constant(name: str) -> None:

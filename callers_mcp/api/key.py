@@ -5,7 +5,7 @@ from pathlib import Path
 
 from callers_mcp import files
 from callers_mcp.api.errors import Advice, NotConfigured
-from callers_mcp.api.json_reader import mask
+from callers_mcp.api.key_mask import mask
 from callers_mcp.settings import Settings, decode_key, is_key, is_placeholder, variable
 
 _MAX_KEY_FILE_BYTES = 65_536  # a longer file is not a key file

@@ -6,7 +6,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from callers_mcp.access import OPERATOR, Principal
+from callers_mcp.access import ANONYMOUS, OPERATOR, Principal
 
 MAX_CONCURRENT_LISTS = 4
 """Lists that a process fetches and reads at the same time."""
@@ -23,7 +23,7 @@ class PerPrincipalLimiter:
 
     Args:
         total: How many run at the same time.
-        per_principal: How many of these may be of one caller; the operator, who is the only caller, may use all.
+        per_principal: How many of these may be of one caller; all, if callers are not told apart.
     """
 
     def __init__(self, total: int, per_principal: int) -> None:
@@ -35,7 +35,7 @@ class PerPrincipalLimiter:
     @asynccontextmanager
     async def slot(self, principal: Principal) -> AsyncIterator[None]:
         """Wait for a free slot of ``principal``, and use it while the block runs."""
-        limit = self._total if principal is OPERATOR else self._per_principal
+        limit = self._total if principal in (OPERATOR, ANONYMOUS) else self._per_principal
         limiter = self._limiters.setdefault(principal.name, anyio.CapacityLimiter(limit))
         async with limiter, self._shared:
             yield

@@ -25,7 +25,8 @@ from callers_mcp.api.errors import (
     UnexpectedResponse,
 )
 from callers_mcp.api.json_list import read_objects
-from callers_mcp.api.json_reader import ADVICE, Document, mask, read_object
+from callers_mcp.api.json_reader import ADVICE, Document, read_object
+from callers_mcp.api.key_mask import mask
 from callers_mcp.api.request import CampaignRequest
 from callers_mcp.sanitize import quote
 from callers_mcp.settings import variable

@@ -1,5 +1,6 @@
 """Connections to the API: proxy, TLS, the connection pool, and the errors of failed connections."""
 
+import errno
 import logging
 import os
 import re
@@ -7,7 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from importlib.util import find_spec
 from typing import Literal
 from urllib.request import getproxies, proxy_bypass
@@ -19,6 +20,7 @@ from callers_mcp import __version__
 from callers_mcp.api.errors import Advice, CallersError, NotConfigured, UnexpectedResponse, Unreachable
 from callers_mcp.api.events import Observer
 from callers_mcp.api.responses import RawResponse
+from callers_mcp.sanitize import truncate
 from callers_mcp.settings import HOST, Settings, is_loopback, variable
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,13 @@ _CONNECTIONS_PER_TRANSPORT = 10
 """A transport looks at each of its connections before and after each request; with 100 that takes a millisecond."""
 
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+
+# Of OpenSSL's x509_vfy.h. What is refused is an authority's certificate: its issuer is not known, it is not an
+# authority's at all, its key or digest is too weak, or it does not have the extensions of an authority's.
+_AUTHORITY_CODES = (2, 24, 67, 68, 79, 89, 92)
+_TIME_CODES = (9, 10)  # not valid yet, expired
+
 _FIX_OR_UNSET = Advice("The operator fixes or unsets it.", "Fix or unset it.")
 
 
@@ -51,6 +60,8 @@ def transport_factory(base_url: str) -> Callable[[int], httpx2.AsyncHTTPTranspor
         over_tls = base_url.startswith("https:")
         tls = httpx2.create_ssl_context() if over_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     except OSError as error:
+        if error.errno in _NO_DESCRIPTORS:
+            raise _no_descriptors() from None
         raise NotConfigured(
             "The certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be loaded "
             f"({error.strerror or 'not PEM'}).",
@@ -95,7 +106,7 @@ def _proxy(base_url: str) -> httpx2.Proxy | None:
     return proxy
 
 
-def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersError:
+def transport_error(error: httpx2.RequestError | OSError, proxy: str | None) -> CallersError:
     """Return the error for a failed connection; ``proxy`` is the name of the setting that a proxy was taken from."""
     base_url = variable("base_url")
     endpoint = f"proxy that {proxy} names" if proxy else "Callers API"
@@ -104,12 +115,11 @@ def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersErr
     def caused_by(kind: type[Exception]) -> bool:
         return any(isinstance(cause, kind) for cause in causes)
 
-    if caused_by(ssl.SSLCertVerificationError):
-        return _permanent(
-            "The Callers API's certificate could not be verified, so no key was sent",
-            f"the operator checks {base_url}, or names the authority in SSL_CERT_FILE.",
-            f"Check {base_url}, or name the authority in SSL_CERT_FILE.",
-        )
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return _certificate_error(cause)
+        if isinstance(cause, OSError) and cause.errno in _NO_DESCRIPTORS:
+            return _no_descriptors()
     if isinstance(error, httpx2.ProxyError):
         problem = f"The {endpoint} did not let the request through"
         return _permanent(problem, f"the operator checks {proxy}.", f"Check {proxy}.")
@@ -131,6 +141,47 @@ def transport_error(error: httpx2.RequestError, proxy: str | None) -> CallersErr
         problem = "The connection to the Callers API was reset before the answer was complete"
     return Unreachable(
         problem, Advice.check(f"the network and {proxy or base_url}", "Trying again may help; if it goes on,")
+    )
+
+
+def _certificate_error(error: ssl.SSLCertVerificationError) -> Unreachable:
+    reason = truncate(error.verify_message.rstrip("."), 200)
+    problem = f"The Callers API's certificate could not be verified ({reason}), so no key was sent"
+    if _is_own_certificate(error.verify_code):
+        refused = "the certificate that was refused is one that SSL_CERT_FILE names"
+        return _permanent(problem, f"{refused}; the operator replaces it.", f"Replace a certificate: {refused}.")
+    base_url = variable("base_url")
+    return _permanent(
+        problem,
+        f"the operator checks {base_url}, or names the authority in SSL_CERT_FILE.",
+        f"Check {base_url}, or name the authority in SSL_CERT_FILE.",
+    )
+
+
+def _is_own_certificate(verify_code: int) -> bool:
+    """Return whether ``SSL_CERT_FILE`` names the refused certificate: with it, no other authority is trusted."""
+    file = os.environ.get("SSL_CERT_FILE")
+    if not file or verify_code in _AUTHORITY_CODES:
+        return bool(file)
+    if verify_code in _TIME_CODES:
+        with suppress(OSError):
+            named = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            named.load_verify_locations(file)
+            now, authorities = time.time(), named.get_ca_certs()
+            # A certificate that is not an authority's is trusted only as the server's own.
+            return not authorities or any(
+                not ssl.cert_time_to_seconds(str(authority["notBefore"]))
+                <= now
+                <= ssl.cert_time_to_seconds(str(authority["notAfter"]))
+                for authority in authorities
+            )
+    return False
+
+
+def _no_descriptors() -> Unreachable:
+    return Unreachable(
+        "This server has too many open files and connections for one more to the Callers API",
+        Advice.check("the limit of open files (ulimit -n)", "Trying again may help; if it goes on,"),
     )
 
 
@@ -185,7 +236,9 @@ class ConnectionPool:
         base_url, started = self._settings.base_url, time.perf_counter()
         try:
             return await self._send(httpx2.Request("GET", base_url + path, headers={**HEADERS, **headers}), limited_by)
-        except httpx2.RequestError as error:
+        except (httpx2.RequestError, OSError) as error:
+            if not isinstance(error, httpx2.RequestError) and error.errno not in _NO_DESCRIPTORS:
+                raise
             logger.debug("request to %s failed: %s", path, type(error).__name__)
             raise transport_error(error, proxy_setting(base_url)) from None
         finally:

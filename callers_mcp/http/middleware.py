@@ -19,7 +19,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from callers_mcp.api.turns import Turn
 from callers_mcp.http.auth.bearer import METADATA_PATH, Authenticator
+from callers_mcp.http.call_limit import CallLimit
 from callers_mcp.http.ops.readiness import Readiness
 from callers_mcp.http.rejections import HttpRejection
 from callers_mcp.http.settings import MCP_PATH, HostingSettings
@@ -48,7 +50,7 @@ class HttpMiddleware:
         hosting: The ``CALLERS_HTTP_*`` settings.
         authenticator: Verifies the principal of a request.
         readiness: Answers the readiness probe.
-        over_capacity: Called when a call is refused because there are too many (``hosting.max_calls``).
+        over_capacity: Called when a call is refused because there are too many, see ``CallLimit``.
     """
 
     def __init__(
@@ -62,9 +64,7 @@ class HttpMiddleware:
         self._app = app
         self._authenticator = authenticator
         self._readiness = readiness
-        self._over_capacity = over_capacity
-        self._max_calls = hosting.max_calls
-        self._calls = 0
+        self._limit = CallLimit(hosting.max_calls, over_capacity)
         self._refuses_forwarded = hosting.refuses_forwarded
         # Outside loopback and without TLS in this server, only trusted proxies may use plain http.
         self._plain_http_from_proxies = not hosting.on_loopback and not hosting.tls
@@ -120,17 +120,11 @@ class HttpMiddleware:
         only_event_stream = _accepts_only_event_stream(b",".join(_values(scope, b"accept")).decode("latin-1"))
         body = await _read_body(request)
         parse_message(body)
-        if self._calls >= self._max_calls:
-            self._over_capacity()
-            raise HttpRejection("Too many calls at once; try again in a second.", status=503, retry_after_seconds=1)
         headers = [_ACCEPT_ALL, *scope["headers"]]
         call_scope = {**scope, "path": MCP_PATH, "headers": headers, PRINCIPAL_KEY: principal}
         response_send = _as_event_stream(scope, receive, send) if only_event_stream else send
-        self._calls += 1
-        try:
-            await self._call(call_scope, body, receive, response_send)
-        finally:
-            self._calls -= 1
+        async with self._limit.place(principal) as turn:
+            await self._call(call_scope, body, receive, response_send, turn)
 
     def _check_proxy_and_tls(self, scope: Scope) -> None:
         """Refuse a request through an untrusted proxy, or over plain http from another client."""
@@ -161,7 +155,7 @@ class HttpMiddleware:
         if refusal := await self._security.validate_request(request, is_post=True):
             raise HttpRejection(bytes(refusal.body).decode(), status=refusal.status_code)
 
-    async def _call(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+    async def _call(self, scope: Scope, body: bytes, receive: Receive, send: Send, turn: Turn) -> None:
         """Pass the call to the SDK, and cancel it if its client disconnects, which the SDK does not notice."""
         call = anyio.CancelScope()
         messages = iter([{"type": "http.request", "body": body}])
@@ -176,10 +170,15 @@ class HttpMiddleware:
                 return message
             return await asyncio.Future()  # the call is cancelled when the client disconnects
 
+        async def respond(message: Message) -> None:
+            turn.give_back()  # a client that does not read its response would keep it
+            await send(message)
+
         disconnected = asyncio.ensure_future(wait_for_disconnect())
         try:
             with call:
-                await self._app(scope, replay, send)
+                async with turn:
+                    await self._app(scope, replay, respond)
         finally:
             disconnected.cancel()
 

@@ -20,7 +20,8 @@ from callers_mcp import CallersClient, Settings
 from callers_mcp.api import lists
 from callers_mcp.api.errors import CallersError, DeadlineExceeded, UnexpectedResponse
 from callers_mcp.api.json_list import MAX_ELEMENT_BYTES, MAX_ELEMENTS, STEP_BYTES, read_objects
-from callers_mcp.api.json_reader import MASK, MAX_DEPTH, read_object
+from callers_mcp.api.json_reader import MAX_DEPTH, read_object
+from callers_mcp.api.key_mask import MASK
 from callers_mcp.api.request import CampaignRequest
 from callers_mcp.api.responses import RawResponse, parse_list_response
 from callers_mcp.campaign.listing import CampaignRow, parse_row, parse_row_at

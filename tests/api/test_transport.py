@@ -13,10 +13,11 @@ from callers_mcp import CallersClient
 from callers_mcp.api.errors import Unreachable
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
+from tests.support.certificates import Certificate, certificate
 from tests.support.concurrency import Notes, at_once
 from tests.support.constants import ID, KEY
 from tests.support.fault_server import Behaviour, Exchange, FaultServer
-from tests.support.lookups import failure, found, look_up, told
+from tests.support.lookups import call, connect, failure, found, look_up, told
 from tests.support.stand_in_api import KNOWN, api_client
 
 REMOTE = "campaigns.invalid"
@@ -68,6 +69,41 @@ async def test_a_certificate_for_another_name_gets_no_key(secure: FaultServer) -
     assert failure(result)["kind"] == "unreachable"
     assert "certificate" in told(result)
     assert secure.requests == []
+
+
+ROOT = certificate("root", is_authority=True)
+EXPIRED_ROOT = certificate("root", is_authority=True, is_expired=True)
+NO_AUTHORITY = certificate("not an authority")
+ANOTHER = certificate("another", is_authority=True)
+EXPIRED = certificate("itself", is_expired=True)
+
+
+@pytest.mark.parametrize(
+    ("shown", "named", "reason", "is_named_one"),
+    [
+        (certificate("server", issuer=ROOT), ANOTHER, "unable to get local issuer certificate", False),
+        (certificate("server", issuer=ROOT, is_expired=True), ROOT, "certificate has expired", False),
+        (certificate("server", issuer=EXPIRED_ROOT), EXPIRED_ROOT, "certificate has expired", True),
+        (certificate("server", issuer=NO_AUTHORITY), NO_AUTHORITY, "invalid CA certificate", True),
+        (EXPIRED, EXPIRED, "certificate has expired", True),
+    ],
+    ids=["another authority", "expired", "expired authority", "not an authority", "itself, expired"],
+)
+async def test_a_refused_certificate_is_told_with_the_reason_and_whether_ssl_cert_file_names_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shown: Certificate,
+    named: Certificate,
+    reason: str,
+    is_named_one: bool,
+) -> None:
+    (tmp_path / "ca.pem").write_bytes(named.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with FaultServer(fault.answer(campaign()), tls=shown.context(tmp_path)) as server:
+        result = await look_up(server)
+    assert failure(result)["kind"] == "unreachable"
+    assert f"could not be verified ({reason}), so no key was sent" in told(result)
+    assert ("that was refused is one that SSL_CERT_FILE names" in told(result)) == is_named_one
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "no-pem"])
@@ -208,3 +244,22 @@ async def test_a_new_connection_that_fails_after_a_kept_one_is_a_failed_attempt(
             with pytest.raises(Unreachable, match="1 attempt"):
                 await client.get_campaign(ID)
         assert (server.connections, len(server.requests)) == (2, 3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+async def test_running_out_of_file_descriptors_is_said_as_such() -> None:
+    import resource
+
+    with FaultServer(KNOWN) as first, FaultServer(KNOWN) as server:
+        found(await look_up(first))  # loads what a look-up needs
+        async with connect(server) as client:
+            limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+            try:
+                result = await call(client)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            assert failure(result)["kind"] == "unreachable"
+            assert "too many open files" in told(result)
+            assert "limit of open files (ulimit -n)" in told(result)
+            found(await call(client))

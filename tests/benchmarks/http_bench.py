@@ -108,7 +108,7 @@ def compare(options: argparse.Namespace) -> None:
         with (
             Api() as api,
             serve(options.server, api) as ours,
-            serve(options.bare, api, with_token=False) as bare,
+            serve(options.bare, api, callers=0) as bare,
         ):
             for version, figures in rounds.items():
                 take_turns(figures, {"callers-mcp": ours, "bare SDK server": bare}, version, options)
@@ -121,7 +121,7 @@ def share(options: argparse.Namespace) -> None:
     """Print how many requests the API gets when the same look-up is made many times at once."""
     print(f"\n{options.connections} identical look-ups in flight, the API takes 0.5 s; requests that it saw:\n")
     for name, command in (("callers-mcp", options.server), ("bare SDK server", options.bare)):
-        with Api(latency=0.5) as api, serve(command, api, with_token=name == "callers-mcp") as target:
+        with Api(latency=0.5) as api, serve(command, api, callers=int(name == "callers-mcp")) as target:
             run(identical(target, options.connections))
             print(f"| {name} | {api.stats()['requests']} |")
 

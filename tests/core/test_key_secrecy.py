@@ -1,11 +1,14 @@
 """The key is never shown: not in answers, logs or errors, even if the API echoes it."""
 
+import base64
+import html
 import json
 import logging
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import trustme
@@ -15,6 +18,7 @@ from mcp_types import CallToolResult
 from callers_mcp import CallersClient, Settings, logs
 from callers_mcp.api.errors import CallersError
 from callers_mcp.api.key import KeySource
+from callers_mcp.api.key_mask import mask
 from callers_mcp.api.request import CampaignRequest
 from callers_mcp.settings import SettingsError
 from tests.support import fault_server as fault
@@ -117,6 +121,56 @@ async def test_a_campaign_that_echoes_the_key_is_masked_and_says_so(echo: dict[s
     assert MASK in shown
     assert result.structured_content
     assert any("held the API key" in sentence for sentence in result.structured_content["summary"]["worth_checking"])
+
+
+ODD_KEY = 'Planted&Key/"7f3<aQ+9z'
+
+
+def _encoded_forms(key: str) -> dict[str, str]:
+    digits = [ord(character) for character in key]
+    return {
+        "percent": "".join(f"%{code:02X}" for code in digits),
+        "percent in part": quote(key, safe=""),
+        "percent, lower case": key[:3] + "".join(f"%{code:02x}" for code in digits[3:]),
+        "HTML": html.escape(key),
+        "HTML decimal": "".join(f"&#{code};" for code in digits),
+        "HTML hexadecimal": "".join(f"&#x{code:04X};" for code in digits),
+        "JSON": json.dumps(key)[1:-1],
+        "JSON with slashes": json.dumps(key)[1:-1].replace("/", r"\/"),
+        "JSON code points": "".join(f"\\u{code:04x}" for code in digits),
+        "base64": base64.b64encode(key.encode()).decode(),
+        "base64 for URLs": base64.urlsafe_b64encode(key.encode()).decode(),
+        "base64, percent": quote(base64.b64encode(key.encode()).decode(), safe=""),
+        **{
+            f"Basic {user or 'without a user'}": base64.b64encode(f"{user}:{key}".encode()).decode()
+            for user in ("", "u", "me", "user")
+        },
+        "Basic as the user": base64.b64encode(f"{key}:".encode()).decode(),
+        "Basic with a password": base64.b64encode(f"{key}:password".encode()).decode(),
+    }
+
+
+@pytest.mark.parametrize("key", [KEY, ODD_KEY])
+async def test_a_key_that_comes_back_encoded_is_masked(key: str) -> None:
+    for name, form in _encoded_forms(key).items():
+        texts = [f"for {form}", f"https://hooks.example/?a={form}&b=1"]
+        api = fault.answer(campaign(name=texts[0], webhooks=texts)), fault.error(400, f"no {form}, thanks")
+        with FaultServer(*api) as server:
+            async with connect(server, api_key=key) as client:
+                shown = [result.model_dump_json() for result in (await call(client), await call(client))]
+        half = json.dumps(form[len(form) // 3 : len(form) // 3 * 2])[1:-1]
+        for text in shown:
+            assert half not in text, name
+            assert MASK in text, name
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a%20b&amp;c=1&#45;d", "%", "%zz%%50", f"&#{'9' * 5_000};", "&#x;", "\\u00", "\\", "UGxhbnRl", "a" * 99],
+)
+def test_other_encoded_text_stays_as_it_is(text: str) -> None:
+    assert mask(text, KEY) == text
+    assert mask(text, "") == text
 
 
 @pytest.mark.parametrize("name", ["X-Echo", "Set-Cookie", "Content-Type", "Server"])

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from callers_mcp.api.events import LookupEvent
-from callers_mcp.api.json_reader import mask
+from callers_mcp.api.key_mask import mask
 from callers_mcp.http.ops.audit import AuditLog
 from callers_mcp.settings import SettingsError
 from tests.support.constants import KEY, PATIENCE, SAMPLE_ID

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.support.campaigns import campaign
 from tests.support.constants import ID, KEY
 from tests.support.echo_api import Hold, campaign_id, echo, returned_id
 from tests.support.fault_server import FaultServer
-from tests.support.hosted_server import look_up
+from tests.support.hosted_server import Hosted, look_up
 from tests.support.hosted_thread import HostedThread
 from tests.support.http_connection import HttpConnection
 from tests.support.waiting import until
@@ -244,7 +244,7 @@ def test_a_client_that_reads_no_answer_does_not_keep_its_place(
 
 
 def test_a_connection_too_many_gets_503_with_an_error(api: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(process, "MAX_CONNECTIONS", 1)
     environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY}
     with HostedThread(environment=environment) as server:
         with server.connect() as first:
@@ -257,4 +257,40 @@ def test_a_connection_too_many_gets_503_with_an_error(api: FaultServer, monkeypa
                 assert (answer.content["id"], answer.content["error"]["code"]) == (None, -32600)
                 assert "Too many connections" in answer.content["error"]["message"]
                 assert second.is_closed()
+            first.send(first.head("GET", "/healthz"))  # it was there before
+            assert first.answer().status == 200
         until(lambda: server.request("GET", "/healthz").status == 200, "there is room again")
+
+
+def test_connections_far_above_the_limit_are_closed_at_once(api: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(protocol, "MAX_REFUSED_CONNECTIONS", 1)
+    environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY}
+    with HostedThread(environment=environment) as server, ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(server.connect())
+        answer = stack.enter_context(server.connect()).answer()  # to no request
+        assert (answer.status, answer.headers["connection"]) == (503, "close")
+
+
+FEW_FILES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (250, 250))
+from callers_mcp.cli import main
+main()
+"""
+
+
+def test_idle_connections_leave_file_descriptors_for_the_api(api: FaultServer) -> None:
+    environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY}
+    with Hosted(environment=environment, code=FEW_FILES) as server, ExitStack() as stack:
+        connection = stack.enter_context(server.connect())
+        connection.send(connection.head("GET", "/healthz"))
+        assert connection.answer().status == 200
+        for _ in range(400):  # more than the server may have
+            stack.enter_context(server.connect())
+        until(lambda: "too many connections" in server.errors, "it has accepted more than it may have")
+        content, headers = look_up(campaign_id(1))
+        connection.post(content, **headers)
+        assert returned_id(connection.answer()) == campaign_id(1)
+    assert "Because of the limit of open files, 250, only 30 clients" in server.errors

@@ -74,6 +74,9 @@ class Protocol(asyncio.Protocol):
         self._id = _GREETING
         self._transport.write(b"GET /healthz HTTP/1.1\r\nHost: %s\r\n\r\n" % host.encode())
 
+    def abort(self) -> None:
+        self._transport.abort()
+
     def call_next(self) -> None:
         campaign_id = next(self._calls.ids, None)
         if campaign_id is None:
@@ -133,6 +136,11 @@ class Calls:
             self._changed.clear()
             await self._changed.wait()
 
+    def abort(self) -> None:
+        """Close all connections at once."""
+        for connection in [*self._open]:
+            connection.abort()
+
 
 def address(url: str) -> tuple[str, int]:
     """Return host and port of a URL that names both."""
@@ -151,15 +159,17 @@ def random_ids(seed: int) -> Iterator[str]:
             yield campaign_id
 
 
-def envelope(campaign_id: str, version: str) -> dict[str, Any]:
-    """Return the JSON-RPC message that looks a campaign up."""
-    params: dict[str, Any] = {"name": "get_campaign", "arguments": {"campaign_id": campaign_id}}
+def envelope(
+    campaign_id: str, version: str, tool: str = "get_campaign", argument: str = "campaign_id"
+) -> dict[str, Any]:
+    """Return the JSON-RPC message that calls a tool with an id."""
+    params: dict[str, Any] = {"name": tool, "arguments": {argument: campaign_id}}
     if version == LATEST:
         params["_meta"] = ENVELOPE
     return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
 
 
-def headers(target: Target, version: str) -> list[tuple[str, str]]:
+def headers(target: Target, version: str, tool: str = "get_campaign") -> list[tuple[str, str]]:
     """Return the headers that a client of this version sends, without the length."""
     given = [
         ("Host", urlsplit(target.url).netloc),
@@ -168,17 +178,17 @@ def headers(target: Target, version: str) -> list[tuple[str, str]]:
         ("MCP-Protocol-Version", version),
     ]
     if version == LATEST:
-        given += [("Mcp-Method", "tools/call"), ("Mcp-Name", "get_campaign")]
+        given += [("Mcp-Method", "tools/call"), ("Mcp-Name", tool)]
     if target.token:
         given.append(("Authorization", f"Bearer {target.token}"))
     return given
 
 
-def requests(target: Target, version: str) -> Make:
+def requests(target: Target, version: str, tool: str = "get_campaign", argument: str = "campaign_id") -> Make:
     """Return a function that makes the request for an id, as a client of this version sends it."""
     lines = [f"POST {urlsplit(target.url).path} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in headers(target, version)]
-    body = json.dumps(envelope(_MARK, version))
+    lines += [f"{name}: {value}" for name, value in headers(target, version, tool)]
+    body = json.dumps(envelope(_MARK, version, tool, argument))
     before, after = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]).encode().split(_MARK.encode())
     return lambda campaign_id: before + campaign_id.encode() + after
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -142,11 +142,21 @@ class Target:
 
     Attributes:
         process: The server.
-        token: The token that callers send; ``None`` if the server needs none.
+        tokens: The tokens of the callers; none if the server needs none.
+        token: The token that is sent; ``None`` if the server needs none.
     """
 
     process: Process
-    token: str | None
+    tokens: tuple[str, ...]
+    index: int = 0
+
+    @property
+    def token(self) -> str | None:
+        return self.tokens[self.index] if self.tokens else None
+
+    def of_caller(self, index: int) -> "Target":
+        """Return the same server, with the token of another caller."""
+        return replace(self, index=index)
 
     @property
     def url(self) -> str:
@@ -154,20 +164,21 @@ class Target:
 
 
 @contextlib.contextmanager
-def serve(command: Sequence[str], api: Api, *, with_token: bool = True, **settings: str) -> Iterator[Target]:
-    """Start a server in front of ``api``; ours needs a token, unless ``with_token`` is false."""
+def serve(command: Sequence[str], api: Api, *, callers: int = 1, **settings: str) -> Iterator[Target]:
+    """Start a server in front of ``api``; ours needs a token of one of ``callers``, or none if that is 0."""
     environment = {"CALLERS_API_KEY": "k" * 32, "CALLERS_BASE_URL": api.url, **settings}
     with tempfile.TemporaryDirectory() as folder:
-        token = None
-        if with_token:
+        if callers:
             environment |= {"CALLERS_HTTP_AUTH": "tokens", "CALLERS_HTTP_TOKEN_FILE": f"{folder}/tokens.json"}
-            add = [sys.executable, "-m", "callers_mcp", "token", "add", "load", "--all"]
-            added = subprocess.run(
-                add, env=os.environ | environment, cwd=ROOT, capture_output=True, text=True, check=True
-            )
-            token = added.stdout.strip()
+        tokens = tuple(_add_token(f"load-{number}", environment) for number in range(callers))
         with Process(command, environment) as process:
-            yield Target(process, token)
+            yield Target(process, tokens)
+
+
+def _add_token(name: str, environment: Mapping[str, str]) -> str:
+    add = [sys.executable, "-m", "callers_mcp", "token", "add", name, "--all"]
+    added = subprocess.run(add, env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, check=True)
+    return added.stdout.strip()
 
 
 def raise_descriptor_limit() -> None:

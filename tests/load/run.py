@@ -1,8 +1,8 @@
-"""Load, clients that disappear and malformed messages, against the hosted server on loopback.
+"""Load, clients that disappear, malformed messages and a caller who floods, against the hosted server on loopback.
 
-    python tests/load/run.py [calls] [vanish] [malformed] [--short] [--seed N]
+    python tests/load/run.py [calls] [vanish] [malformed] [flood] [--short] [--seed N]
 
-Without a name all three run. Each stops by itself. The exit code is 1 if there was a problem.
+Without a name all run. Each stops by itself. The exit code is 1 if there was a problem.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import click
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # if this file is started as a script
 
-from tests.load import calls, malformed, vanish
+from tests.load import calls, flood, malformed, vanish
 from tests.load.processes import OURS, Api, raise_descriptor_limit, serve
 from tests.load.report import Report
 
@@ -60,7 +60,19 @@ def run_malformed(seed: int, *, short: bool = False, server: Command = OURS) -> 
         return malformed.run(target, count=200 if short else 5_000, seed=seed)
 
 
-RUNS: dict[str, Callable[..., Report]] = {"calls": run_calls, "vanish": run_vanish, "malformed": run_malformed}
+def run_flood(seed: int, *, short: bool = False, server: Command = OURS) -> Report:
+    """Let one caller flood the server while another one calls."""
+    settings = {"CALLERS_ORGANIZATION_ID": "a" * 24, "CALLERS_MAX_ATTEMPTS": "1"}
+    with Api(latency=0.005) as api, serve(server, api, callers=2, **settings) as target:
+        return flood.run(target, count=50 if short else 500, seed=seed)
+
+
+RUNS: dict[str, Callable[..., Report]] = {
+    "calls": run_calls,
+    "vanish": run_vanish,
+    "malformed": run_malformed,
+    "flood": run_flood,
+}
 
 
 def main() -> None:

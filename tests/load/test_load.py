@@ -1,4 +1,4 @@
-"""Short load runs: faults at the API, clients that disappear, malformed messages.
+"""Short load runs: faults at the API, clients that disappear, malformed messages, a caller who floods.
 
 ``python tests/load/run.py`` makes the long runs, and repeats a run by its seed.
 """
@@ -12,7 +12,7 @@ import pytest
 
 from tests.load.processes import raise_descriptor_limit
 from tests.load.report import Report
-from tests.load.run import run_calls, run_malformed, run_vanish
+from tests.load.run import run_calls, run_flood, run_malformed, run_vanish
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,6 +41,10 @@ def test_clients_that_vanish_mid_call_leave_nothing_behind() -> None:
 
 def test_no_malformed_message_ends_the_server_or_gets_a_500_or_a_stack_trace() -> None:
     passes(run_malformed)
+
+
+def test_while_one_caller_floods_another_one_is_answered_soon() -> None:
+    passes(run_flood)
 
 
 def test_the_http_bench_prints_its_tables() -> None:

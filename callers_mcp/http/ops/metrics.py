@@ -34,7 +34,7 @@ from callers_mcp.settings import SettingsError
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _OUTCOMES = {error.kind for error in vars(errors).values() if isinstance(error, type) and hasattr(error, "kind")}
-_MAX_CONNECTIONS = 100
+_MAX_CONNECTIONS = 20
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ KEEP_ALIVE_SECONDS = 75
 """How long an idle connection is kept: longer than in the proxy in front, so that the proxy closes it first."""
 
 MAX_CONNECTIONS = 10_000
-"""Concurrent client connections, idle ones included; requests on further ones get status 503."""
+"""Concurrent client connections, idle ones included; further ones get status 503. Fewer if few files may be open."""
 
 _LAZY_MODULES = (
     "callers_mcp.server.completion",
@@ -39,7 +39,7 @@ _LAZY_MODULES = (
     "rapidfuzz.process",
     "truststore",
 )
-_MAX_FILE_DESCRIPTORS = 2 * MAX_CONNECTIONS
+_OTHER_DESCRIPTORS = 120  # beside clients and the API: refused clients, metrics, the store of the rate limit, files
 _GRACE_SECONDS = 5  # after the deadline of the last call
 
 
@@ -59,7 +59,6 @@ def serve(
     new connection is accepted, and the calls in progress finish within their deadline. SIGINT does the same without
     the drain, and a second SIGINT does not wait for the calls.
     """
-    _allow_many_connections()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are about bad input from clients
     config = uvicorn.Config(
         hosted.app,
@@ -71,7 +70,7 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        limit_concurrency=_client_connections(hosted.settings.max_connections),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(hosted.settings.timeout) + _GRACE_SECONDS,
         ssl_certfile=certfile,
@@ -116,13 +115,24 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter) or time.monotonic() >= self._closes_at
 
 
-def _allow_many_connections() -> None:
-    """Raise the limit of file descriptors: each client and each request to the API needs one."""
-    with suppress(ImportError, ValueError, OSError):  # Windows has no such limit
+def _client_connections(api_connections: int) -> int:
+    """Raise the limit of file descriptors, and return how many clients may be connected: there is room for the API."""
+    try:
         import resource
-
-        _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-        soft_limit = (
-            _MAX_FILE_DESCRIPTORS if hard_limit == resource.RLIM_INFINITY else min(hard_limit, _MAX_FILE_DESCRIPTORS)
+    except ImportError:  # Windows has no such limit
+        return MAX_CONNECTIONS
+    reserved = api_connections + _OTHER_DESCRIPTORS
+    wanted = MAX_CONNECTIONS + reserved
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = wanted if hard_limit == resource.RLIM_INFINITY else min(hard_limit, wanted)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard_limit))
+    soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections = max(1, min(MAX_CONNECTIONS, soft_limit - reserved))
+    if connections < MAX_CONNECTIONS:
+        logger.warning(
+            "Because of the limit of open files, %d, only %d clients can be connected at once; raise it (ulimit -n).",
+            soft_limit,
+            connections,
         )
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft_limit, hard_limit))
+    return connections

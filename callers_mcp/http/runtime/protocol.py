@@ -1,8 +1,10 @@
 """Uvicorn's HTTP protocol with limits: size and time of a request's head, pipelining, and unread responses."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable
+from typing import ClassVar
 
 import httptools
 from starlette.responses import JSONResponse
@@ -23,11 +25,17 @@ MAX_PIPELINED_REQUESTS = 16
 READ_TIMEOUT_SECONDS = 10.0
 """How long a client may leave a response unread while it counts as a concurrent call."""
 
+MAX_REFUSED_CONNECTIONS = 20
+"""Connections above the limit whose requests are answered with status 503; further ones are closed at once."""
+
+_REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _over_capacity = JSONResponse(
     HttpRejection("Too many connections; try again in a second.").body(),
     503,
     {"Retry-After": "1", "Connection": "close"},
 )
+logger = logging.getLogger(__name__)
+
 _LENGTHS = (b"content-length", b"transfer-encoding")
 
 
@@ -62,10 +70,19 @@ class BoundedProtocol(HttpToolsProtocol):
     _last_data = b""  # the last bytes passed to the parser
     _replaying_head = False  # for a second parser: the callbacks have already run
     _current_cycle: RequestResponseCycle | None = None
+    _is_refused = False
+    _next_warning_at: ClassVar[float] = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for the first head."""
         super().connection_made(transport)
+        # With the limit, uvicorn would refuse the requests on all connections, also on those that were there before.
+        above_limit = len(self.connections) - (self.limit_concurrency or sys.maxsize)
+        self.limit_concurrency, self._is_refused = None, above_limit > 0
+        if above_limit > MAX_REFUSED_CONNECTIONS:
+            self._log_refusal()
+            transport.write(_REFUSAL)  # without waiting for its request: each connection takes a file descriptor
+            transport.close()
         self._head_timer, self._read_timer = _Timer(self.loop), _Timer(self.loop)
         self._head_timer.start(HEAD_TIMEOUT_SECONDS, self._close_slow_head)
 
@@ -153,7 +170,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._current_cycle = cycle
-        super()._start_asgi_task(cycle, app if app is self.app else _over_capacity)  # type: ignore[arg-type]
+        super()._start_asgi_task(cycle, _over_capacity if self._is_refused else app)  # type: ignore[arg-type]
+
+    def _log_refusal(self) -> None:
+        """Log that connections are refused, at most once a minute."""
+        if self.loop.time() >= BoundedProtocol._next_warning_at:
+            BoundedProtocol._next_warning_at = self.loop.time() + 60
+            logger.warning("clients are refused: there are too many connections, %d", len(self.connections))
 
     def _disconnect_current(self) -> None:
         """Notify the request in progress that its client has disconnected; uvicorn notifies only the newest request."""
