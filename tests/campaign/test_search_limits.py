@@ -1,4 +1,4 @@
-"""A search does a bounded amount of work, whatever the names and the query are, and stops when no caller waits for it."""
+"""A search does a bounded amount of work, whatever names and query are, and stops when no caller waits for it."""
 
 import threading
 import tracemalloc
