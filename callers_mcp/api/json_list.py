@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 from pydantic import JsonValue
 
@@ -74,7 +75,8 @@ def read_objects(
     beginning = _beginning.match(body)
     kind = beginning[1] if beginning else b""
     if beginning and kind == b"{":
-        body = yield from _open_envelope(body, beginning.end(), {} if envelope is None else envelope)
+        with suppress(UnexpectedResponse):  # then it is reported as an object
+            body = yield from _open_envelope(body, beginning.end(), {} if envelope is None else envelope)
         beginning = _beginning.match(body)
     if beginning is None or beginning[1] != b"[":
         if kind not in _TYPES:

@@ -18,7 +18,7 @@ from tests.support.campaign_lists import (
     page,
     rows_of,
 )
-from tests.support.constants import MAIN_ID, A, B, C
+from tests.support.constants import ID, MAIN_ID, A, B, C
 from tests.support.fault_server import FaultServer
 from tests.support.lookups import failure, hosted
 from tests.support.principals import someone
@@ -80,7 +80,7 @@ async def test_each_page_checks_the_callers_access_again() -> None:
 
 
 async def test_campaigns_of_the_main_organization_are_hidden_from_callers_without_access_even_if_cached() -> None:
-    ours = campaigns(2, organizationId=A) + campaigns(1, organizationId=f" {MAIN_ID.upper()} ", name="Secret")
+    ours = campaigns(2, organizationId=A) + campaigns(1, organizationId=f" {MAIN_ID.upper()} ", id=ID, name="Secret")
     seen: dict[str, list[str | None]] = {}
     callers = {"all": someone("*"), "both": someone("main", A), "part": someone(A), "again": someone(A)}
     with FaultServer(fault.answer(ours)) as server:

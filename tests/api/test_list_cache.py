@@ -145,7 +145,7 @@ async def test_a_list_that_was_read_with_an_earlier_key_is_not_used(tmp_path: Pa
 
 async def test_a_list_of_all_groups_serves_each_group_but_not_the_reverse() -> None:
     other = "65bb00112233445566778800"
-    both = campaigns(2) + campaigns(1, name="Another", campaignGroupId=other)
+    both = campaigns(2) + campaigns(1, id=other, name="Another", campaignGroupId=other)
     with FaultServer(fault.answer(both[2:]), fault.answer(both)) as server:
         async with Client(hosted(settings_for(server), someone("*"))) as client:
             of_group = page(await find(client, group=other))

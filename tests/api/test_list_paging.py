@@ -15,7 +15,7 @@ from tests.support.campaign_lists import campaigns, find, page, rows_of
 from tests.support.campaigns import Json, campaign
 from tests.support.constants import ID, KEY, MAIN_ID, A
 from tests.support.fault_server import Behaviour, Exchange, FaultServer
-from tests.support.lookups import hosted, told
+from tests.support.lookups import hosted
 from tests.support.principals import someone
 from tests.support.stand_in_api import api_client, query_of, settings_for
 
@@ -132,7 +132,9 @@ async def test_a_list_without_a_sign_of_more_is_whole(name: str) -> None:
         async with Client(hosted(settings_for(server), someone("*"))) as client:
             result = await find(client, query="xyzzyx")
     assert page(result)["is_whole"]
-    assert told(result).startswith("None of 10 campaigns matches")
+    (block,) = result.content
+    assert isinstance(block, TextContent)
+    assert block.text.startswith("None of 10 campaigns matches")
 
 
 async def test_pages_without_end_are_read_up_to_the_size_limit() -> None:

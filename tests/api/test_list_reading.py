@@ -28,7 +28,7 @@ from callers_mcp.campaign.listing import CampaignRow, parse_row, parse_row_at
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import body, find, page, read_listing
 from tests.support.campaigns import FIELDS, NOW, Json, campaign, replaced, wire_definition
-from tests.support.constants import ID, KEY, MAIN_ID
+from tests.support.constants import ID, KEY, MAIN_ID, OTHER_ID
 from tests.support.fault_server import FaultServer
 from tests.support.hostile_json import ELEMENTS, list_of
 from tests.support.lookups import connect, failure
@@ -80,27 +80,36 @@ def server() -> Iterator[FaultServer]:
 @given(st.lists(odd_campaigns | values, max_size=4), st.integers(0, 4))
 @settings(modest, max_examples=40)
 async def test_an_odd_element_does_not_affect_other_campaigns(server: FaultServer, sent: list[Any], at: int) -> None:
-    content = [*sent[:at], campaign(name="Healthy one"), *sent[at:]]
+    content = [*sent[:at], campaign(id=OTHER_ID, name="Healthy one"), *sent[at:]]
+    ids = [one["id"].lower() for one in content if isinstance(one, dict) and isinstance(one.get("id"), str)]
+    count = len(content) - len([*filter(str.strip, ids)]) + len({*filter(str.strip, ids)})
     server.script(fault.answer(render(content, True).encode()))
     async with connect(server, organization_id=MAIN_ID) as client:
         result = await find(client, limit=50)
         healthy = page(await find(client, query="healthy one"))
     shown = page(result)
     SCHEMA.validate(shown)
-    assert (shown["total"], shown["matched"], len(shown["campaigns"])) == (len(content),) * 3
-    expected = {"id": ID, "name": "Healthy one", "status": "running", "direction": "outbound", "group": "Renewals"}
+    assert (shown["total"], shown["matched"], len(shown["campaigns"])) == (count,) * 3
+    expected = {
+        "id": OTHER_ID,
+        "name": "Healthy one",
+        "status": "running",
+        "direction": "outbound",
+        "group": "Renewals",
+    }
     assert expected | {"needs_attention": False} in shown["campaigns"]
     assert healthy["campaigns"][0]["name"] == "Healthy one"
     (block,) = result.content
     assert isinstance(block, TextContent)
-    assert len(block.text.splitlines()) == len(content) + 3, "a line for each, whatever it holds"
+    assert len(block.text.splitlines()) == count + 3, "a line for each, whatever it holds"
 
 
 ODD_VALUES: list[Any] = [None, True, 7, -0.5, "odd", [], [None, {}], {"a": []}]
 
 
 async def test_a_field_of_a_wrong_type_does_not_affect_other_campaigns() -> None:
-    odd = [replaced(path, value) | {"n": 1} for path in FIELDS for value in ODD_VALUES]
+    odd = [replaced(path, value) for path in FIELDS for value in ODD_VALUES]
+    odd = [one | ({"id": f"{number:024x}"} if one["id"] == ID else {}) for number, one in enumerate(odd)]
     content = [*odd, *ODD_VALUES, campaign(name="Last of all")]
     with FaultServer(fault.answer(content)) as server:
         async with connect(server, organization_id=MAIN_ID) as client:
