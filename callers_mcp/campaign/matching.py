@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, cached_property
-from itertools import chain, islice
+from itertools import islice
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from anyio import NoEventLoopError, from_thread
@@ -20,7 +20,7 @@ MAX_SUGGESTIONS = 5
 
 _MIN_FUZZY_LETTERS = 4  # of a word that may match inside another word, or misspelt
 _MAX_FUZZY_LETTERS = 40  # of a word that may be misspelt: comparing a longer one takes many times as long
-_MAX_STARTS = 24  # in a name, at which a misspelt word is searched
+_MAX_STARTS = 20  # in a name, at which a misspelt word is searched
 _MAX_TAILS = 40_000  # different texts at these starts; the newest campaigns come first
 _CHECK_INTERVAL = 500  # items between two checks whether the caller still waits
 MAX_FOLD_INPUT_CHARACTERS = 600
@@ -216,9 +216,11 @@ class NameSearch(Generic[SearchableT]):
         for _, index in _until_cancelled(sorted(ids, reverse=True)):  # the newest first
             name = self._items[index].folded_name
             joined = _join_words(name)
-            characters = _unspaced.finditer(joined) if unspaced else ()
-            starts = chain(_word_starts(name, joined), (found.start() for found in characters))
-            for tail in {joined[start : start + width] for start in islice(starts, _MAX_STARTS)}:
+            starts = [*islice(_word_starts(name, joined), _MAX_STARTS)]
+            if unspaced:
+                characters = islice(_unspaced.finditer(joined), _MAX_STARTS - len(starts))
+                starts += [found.start() for found in characters]
+            for tail in {joined[start : start + width] for start in starts}:
                 tails.setdefault(tail, []).append(index)
             if len(tails) > _MAX_TAILS:
                 break

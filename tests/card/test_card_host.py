@@ -104,6 +104,12 @@ async def test_times_are_shown_in_the_time_zone_and_format_of_the_user(host: Hos
     host.assert_calm()
 
 
+async def test_a_date_without_a_time_is_the_same_date_in_every_time_zone(host: Host) -> None:
+    summary = {"first_interaction_at": "2026-11-02", "as_of": "2026-11-05T12:00:00Z"}
+    card = await host.show({"summary": summary, "raw": {}}, context={"timeZone": "America/Los_Angeles"})
+    await expect(card.locator(".track time").first).to_have_text("2 Nov 2026")
+
+
 async def test_no_motion_if_the_user_prefers_none(host: Host) -> None:
     card = await host.look_up(SAMPLE_ID)
     refresh = card.get_by_role("button", name="Refresh")

@@ -200,6 +200,8 @@ def test_only_a_plain_token_is_written_without_quotation_marks(text: str) -> Non
         ("a\u200b\u200b\u200bbcde", 5, "abcde"),
         ("a" + "\u200b" * 100 + "b", 5, "a\u2026"),
         ("\u200b" * 10_000, 5, "\u2026"),
+        (f"ab{ENGLAND}cd", 7, "ab\U0001f3f4\u2026"),
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627", 4, "\u0645\u06cc\u2026"),
     ],
 )
 def test_truncated_text_ends_with_an_ellipsis(text: str, limit: int, shortened: str) -> None:
