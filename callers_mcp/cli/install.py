@@ -13,29 +13,37 @@ from callers_mcp.cli.host_argument import HostType
 
 if TYPE_CHECKING:
     from callers_mcp.install.plan import Change
+    from callers_mcp.install.registry import Host
     from callers_mcp.settings import Settings
 
 
 @click.command(epilog="Example: callers-mcp install cursor")
-@click.argument("host", type=HostType())
+@click.argument("host", type=HostType(), required=False)
 @click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
 @click.option("--dry-run", is_flag=True, help="Preview the change.")
-def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
-    """Add this server to a host's configuration.
+@click.option("--yes", is_flag=True, help="Answer each question with yes. The key is still prompted for.")
+def install(host: str | None, use_sandbox: bool, dry_run: bool, yes: bool) -> None:
+    """Add this server to a host's configuration. Without HOST, list the hosts on this machine.
 
-    HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. The key is read from CALLERS_API_KEY, or
-    prompted for. It is stored in a file that only you can read. Other CALLERS_ variables are copied into the entry.
+    HOST is claude-desktop, claude-code, cursor, vscode, codex, gemini-cli, opencode, qwen-code, copilot-cli, cline,
+    zed, devin-desktop, lm-studio, kiro, amp, kilo-code, warp, auggie or visual-studio. The key is read from
+    CALLERS_API_KEY, or prompted for, and stored in a file that only you can read. Other CALLERS_ variables, and those
+    for a proxy and certificates, are copied into the entry.
 
     Exit code: 0 done; 1 failed; 2 wrong usage or settings.
     """
     from callers_mcp.files import remove_leftovers
     from callers_mcp.install import entry, key_file, plan
     from callers_mcp.install.lock import exclusive
-    from callers_mcp.install.registry import HOSTS
+    from callers_mcp.install.registry import HOSTS, Platform
 
+    if host is None:
+        _list_hosts()
+        return
     row, file = HOSTS[host], key_file.path(host)
     key, settings = None, dict[str, str]()
     with _exit_on_error():
+        plan.require_editable(row, host)
         if not use_sandbox:
             key, settings = _key_and_settings(file, prompt=not dry_run)
         if entry.is_ephemeral() and not dry_run:
@@ -43,8 +51,11 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
                 "this installation is temporary, and the host needs one that stays. Install the package permanently "
                 "first, with uv tool install."
             )
+        wanted = entry.stdio_entry(row, settings, sandbox=use_sandbox)
+        if not dry_run and not plan.plan_change(row, wanted).is_noop:
+            _prepare(row, ask=not yes and _is_terminal())
         with exclusive():
-            change = plan.plan_change(row, entry.stdio_entry(row, settings, sandbox=use_sandbox))
+            change = plan.plan_change(row, wanted)
             earlier_key = key_file.read(file)
             is_new_key = key not in (None, earlier_key)
             is_unused = file.exists() and Path(settings.get(entry.API_KEY_FILE, "")).resolve() != file.resolve()
@@ -71,6 +82,8 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
         click.echo(f"Removed the key file {file}.")
     if entry.is_in_temporary_folder():
         click.echo(f"Note: this installation is in a temporary folder ({sys.prefix}). The host needs it to stay there.")
+    for note in row.notes(Platform()):
+        click.echo(f"Note: {note}")
     click.echo(f"Next: {row.next_step}")
 
 
@@ -80,8 +93,9 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
 def uninstall(host: str, dry_run: bool) -> None:
     """Remove this server, and its key file, from a host.
 
-    HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. The rest of the configuration is not
-    changed.
+    HOST is claude-desktop, claude-code, cursor, vscode, codex, gemini-cli, opencode, qwen-code, copilot-cli, cline,
+    zed, devin-desktop, lm-studio, kiro, amp, kilo-code, warp, auggie or visual-studio. The rest of the configuration
+    is not changed.
 
     Exit code: 0 done; 1 failed; 2 wrong usage.
     """
@@ -91,6 +105,7 @@ def uninstall(host: str, dry_run: bool) -> None:
 
     row = HOSTS[host]
     with _exit_on_error(), exclusive():
+        plan.require_editable(row, host)
         change = plan.plan_change(row, None)
         files = {key_file.path(host), key_file.path_in_entry(change.current, host) or key_file.path(host)}
         keys = sorted(file for file in files if file.exists())
@@ -99,6 +114,8 @@ def uninstall(host: str, dry_run: bool) -> None:
             for file in keys:
                 click.echo(f"The key file {file} would be removed.")
             return
+        if row.before and not change.is_noop:
+            click.echo(row.before)
         backup = plan.apply(change)
         for file in files:
             key_file.write(file, None)
@@ -108,6 +125,40 @@ def uninstall(host: str, dry_run: bool) -> None:
         click.echo(f"Removed this server from {row.title} ({change.config}){_backup_note(backup)}.")
     for file in keys:
         click.echo(f"Removed the key file {file}.")
+
+
+def _list_hosts() -> None:
+    """Print the hosts on this machine with their commands."""
+    from callers_mcp.install.registry import HOSTS, Platform
+
+    platform = Platform()
+    found = {name: row for name, row in HOSTS.items() if row.is_found(platform)}
+    click.echo("Hosts on this machine:" if found else "No known host was found on this machine.")
+    for name, row in found.items():
+        command = "config" if row.by_hand else "install"
+        click.echo(f"  {row.title}: callers-mcp {command} {name}")
+    click.echo(f"All hosts: {', '.join(HOSTS)}. For another host: callers-mcp config other")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _prepare(row: "Host", *, ask: bool) -> None:
+    """Say what the user must know before the change, and ask whether to go on; exit with code 1 if not."""
+    from callers_mcp.install.registry import Platform
+
+    platform = Platform()
+    if not row.is_found(platform) and not row.command:
+        missing = f"{row.title} seems not to be on this machine: {row.host_folder(platform)} does not exist."
+        if ask:
+            click.confirm(f"{missing} Create it?", abort=True, err=True)
+        else:
+            click.echo(f"callers-mcp: {missing} It is created.", err=True)
+    if row.before:
+        click.echo(row.before)
+        if ask:
+            click.confirm("Go on?", default=True, abort=True, err=True)
 
 
 def _key_and_settings(file: Path, *, prompt: bool) -> tuple[str | None, dict[str, str]]:
@@ -130,7 +181,21 @@ def _key_and_settings(file: Path, *, prompt: bool) -> tuple[str | None, dict[str
         key = settings.api_key.get_secret_value()
     elif prompt and key_file.read(file) is None:
         key = _prompt_for_key()
-    return key, {entry.API_KEY_FILE: str(file), **entry.settings_to_copy(os.environ)}
+    return key, {entry.API_KEY_FILE: str(file), **environment_to_copy()}
+
+
+def environment_to_copy() -> dict[str, str]:
+    """Return the variables that an entry takes from the environment; say on stderr which have a login and are not."""
+    from callers_mcp.install import entry
+
+    network, logins = entry.network_settings(os.environ)
+    for name in logins:
+        click.echo(
+            f"callers-mcp: {name} has a user name or a password, so it is not in the entry. The server needs it to "
+            "reach the API: use a proxy without a login, or add it to the entry's variables yourself.",
+            err=True,
+        )
+    return entry.settings_to_copy(os.environ) | network
 
 
 def _checked_key_file(settings: "Settings") -> Path:
@@ -150,7 +215,7 @@ def _prompt_for_key() -> str:
     from callers_mcp.cli.runtime import exit_with_usage_error
     from callers_mcp.settings import is_key, is_placeholder, variable
 
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not _is_terminal():
         exit_with_usage_error(f"there is no API key: set {variable('api_key')}, or run this command on a terminal.")
     key = str(click.prompt("API key of the organization (not shown)", hide_input=True, err=True)).strip()
     if not is_key(key) or is_placeholder(key):
