@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +16,19 @@ if TYPE_CHECKING:
     from callers_mcp.install.registry import Host
     from callers_mcp.settings import Settings
 
+_ORGANIZATION_ID = "CALLERS_ORGANIZATION_ID"
+
 
 @click.command(epilog="Example: callers-mcp install cursor")
 @click.argument("host", type=HostType(), required=False)
 @click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
 @click.option("--dry-run", is_flag=True, help="Preview the change.")
+@click.option("--campaign-id", metavar="ID", help="Look up this campaign, to enable search by name.")
+@click.option("--no-check", is_flag=True, help="Do not test the key.")
 @click.option("--yes", is_flag=True, help="Answer each question with yes. The key is still prompted for.")
-def install(host: str | None, use_sandbox: bool, dry_run: bool, yes: bool) -> None:
+def install(
+    host: str | None, use_sandbox: bool, dry_run: bool, campaign_id: str | None, no_check: bool, yes: bool
+) -> None:
     """Add this server to a host's configuration. Without HOST, list the hosts on this machine.
 
     HOST is claude-desktop, claude-code, cursor, vscode, codex, gemini-cli, opencode, qwen-code, copilot-cli, cline,
@@ -32,6 +38,7 @@ def install(host: str | None, use_sandbox: bool, dry_run: bool, yes: bool) -> No
 
     Exit code: 0 done; 1 failed; 2 wrong usage or settings.
     """
+    from callers_mcp.cli import key_test
     from callers_mcp.files import remove_leftovers
     from callers_mcp.install import entry, key_file, plan
     from callers_mcp.install.lock import exclusive
@@ -40,6 +47,8 @@ def install(host: str | None, use_sandbox: bool, dry_run: bool, yes: bool) -> No
     if host is None:
         _list_hosts()
         return
+    if use_sandbox and campaign_id:
+        raise click.UsageError("--campaign-id needs a key; it can't be used with --sandbox.")
     row, file = HOSTS[host], key_file.path(host)
     key, settings = None, dict[str, str]()
     with _exit_on_error():
@@ -51,9 +60,15 @@ def install(host: str | None, use_sandbox: bool, dry_run: bool, yes: bool) -> No
                 "this installation is temporary, and the host needs one that stays. Install the package permanently "
                 "first, with uv tool install."
             )
+        if campaign_id is not None:
+            settings[_ORGANIZATION_ID] = key_test.organization_of(_settings_with(key, settings), campaign_id)
         wanted = entry.stdio_entry(row, settings, sandbox=use_sandbox)
-        if not dry_run and not plan.plan_change(row, wanted).is_noop:
+        is_same = plan.plan_change(row, wanted).is_noop and key in (None, key_file.read(file))
+        if not dry_run and not is_same:
             _prepare(row, ask=not yes and _is_terminal())
+            if not (use_sandbox or no_check) and _is_terminal():
+                _test_key(row, key, settings, ask=not yes and campaign_id is None)
+                wanted = entry.stdio_entry(row, settings)
         with exclusive():
             change = plan.plan_change(row, wanted)
             earlier_key = key_file.read(file)
@@ -159,6 +174,28 @@ def _prepare(row: "Host", *, ask: bool) -> None:
         click.echo(row.before)
         if ask:
             click.confirm("Go on?", default=True, abort=True, err=True)
+
+
+def _settings_with(key: str | None, settings: Mapping[str, str]) -> "Settings":
+    """Return the settings of the server that is installed; ``key`` is not yet in its file."""
+    from callers_mcp.install.entry import API_KEY_FILE
+    from callers_mcp.settings import Settings
+
+    return Settings.from_environment(api_key=key, api_key_file=None if key else settings[API_KEY_FILE])
+
+
+def _test_key(row: "Host", key: str | None, settings: dict[str, str], *, ask: bool) -> None:
+    """Test the key, and add the organization's id to the settings if the user gives a campaign of it."""
+    from callers_mcp.cli import key_test
+    from callers_mcp.install import plan
+
+    key_test.check_key(_settings_with(key, settings))
+    present = (plan.plan_change(row, None).current or {}).get("env")
+    known = {**present, **settings} if isinstance(present, dict) else settings
+    if ask and _ORGANIZATION_ID not in known:
+        organization = key_test.ask_for_organization(_settings_with(key, settings))
+        if organization is not None:
+            settings[_ORGANIZATION_ID] = organization
 
 
 def _key_and_settings(file: Path, *, prompt: bool) -> tuple[str | None, dict[str, str]]:

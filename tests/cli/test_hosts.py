@@ -87,7 +87,7 @@ def test_install_says_that_the_host_is_not_on_this_machine(tmp_path: Path) -> No
 @pytest.mark.parametrize("answer", ["n", "y"])
 def test_a_terminal_asks_before_the_folder_of_a_missing_host_is_created(tmp_path: Path, answer: str) -> None:
     home = Home(tmp_path, "cursor")
-    with terminal("install", "cursor", environment=home.environment(CALLERS_API_KEY=KEY)) as shell:
+    with terminal("install", "cursor", "--no-check", environment=home.environment(CALLERS_API_KEY=KEY)) as shell:
         shell.read_until("Create it? [y/N]: ")
         shell.write(f"{answer}\n")
         assert shell.process.wait() == (0 if answer == "y" else 1)
@@ -100,7 +100,9 @@ def test_claude_desktop_must_be_closed_before_the_change(tmp_path: Path) -> None
     """When it quits, it writes its configuration again, without what was added in the meantime."""
     home = Home(tmp_path, "claude-desktop").put_realistic()
     before = home.config.read_bytes()
-    with terminal("install", "claude-desktop", environment=home.environment(CALLERS_API_KEY=KEY)) as shell:
+    with terminal(
+        "install", "claude-desktop", "--no-check", environment=home.environment(CALLERS_API_KEY=KEY)
+    ) as shell:
         assert "Quit Claude Desktop first" in shell.read_until("Go on? [Y/n]: ")
         assert home.config.read_bytes() == before
         shell.write("\n")
