@@ -100,6 +100,7 @@ def install(
     for note in row.notes(Platform()):
         click.echo(f"Note: {note}")
     click.echo(f"Next: {row.next_step}")
+    click.echo(f"To check it: callers-mcp check --host {host}")
 
 
 @click.command(epilog="Example: callers-mcp uninstall cursor")
