@@ -55,7 +55,7 @@ def check(campaign_id: str | None, host: str | None) -> None:
 
 
 def _use_entry(host: str) -> Mapping[str, Any]:
-    """Return command, args and env of the host's entry, and set its variables; exit with code 1 if there is no entry."""
+    """Return command, args and env of the host's entry, and set its variables; exit with code 1 if there is none."""
     from callers_mcp.install import plan
     from callers_mcp.install.registry import HOSTS
 
