@@ -1,18 +1,28 @@
 """``callers-mcp check``: show the configuration, and whether the API answers."""
 
+import os
+import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from callers_mcp.cli.host_argument import HostType
 
 if TYPE_CHECKING:
     from callers_mcp.api.client import CallersClient
 
+_START_TIMEOUT_SECONDS = 30.0
+
 
 @click.command(epilog="Example: callers-mcp check --campaign-id 665f1c2ab1e4a9d0c7f3b812")
 @click.option("--campaign-id", metavar="ID", help="Look up this campaign. This also tests the key.")
-def check(campaign_id: str | None) -> None:
+@click.option("--host", type=HostType(), help="Check the server that is installed in this host, and start it.")
+def check(campaign_id: str | None, host: str | None) -> None:
     """Show the configuration, and whether the API answers.
+
+    With --host, the settings are those of the host's entry instead of the environment.
 
     Exit code: 0 all is well; 1 a problem was found; 2 wrong settings or a malformed id.
     """
@@ -21,28 +31,61 @@ def check(campaign_id: str | None) -> None:
     from callers_mcp.api.request import CAMPAIGN_ID_HELP, is_object_id
     from callers_mcp.cli.runtime import load_settings, run_and_exit
 
+    entry = _use_entry(host) if host else None
     settings = load_settings()
     logs.configure(settings, command=True)
     if campaign_id is not None:
         campaign_id = campaign_id.strip()
         if not is_object_id(campaign_id):
             raise click.UsageError(f"--campaign-id takes {CAMPAIGN_ID_HELP.for_person}.")
-    report = _Report(CallersClient(settings))
-    report.print_configuration()
+    report = _Report(CallersClient(settings), host)
+    is_sandbox = entry is not None and "--sandbox" in entry["args"]
+    if not is_sandbox:
+        report.print_configuration()
 
     async def check_api() -> int:
-        async with report.client:
-            await report.check_api(campaign_id)
+        if entry is not None:
+            await report.check_start(entry)
+        if not is_sandbox:
+            async with report.client:
+                await report.check_api(campaign_id)
         return 1 if report.problems else 0
 
     run_and_exit(check_api)
 
 
+def _use_entry(host: str) -> Mapping[str, Any]:
+    """Return command, args and env of the host's entry, and set its variables; exit with code 1 if there is none."""
+    from callers_mcp.install import plan
+    from callers_mcp.install.registry import HOSTS
+
+    row = HOSTS[host]
+    try:
+        plan.require_editable(row, host)
+        entry = plan.plan_change(row, None).current
+        if entry is None:
+            raise plan.InstallationError(f"{row.title} does not have this server: callers-mcp install {host} adds it.")
+    except plan.InstallationError as error:
+        click.echo(f"callers-mcp: {error}", err=True)
+        sys.exit(1)
+    for name in [each for each in os.environ if each.upper().startswith("CALLERS_")]:
+        del os.environ[name]
+    variables, arguments = entry.get("env"), entry.get("args")
+    entry = {
+        "command": entry["command"],
+        "args": [str(word) for word in arguments] if isinstance(arguments, list) else [],
+        "env": {name: str(value) for name, value in variables.items()} if isinstance(variables, dict) else {},
+    }
+    os.environ.update(entry["env"])
+    return entry
+
+
 class _Report:
     """Prints one line for each fact, and counts the problems."""
 
-    def __init__(self, client: "CallersClient") -> None:
+    def __init__(self, client: "CallersClient", host: str | None = None) -> None:
         self.client = client
+        self._host = host
         self.problems = 0
 
     def _print(self, title: str, text: str, *, good: bool = True) -> None:
@@ -92,6 +135,21 @@ class _Report:
         for notice in settings.notices:
             self._print("Setting", notice, good=False)
 
+    async def check_start(self, entry: Mapping[str, Any]) -> None:
+        """Start the server as the host does, and list its tools."""
+        import anyio
+        from mcp import Client, StdioServerParameters, stdio_client
+
+        parameters = StdioServerParameters(**entry)
+        try:
+            with open(os.devnull, "w") as log, anyio.fail_after(_START_TIMEOUT_SECONDS):  # noqa: ASYNC230, PTH123
+                async with Client(stdio_client(parameters, errlog=log)) as client:
+                    tools = [tool.name for tool in (await client.list_tools()).tools]
+            self._print("Server", f"starts, and offers {', '.join(tools)}")
+        except Exception as error:  # of the SDK, of any type
+            problem = f"{entry['command']} does not start ({type(error).__name__}); install it again"
+            self._print("Server", problem, good=False)
+
     async def check_api(self, campaign_id: str | None) -> None:
         from callers_mcp.api.errors import CallersError
         from callers_mcp.campaign import lookup
@@ -124,7 +182,10 @@ class _Report:
         if self.client.access.resolve(None) is not None or not is_object_id(organization):
             return
         if configured is None:
-            self._print("Organization", f"set {name}={organization} to find campaigns by name")
+            step = f"set {name}={organization}"
+            if self._host:
+                step = f"run callers-mcp install {self._host} --campaign-id with this id"
+            self._print("Organization", f"{step} to find campaigns by name")
         elif configured.lower() != organization.lower():
             self._print("Organization", f"{name} is wrong: the campaign belongs to {organization}", good=False)
 

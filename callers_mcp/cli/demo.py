@@ -89,4 +89,4 @@ def _print_next_steps() -> None:
         click.echo("First install it permanently, for example with: uv tool install callers-mcp")
     click.echo(f"With the sample campaigns:  {command} install claude-desktop --sandbox")
     click.echo(f"With your API key:          {command} install claude-desktop")
-    click.echo(f"Hosts: {', '.join(HOSTS)}. For any other host, see: {command} config --help")
+    click.echo(f"Hosts: {', '.join(HOSTS)}. For any other host: {command} config other")

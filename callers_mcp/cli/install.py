@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,29 +13,46 @@ from callers_mcp.cli.host_argument import HostType
 
 if TYPE_CHECKING:
     from callers_mcp.install.plan import Change
+    from callers_mcp.install.registry import Host
     from callers_mcp.settings import Settings
+
+_ORGANIZATION_ID = "CALLERS_ORGANIZATION_ID"
 
 
 @click.command(epilog="Example: callers-mcp install cursor")
-@click.argument("host", type=HostType())
+@click.argument("host", type=HostType(), required=False)
 @click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
 @click.option("--dry-run", is_flag=True, help="Preview the change.")
-def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
-    """Add this server to a host's configuration.
+@click.option("--campaign-id", metavar="ID", help="Look up this campaign, to enable search by name.")
+@click.option("--no-check", is_flag=True, help="Do not test the key.")
+@click.option("--yes", is_flag=True, help="Answer each question with yes. The key is still prompted for.")
+def install(
+    host: str | None, use_sandbox: bool, dry_run: bool, campaign_id: str | None, no_check: bool, yes: bool
+) -> None:
+    """Add this server to a host's configuration. Without HOST, list the hosts on this machine.
 
-    HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. The key is read from CALLERS_API_KEY, or
-    prompted for. It is stored in a file that only you can read. Other CALLERS_ variables are copied into the entry.
+    HOST is claude-desktop, claude-code, cursor, vscode, codex, gemini-cli, opencode, qwen-code, copilot-cli, cline,
+    zed, devin-desktop, lm-studio, kiro, amp, kilo-code, warp, auggie or visual-studio. The key is read from
+    CALLERS_API_KEY, or prompted for, and stored in a file that only you can read. Other CALLERS_ variables, and those
+    for a proxy and certificates, are copied into the entry.
 
     Exit code: 0 done; 1 failed; 2 wrong usage or settings.
     """
+    from callers_mcp.cli import key_test
     from callers_mcp.files import remove_leftovers
     from callers_mcp.install import entry, key_file, plan
     from callers_mcp.install.lock import exclusive
-    from callers_mcp.install.registry import HOSTS
+    from callers_mcp.install.registry import HOSTS, Platform
 
+    if host is None:
+        _list_hosts()
+        return
+    if use_sandbox and campaign_id:
+        raise click.UsageError("--campaign-id needs a key; it can't be used with --sandbox.")
     row, file = HOSTS[host], key_file.path(host)
     key, settings = None, dict[str, str]()
     with _exit_on_error():
+        plan.require_editable(row, host)
         if not use_sandbox:
             key, settings = _key_and_settings(file, prompt=not dry_run)
         if entry.is_ephemeral() and not dry_run:
@@ -43,8 +60,17 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
                 "this installation is temporary, and the host needs one that stays. Install the package permanently "
                 "first, with uv tool install."
             )
+        if campaign_id is not None:
+            settings[_ORGANIZATION_ID] = key_test.organization_of(_settings_with(key, settings), campaign_id)
+        wanted = entry.stdio_entry(row, settings, sandbox=use_sandbox)
+        is_same = plan.plan_change(row, wanted).is_noop and key in (None, key_file.read(file))
+        if not dry_run and not is_same:
+            _prepare(row, ask=not yes and _is_terminal())
+            if not (use_sandbox or no_check) and _is_terminal():
+                _test_key(row, key, settings, ask=not yes and campaign_id is None)
+                wanted = entry.stdio_entry(row, settings)
         with exclusive():
-            change = plan.plan_change(row, entry.stdio_entry(row, settings, sandbox=use_sandbox))
+            change = plan.plan_change(row, wanted)
             earlier_key = key_file.read(file)
             is_new_key = key not in (None, earlier_key)
             is_unused = file.exists() and Path(settings.get(entry.API_KEY_FILE, "")).resolve() != file.resolve()
@@ -71,7 +97,10 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
         click.echo(f"Removed the key file {file}.")
     if entry.is_in_temporary_folder():
         click.echo(f"Note: this installation is in a temporary folder ({sys.prefix}). The host needs it to stay there.")
+    for note in row.notes(Platform()):
+        click.echo(f"Note: {note}")
     click.echo(f"Next: {row.next_step}")
+    click.echo(f"To check it: callers-mcp check --host {host}")
 
 
 @click.command(epilog="Example: callers-mcp uninstall cursor")
@@ -80,8 +109,9 @@ def install(host: str, use_sandbox: bool, dry_run: bool) -> None:
 def uninstall(host: str, dry_run: bool) -> None:
     """Remove this server, and its key file, from a host.
 
-    HOST is claude-desktop, claude-code, cursor, vscode, codex or gemini-cli. The rest of the configuration is not
-    changed.
+    HOST is claude-desktop, claude-code, cursor, vscode, codex, gemini-cli, opencode, qwen-code, copilot-cli, cline,
+    zed, devin-desktop, lm-studio, kiro, amp, kilo-code, warp, auggie or visual-studio. The rest of the configuration
+    is not changed.
 
     Exit code: 0 done; 1 failed; 2 wrong usage.
     """
@@ -91,6 +121,7 @@ def uninstall(host: str, dry_run: bool) -> None:
 
     row = HOSTS[host]
     with _exit_on_error(), exclusive():
+        plan.require_editable(row, host)
         change = plan.plan_change(row, None)
         files = {key_file.path(host), key_file.path_in_entry(change.current, host) or key_file.path(host)}
         keys = sorted(file for file in files if file.exists())
@@ -99,6 +130,8 @@ def uninstall(host: str, dry_run: bool) -> None:
             for file in keys:
                 click.echo(f"The key file {file} would be removed.")
             return
+        if row.before and not change.is_noop:
+            click.echo(row.before)
         backup = plan.apply(change)
         for file in files:
             key_file.write(file, None)
@@ -108,6 +141,62 @@ def uninstall(host: str, dry_run: bool) -> None:
         click.echo(f"Removed this server from {row.title} ({change.config}){_backup_note(backup)}.")
     for file in keys:
         click.echo(f"Removed the key file {file}.")
+
+
+def _list_hosts() -> None:
+    """Print the hosts on this machine with their commands."""
+    from callers_mcp.install.registry import HOSTS, Platform
+
+    platform = Platform()
+    found = {name: row for name, row in HOSTS.items() if row.is_found(platform)}
+    click.echo("Hosts on this machine:" if found else "No known host was found on this machine.")
+    for name, row in found.items():
+        command = "config" if row.by_hand else "install"
+        click.echo(f"  {row.title}: callers-mcp {command} {name}")
+    click.echo(f"All hosts: {', '.join(HOSTS)}. For another host: callers-mcp config other")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _prepare(row: "Host", *, ask: bool) -> None:
+    """Say what the user must know before the change, and ask whether to go on; exit with code 1 if not."""
+    from callers_mcp.install.registry import Platform
+
+    platform = Platform()
+    if not row.is_found(platform) and not row.command:
+        missing = f"{row.title} seems not to be on this machine: {row.host_folder(platform)} does not exist."
+        if ask:
+            click.confirm(f"{missing} Create it?", abort=True, err=True)
+        else:
+            click.echo(f"callers-mcp: {missing} It is created.", err=True)
+    if row.before:
+        click.echo(row.before)
+        if ask:
+            click.confirm("Go on?", default=True, abort=True, err=True)
+
+
+def _settings_with(key: str | None, settings: Mapping[str, str]) -> "Settings":
+    """Return the settings of the server that is installed; ``key`` is not yet in its file."""
+    from callers_mcp.install.entry import API_KEY_FILE
+    from callers_mcp.settings import Settings
+
+    return Settings.from_environment(api_key=key, api_key_file=None if key else settings[API_KEY_FILE])
+
+
+def _test_key(row: "Host", key: str | None, settings: dict[str, str], *, ask: bool) -> None:
+    """Test the key, and add the organization's id to the settings if the user gives a campaign of it."""
+    from callers_mcp.cli import key_test
+    from callers_mcp.install import plan
+
+    key_test.check_key(_settings_with(key, settings))
+    present = (plan.plan_change(row, None).current or {}).get("env")
+    known = {**present, **settings} if isinstance(present, dict) else settings
+    if ask and _ORGANIZATION_ID not in known:
+        organization = key_test.ask_for_organization(_settings_with(key, settings))
+        if organization is not None:
+            settings[_ORGANIZATION_ID] = organization
 
 
 def _key_and_settings(file: Path, *, prompt: bool) -> tuple[str | None, dict[str, str]]:
@@ -130,7 +219,21 @@ def _key_and_settings(file: Path, *, prompt: bool) -> tuple[str | None, dict[str
         key = settings.api_key.get_secret_value()
     elif prompt and key_file.read(file) is None:
         key = _prompt_for_key()
-    return key, {entry.API_KEY_FILE: str(file), **entry.settings_to_copy(os.environ)}
+    return key, {entry.API_KEY_FILE: str(file), **environment_to_copy()}
+
+
+def environment_to_copy() -> dict[str, str]:
+    """Return the variables that an entry takes from the environment; say on stderr which have a login and are not."""
+    from callers_mcp.install import entry
+
+    network, logins = entry.network_settings(os.environ)
+    for name in logins:
+        click.echo(
+            f"callers-mcp: {name} has a user name or a password, so it is not in the entry. The server needs it to "
+            "reach the API: use a proxy without a login, or add it to the entry's variables yourself.",
+            err=True,
+        )
+    return entry.settings_to_copy(os.environ) | network
 
 
 def _checked_key_file(settings: "Settings") -> Path:
@@ -150,7 +253,7 @@ def _prompt_for_key() -> str:
     from callers_mcp.cli.runtime import exit_with_usage_error
     from callers_mcp.settings import is_key, is_placeholder, variable
 
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not _is_terminal():
         exit_with_usage_error(f"there is no API key: set {variable('api_key')}, or run this command on a terminal.")
     key = str(click.prompt("API key of the organization (not shown)", hide_input=True, err=True)).strip()
     if not is_key(key) or is_placeholder(key):

@@ -25,6 +25,9 @@ KEY_FILE_PLACEHOLDER = "<path of a file with your Callers API key>"
 HIDDEN = "..."
 """What is displayed instead of a value that may be a secret."""
 
+_NETWORK_VARIABLES = ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables of the environment that hosts don't pass on, also in lower case: the server needs them for its requests."""
+
 _UV_CACHE_FOLDER = re.compile(r"(archive|builds|environments)-v\d+")
 _PLAIN_ARGUMENT = re.compile(r"-[\w-]*|[\d.]+|callers[-_.]mcp(\[[\w,]*\])?[\w.,=<>~!@*]*")
 
@@ -89,6 +92,39 @@ def settings_to_copy(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def network_settings(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the proxy and certificate variables to copy, paths made absolute, and the names of those with a login."""
+    values = {name: value.strip() for name, value in environment.items() if name.upper() in _NETWORK_VARIABLES}
+    values = {name: value for name, value in values.items() if value and not is_placeholder(value)}
+    logins = [name for name, value in values.items() if "@" in value]
+    for name, value in values.items():
+        if name.upper().startswith("SSL"):
+            paths = (os.path.abspath(os.path.expanduser(path)) for path in value.split(os.pathsep))  # noqa: PTH100, PTH111
+            values[name] = os.pathsep.join(paths)
+    return {name: value for name, value in values.items() if name not in logins}, logins
+
+
+def to_host(host: Host, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry in the form that the host documents. In this package it has ``command``, ``args`` and ``env``."""
+    names = {"command": host.command_key, "env": host.env_key}
+    written = {names.get(key, key): value for key, value in entry.items()}
+    if host.array and "command" in entry:
+        written[host.command_key] = [entry["command"], *written.pop("args", ())]
+    return written
+
+
+def from_host(host: Host, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry of the host with ``command``, ``args`` and ``env``; the entry itself if it has another form."""
+    names = {host.command_key: "command", host.env_key: "env"}
+    entry = {names.get(key, key): value for key, value in written.items()}
+    command = written.get(host.command_key)
+    if not host.array:
+        return entry
+    if not isinstance(command, list) or not command or not {"args", "env"}.isdisjoint(written):
+        return dict(written)
+    return entry | {"command": command[0], "args": command[1:]}
+
+
 def stdio_entry(host: Host, settings: Mapping[str, str], *, sandbox: bool = False) -> dict[str, Any]:
     """Return an entry for the server over stdio, with ``settings`` as its environment; the sandbox has none."""
     command, *arguments = server_command()
@@ -115,6 +151,7 @@ def merge(current: Mapping[str, Any] | None, entry: Mapping[str, Any]) -> dict[s
 def redact(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``entry`` for display: without the key, and without what is not known to be harmless."""
     known = {variable(field) for field in Settings.model_fields} - {API_KEY}
+    known |= {*_NETWORK_VARIABLES, *(name.lower() for name in _NETWORK_VARIABLES)}
     redacted = dict(entry)
     for name, value in entry.items():
         if name == "env" and isinstance(value, dict):

@@ -1,6 +1,7 @@
 """Plans the change of a host's configuration, for ``install`` and ``uninstall``, and applies it in one step."""
 
 import difflib
+import json
 import shlex
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 from callers_mcp import files
 from callers_mcp.install import documents
 from callers_mcp.install.documents import UnreadableConfig
-from callers_mcp.install.entry import NAME, hidden_names, is_ours, merge, redact
+from callers_mcp.install.entry import NAME, from_host, hidden_names, is_ours, merge, redact, to_host
 from callers_mcp.install.registry import Host, Platform
 from callers_mcp.sanitize import truncate
 
@@ -79,6 +80,20 @@ class Change:
         return "".join(difflib.unified_diff(before, after, old, new))
 
 
+def require_editable(host: Host, name: str) -> None:
+    """Raise InstallationError if the host's configuration is only edited by hand.
+
+    Raises:
+        InstallationError: The message says why, and how to get the text.
+    """
+    config = host.config(Platform())
+    if host.systems and sys.platform not in host.systems:
+        raise InstallationError(f"{host.title} does not run on this system.")
+    if host.by_hand or (host.must_exist and not config.exists()):
+        reason = host.by_hand or f"{config} does not exist, and {host.title} creates it at its first start."
+        raise InstallationError(f"{reason} Edit it by hand: callers-mcp config {name} prints the text.")
+
+
 def plan_change(host: Host, entry: Mapping[str, Any] | None) -> Change:
     """Plan to add the entry to the host, or to update it and keep fields that the user added; or to remove it.
 
@@ -93,7 +108,9 @@ def plan_change(host: Host, entry: Mapping[str, Any] | None) -> Change:
     try:
         before = files.read(config)
         text = (before or b"").decode()
-        current = documents.get_entry(text, host.format, _key_path(host))
+        path = _key_path(host, text)
+        written = documents.get_entry(text, host.format, path)
+        current = None if written is None else from_host(host, written)
         if current is not None and not is_ours(current):
             raise InstallationError(
                 f"{host.title} has another server named {NAME} in {config}; nothing was changed. Rename or remove that "
@@ -104,13 +121,13 @@ def plan_change(host: Host, entry: Mapping[str, Any] | None) -> Change:
             return Change(host, config, before, before, current, desired)
         if host.command and current is not None and desired is not None:
             _require_no_secrets(host, config, current)
-        originals = [] if current is None else list(_originals(host, config, text, current))
+        originals = [] if written is None else list(_originals(host, config, path, text, written))
         if desired is not None:
-            after: bytes | None = documents.set_entry(text, host.format, _key_path(host), desired).encode()
+            after: bytes | None = documents.set_entry(text, host.format, path, to_host(host, desired)).encode()
         elif originals:
             after = originals[0]
         else:
-            after = documents.remove_entry(text, host.format, _key_path(host)).encode()
+            after = documents.remove_entry(text, host.format, path).encode()
         return Change(
             host, config, before, after, current, desired, keep_backup=desired is not None and bool(originals)
         )
@@ -148,7 +165,17 @@ def snippet(host: Host, entry: Mapping[str, Any]) -> str:
     """Return the text to put into the host's configuration, or the host's own command that adds the entry."""
     if host.command:
         return _lines(_commands(host, None, entry))
-    return documents.set_entry("", host.format, _key_path(host), entry)
+    written = to_host(host, entry)
+    if host.form == "crush":
+        return f"{shlex.join(['mcp', 'add', NAME, *_options(written)])}\n"
+    if host.form == "tables":
+        import tomlkit
+
+        return tomlkit.dumps({host.container[0]: [{"name": NAME, **written}]})
+    if host.form == "yaml":  # JSON is YAML too
+        fields = "".join(f"    {key}: {json.dumps(value)}\n" for key, value in written.items())
+        return f"{host.container[0]}:\n  {NAME}:\n{fields}"
+    return documents.set_entry("", host.format, _key_path(host), written)
 
 
 def quote_command(command: Sequence[str]) -> str:
@@ -156,11 +183,31 @@ def quote_command(command: Sequence[str]) -> str:
     return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
 
 
-def _key_path(host: Host) -> tuple[str, ...]:
+def _options(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the options for the fields of an entry: an option is repeated for each element of an array or object."""
+    for key, value in fields.items():
+        if isinstance(value, dict):
+            for pair in value.items():
+                yield from (f"--{key}", *pair)
+        else:
+            for text in value if isinstance(value, list) else [value]:
+                yield from (f"--{key}", text)
+
+
+def _key_path(host: Host, text: str = "") -> tuple[str, ...]:
+    """Return the keys that lead to our entry in a configuration."""
+    if host.nested:
+        servers = documents.get_entry(text, host.format, host.container) or {}
+        value = servers.get(host.nested)
+        # Otherwise it is a server with this name.
+        if isinstance(value, dict) and all(isinstance(each, dict) for each in value.values()):
+            return (*host.container, host.nested, NAME)
     return (*host.container, NAME)
 
 
-def _originals(host: Host, config: Path, text: str, current: Mapping[str, Any]) -> Iterator[bytes | None]:
+def _originals(
+    host: Host, config: Path, path: Sequence[str], text: str, written: Mapping[str, Any]
+) -> Iterator[bytes | None]:
     """Yield the content from before the installation, None for no file, if adding our entry to it gives the text.
 
     A backup that already has an entry of ours is not from before the installation.
@@ -168,8 +215,8 @@ def _originals(host: Host, config: Path, text: str, current: Mapping[str, Any]) 
     for original in (files.read(files.backup_path(config)), None):
         with suppress(UnreadableConfig, UnicodeDecodeError):  # the backup may be unrelated or damaged
             earlier = (original or b"").decode()
-            is_without = documents.get_entry(earlier, host.format, _key_path(host)) is None
-            if is_without and documents.set_entry(earlier, host.format, _key_path(host), current) == text:
+            is_without = documents.get_entry(earlier, host.format, path) is None
+            if is_without and documents.set_entry(earlier, host.format, path, written) == text:
                 yield original
 
 
@@ -188,6 +235,8 @@ def _commands(
         # The transport comes after the variables, because --env takes all words up to the next option.
         line += ["--transport", desired.get("type", "stdio"), NAME]
         line += [desired["url"]] if host.url in desired else ["--", desired["command"], *desired.get("args", ())]
+        for name, value in desired.get("headers", {}).items():
+            line += ["--header", f"{name}: {value}"]
         commands.append(tuple(map(str, line)))
     return commands
 

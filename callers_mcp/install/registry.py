@@ -1,13 +1,24 @@
-"""The registry of hosts: the path of each configuration, and how it describes a server. A new host is a new row."""
+"""The registry of hosts: the path of each configuration, and how it describes a server.
+
+The rows are in ``hosts.toml``. A new host is a new row.
+"""
 
 import errno
 import os
+import re
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from callers_mcp.install.documents import Format
+
+_FOLDER_VARIABLE = re.compile(r"\{(\w+)\|(.*?)\}")
 
 
 @dataclass(frozen=True)
@@ -18,19 +29,17 @@ class Platform:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     home: Path = field(default_factory=lambda: _home())
 
-    def folder(self, variable: str, *default: str) -> Path:
+    def folder(self, variable: str, default: str = "") -> Path:
         """Return the folder that a variable names by an absolute path; otherwise the default in the home folder."""
         folder = Path(self.environment.get(variable) or ".")
-        return folder if folder.is_absolute() else self.home.joinpath(*default)
+        return folder if folder.is_absolute() else self.home / default
 
-    @property
-    def application_data(self) -> Path:
-        """The folder in which desktop applications store their configuration."""
-        if self.name == "darwin":
-            return self.home / "Library" / "Application Support"
-        if self.name == "win32":
-            return self.folder("APPDATA", "AppData", "Roaming")
-        return self.folder("XDG_CONFIG_HOME", ".config")
+    def path(self, template: str) -> Path:
+        """Return the path for a template of ``hosts.toml``."""
+        match = _FOLDER_VARIABLE.match(template)
+        if match:
+            return self.folder(match[1], match[2]) / template[match.end() :].lstrip("/")
+        return self.home / template.removeprefix("~").lstrip("/")
 
 
 def _home() -> Path:
@@ -42,93 +51,82 @@ def _home() -> Path:
 
 @dataclass(frozen=True)
 class Host:
-    """A host, as its documentation describes it.
-
-    Attributes:
-        title: The name that people use.
-        source: The URL of the documentation page that states everything in this row.
-        config: Returns the path of the configuration.
-        next_step: What the user does after the installation.
-        container: The keys that lead to the entries of servers.
-        format: The format of the configuration.
-        stdio: Fields of an entry over stdio, in addition to the command.
-        remote: Fields of an entry for a URL, in addition to the URL; None if the configuration takes no URL.
-        url: The key of the URL in an entry.
-        authorization: What the user adds to an entry for a server that requires a token.
-        command: The host's own program, if only that may write the configuration.
-    """
+    """A host, as its documentation describes it. The comment at the top of ``hosts.toml`` explains each field."""
 
     title: str
     source: str
-    config: Callable[[Platform], Path]
-    next_step: str
+    read: date
+    files: tuple[str, ...]
+    next_step: str = ""
+    folder: str | Mapping[str, str] = "~"
+    version: str = ""
+    aliases: tuple[str, ...] = ()
+    file_variable: str = ""
     container: tuple[str, ...] = ("mcpServers",)
+    nested: str = ""
     format: Format = Format.JSON
-    stdio: Mapping[str, str] = field(default_factory=dict)
-    remote: Mapping[str, str] | None = field(default_factory=dict)
+    stdio: Mapping[str, Any] = field(default_factory=dict)
+    remote: Mapping[str, Any] = field(default_factory=dict)
     url: str = "url"
-    authorization: str = '"headers": {"Authorization": "Bearer <token>"}'
-    command: str | None = None
+    token: Mapping[str, Any] = field(default_factory=lambda: {"headers": {"Authorization": "Bearer <token>"}})
+    connector: bool = False
+    array: bool = False
+    command_key: str = "command"
+    env_key: str = "env"
+    command: str = ""
+    by_hand: str = ""
+    must_exist: bool = False
+    before: str = ""
+    systems: tuple[str, ...] = ()
+    form: str = ""
+    others: str = ""
+    others_note: str = ""
+
+    def host_folder(self, platform: Platform) -> Path:
+        """Return the folder that the host has on a machine where it is installed."""
+        if isinstance(self.folder, str):
+            return platform.path(self.folder)
+        folder = platform.path(self.folder.get(platform.name, self.folder["other"]))
+        if platform.name == "win32" and "packages" in self.folder:
+            for package in sorted(platform.path(self.folder["packages"]).glob(self.folder["package"])):
+                return package / folder.name
+        return folder
+
+    def config(self, platform: Platform) -> Path:
+        """Return the path of the configuration: the first of its files that exists, otherwise the first."""
+        moved = Path(platform.environment.get(self.file_variable) or ".")
+        if moved.is_absolute():
+            return moved
+        paths = [self.host_folder(platform) / file for file in self.files]
+        return next((path for path in paths if path.exists()), paths[0])
+
+    def notes(self, platform: Platform) -> Iterator[str]:
+        """Yield what the user must know about other configurations of the host on this machine."""
+        if self.others and any(self.host_folder(platform).glob(self.others)):
+            yield self.others_note
+
+    def is_found(self, platform: Platform) -> bool:
+        """Return whether the host seems to be on this machine: its folder, its configuration or its program."""
+        folder = self.host_folder(platform)
+        is_program_found = bool(self.command and shutil.which(self.command))
+        return self.config(platform).exists() or (folder != platform.home and folder.is_dir()) or is_program_found
 
 
-def _claude_desktop(platform: Platform) -> Path:
-    name = "claude_desktop_config.json"
-    if platform.name == "win32":
-        # Since 2026 it is an MSIX package, which sees its own folder instead of the usual one:
-        # https://github.com/anthropics/claude-code/issues/26073
-        packages = platform.folder("LOCALAPPDATA", "AppData", "Local") / "Packages"
-        for package in sorted(packages.glob("Claude_*/LocalCache/Roaming")):
-            return package / "Claude" / name
-    return platform.application_data / "Claude" / name
+def _row(fields: dict[str, Any]) -> Host:
+    for name in "files", "aliases", "container", "systems":
+        if name in fields:
+            fields[name] = tuple(fields[name])
+    return Host(**fields | {"format": Format(fields.get("format", Format.JSON))})
 
 
-HOSTS: Mapping[str, Host] = {
-    "claude-desktop": Host(
-        title="Claude Desktop",
-        source="https://modelcontextprotocol.io/docs/develop/connect-local-servers",
-        config=_claude_desktop,
-        remote=None,
-        next_step="Quit Claude Desktop and start it again.",
-    ),
-    "claude-code": Host(
-        title="Claude Code",
-        source="https://code.claude.com/docs/en/mcp",
-        config=lambda platform: platform.folder("CLAUDE_CONFIG_DIR") / ".claude.json",
-        command="claude",
-        stdio={"type": "stdio"},
-        remote={"type": "http"},
-        authorization='--header "Authorization: Bearer <token>"',
-        next_step="Start a new session of Claude Code; /mcp lists it.",
-    ),
-    "cursor": Host(
-        title="Cursor",
-        source="https://cursor.com/docs/mcp",
-        config=lambda platform: platform.home / ".cursor" / "mcp.json",
-        next_step="Restart Cursor; its settings list it under MCP.",
-    ),
-    "vscode": Host(
-        title="VS Code",
-        source="https://code.visualstudio.com/docs/agents/reference/mcp-configuration",
-        config=lambda platform: platform.application_data / "Code" / "User" / "mcp.json",
-        container=("servers",),
-        stdio={"type": "stdio"},
-        remote={"type": "http"},
-        next_step='In VS Code run "MCP: List Servers" and start it.',
-    ),
-    "codex": Host(
-        title="Codex",
-        source="https://developers.openai.com/codex/mcp",
-        config=lambda platform: platform.folder("CODEX_HOME", ".codex") / "config.toml",
-        container=("mcp_servers",),
-        format=Format.TOML,
-        authorization='bearer_token_env_var = "CALLERS_TOKEN"',
-        next_step="Start a new session of Codex; /mcp lists it.",
-    ),
-    "gemini-cli": Host(
-        title="Gemini CLI",
-        source="https://geminicli.com/docs/tools/mcp-server",
-        config=lambda platform: platform.folder("GEMINI_CLI_HOME") / ".gemini" / "settings.json",
-        url="httpUrl",
-        next_step="Start a new session of Gemini CLI; /mcp lists it.",
-    ),
-}
+def _read() -> dict[str, Host]:
+    text = (resources.files("callers_mcp.install") / "hosts.toml").read_text("utf-8")
+    return {name: _row(fields) for name, fields in tomllib.loads(text).items()}
+
+
+HOSTS: Mapping[str, Host] = _read()
+
+ANY_HOST = Host(
+    "the host", "https://modelcontextprotocol.io/docs/develop/connect-local-servers", date(2026, 11, 30), ()
+)
+"""A host that is not in the registry, with the form of entry that most hosts share."""

@@ -12,7 +12,7 @@ import pytest
 from callers_mcp.install.documents import Format
 from callers_mcp.install.registry import HOSTS
 from callers_mcp.sandbox import ORGANIZATION_ID
-from tests.support.install_home import WRITABLE, Home
+from tests.support.install_home import WRITABLE, Home, usual_form
 
 URL = "https://callers.example.com/mcp"
 
@@ -31,8 +31,7 @@ def entry(host: str, text: str) -> dict[str, Any]:
     row = HOSTS[host]
     content: dict[str, Any] = tomllib.loads(text) if row.format is Format.TOML else json.loads(text)
     assert list(content) == list(row.container)
-    found: dict[str, Any] = content[row.container[0]]["callers"]
-    return found
+    return usual_form(content[row.container[0]]["callers"])
 
 
 @pytest.mark.parametrize("host", WRITABLE)
@@ -57,17 +56,91 @@ def test_a_key_file_of_the_user_is_named_by_its_absolute_path(tmp_path: Path) ->
         ("vscode", {"type": "http", "url": URL}),
         ("codex", {"url": URL}),
         ("gemini-cli", {"httpUrl": URL}),
+        ("opencode", {"type": "remote", "url": URL}),
+        ("qwen-code", {"httpUrl": URL}),
+        ("copilot-cli", {"type": "http", "url": URL}),
+        ("cline", {"type": "streamableHttp", "url": URL}),
+        ("zed", {"url": URL}),
+        ("devin-desktop", {"url": URL}),
+        ("lm-studio", {"url": URL}),
+        ("kiro", {"url": URL}),
+        ("amp", {"url": URL}),
+        ("kilo-code", {"type": "remote", "url": URL}),
+        ("warp", {"url": URL}),
+        ("auggie", {"type": "http", "url": URL}),
+        ("visual-studio", {"url": URL}),
+        ("antigravity", {"serverUrl": URL}),
+        ("junie", {"url": URL}),
     ],
 )
 def test_a_url_is_written_in_the_form_of_each_host(tmp_path: Path, host: str, expected: dict[str, str]) -> None:
     assert entry(host, printed(tmp_path, host, "--url", URL)) == expected
 
 
-@pytest.mark.parametrize("host", [name for name, host in HOSTS.items() if host.remote is not None])
-def test_the_line_for_a_token_is_printed_on_stderr(tmp_path: Path, host: str) -> None:
-    _, out, errors = Home(tmp_path, host).run("config", "--url", URL)
-    assert "If the server requires a token, add: " in errors
-    assert "oken" not in out
+@pytest.mark.parametrize("host", [name for name in WRITABLE if not HOSTS[name].connector])
+def test_the_text_for_a_server_with_tokens_is_complete(tmp_path: Path, host: str) -> None:
+    """It has the token as a reference to a variable if the host documents one, otherwise as a placeholder."""
+    code, out, errors = Home(tmp_path, host).run("config", "--url", URL, "--token", CALLERS_TOKEN="tk-secret")
+    assert code == 0
+    assert "tk-secret" not in out + errors
+    with_token, without = entry(host, out), entry(host, printed(tmp_path, host, "--url", URL))
+    added = {key: value for key, value in with_token.items() if key not in without}
+    assert with_token == without | added
+    if added == {"headers": {"Authorization": "Bearer <token>"}}:
+        assert "Replace <token> with your token." in errors
+    else:
+        assert "CALLERS_TOKEN" in str(added)
+        assert "Set CALLERS_TOKEN to your token" in errors
+
+
+def test_the_command_for_a_server_with_tokens_has_a_placeholder(tmp_path: Path) -> None:
+    command = shlex.split(printed(tmp_path, "claude-code", "--url", URL, "--token"))
+    assert command[-2:] == ["--header", "Authorization: Bearer <token>"]
+
+
+def test_a_token_without_a_url_is_refused(tmp_path: Path) -> None:
+    code, out, errors = Home(tmp_path, "cursor").run("config", "--token")
+    assert (code, out) == (2, "")
+    assert "--url" in errors
+
+
+def test_the_text_for_mistral_vibe_is_an_array_of_tables(tmp_path: Path) -> None:
+    (local,) = tomllib.loads(printed(tmp_path, "mistral-vibe", "--sandbox"))["mcp_servers"]
+    assert (local["name"], local["transport"], local["args"][-1]) == ("callers", "stdio", "--sandbox")
+    (remote,) = tomllib.loads(printed(tmp_path, "mistral-vibe", "--url", URL, "--token"))["mcp_servers"]
+    assert remote == {
+        "name": "callers",
+        "transport": "streamable-http",
+        "url": URL,
+        "api_key_env": "CALLERS_TOKEN",
+        "api_key_header": "Authorization",
+        "api_key_format": "Bearer {token}",
+    }
+
+
+def test_the_text_for_goose_is_yaml_with_quoted_values(tmp_path: Path) -> None:
+    first, second, *lines = printed(tmp_path, "goose", CALLERS_ORGANIZATION_ID=ORGANIZATION_ID).splitlines()
+    assert (first, second) == ("extensions:", "  callers:")
+    fields = {key.strip(): json.loads(value) for key, _, value in (line.partition(": ") for line in lines)}
+    assert (fields["type"], fields["enabled"]) == ("stdio", True)
+    assert Path(fields["cmd"]).is_absolute()
+    assert fields["envs"] == {"CALLERS_API_KEY": "<your Callers API key>", "CALLERS_ORGANIZATION_ID": ORGANIZATION_ID}
+    assert f'    uri: "{URL}"' in printed(tmp_path, "goose", "--url", URL).splitlines()
+
+
+def test_the_text_for_crush_is_a_line_of_its_script(tmp_path: Path) -> None:
+    local = shlex.split(printed(tmp_path, "crush", CALLERS_ORGANIZATION_ID=ORGANIZATION_ID))
+    assert local[:4] == ["mcp", "add", "callers", "--command"]
+    assert local[-3:] == ["--env", "CALLERS_ORGANIZATION_ID", ORGANIZATION_ID]
+    remote = shlex.split(printed(tmp_path, "crush", "--url", URL, "--token"))
+    assert remote[3:] == ["--type", "http", "--url", URL, "--header", "Authorization", "Bearer <token>"]
+
+
+def test_any_other_host_gets_the_general_form(tmp_path: Path) -> None:
+    code, out, errors = Home(tmp_path, "Other").run("config")
+    assert code == 0
+    assert json.loads(out)["mcpServers"]["callers"]["env"] == {"CALLERS_API_KEY": "<your Callers API key>"}
+    assert "documentation" in errors
 
 
 def test_a_url_for_claude_desktop_is_added_as_a_connector(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_the_help_names_each_host(command: str) -> None:
     code, out, _ = run(command, "--help")
     assert code == 0
     words = " ".join(out.split()).replace("- ", "-")
-    assert [host for host in HOSTS if host not in words] == []
+    assert [host for host, row in HOSTS.items() if host not in words and (command == "config" or not row.by_hand)] == []
 
 
 def test_the_option_sandbox_is_refused_before_a_command() -> None:

@@ -17,6 +17,12 @@ PACKAGES = {
     "claude": "@anthropic-ai/claude-code",
     "codex": "@openai/codex",
     "gemini": "@google/gemini-cli",
+    "opencode": "opencode-ai",
+    "qwen": "@qwen-code/qwen-code",
+    "copilot": "@github/copilot",
+    "cline": "cline",
+    "amp": "@sourcegraph/amp",
+    "auggie": "@augmentcode/auggie",
 }
 
 
@@ -48,6 +54,26 @@ def output_of(home: Home, *command: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr  # Gemini CLI prints its list on stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "command"),
+    [
+        ("opencode", "opencode mcp list"),
+        ("qwen-code", "qwen mcp list"),
+        ("copilot-cli", "copilot mcp list"),
+        ("cline", "cline config mcp"),
+        ("amp", "amp mcp list"),
+        ("auggie", "auggie mcp list"),
+    ],
+)
+def test_the_host_lists_the_installed_server(tmp_path: Path, host: str, command: str) -> None:
+    home = with_program(tmp_path, host, command.split()[0])
+    home.install("--sandbox")
+    assert "callers-mcp" in output_of(home, *command.split()) or "  callers " in output_of(home, *command.split())
+    home.uninstall()
+    assert "callers" not in output_of(home, *command.split()).replace(str(tmp_path), "")
+    assert home.config.read_bytes() == realistic(host)
 
 
 def test_codex_lists_the_installed_entry(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from callers_mcp.install.entry import server_command
 from callers_mcp.install.registry import HOSTS
 from callers_mcp.sandbox import ORGANIZATION_ID
 from tests.support.constants import KEY
-from tests.support.install_home import NEIGHBOURS_SECRET, WRITABLE, Home, meaning, mode, realistic, squeezed
+from tests.support.install_home import CREATED, NEIGHBOURS_SECRET, Home, meaning, mode, realistic, squeezed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX paths and modes")
 
@@ -39,7 +39,7 @@ def test_uninstall_restores_the_file_byte_for_byte_and_install_changes_nothing_e
     home.config.chmod(0o640)
     home.install()
     installed = meaning(home)
-    assert installed[home.row.container[0]].pop("callers") == home.entry()
+    assert installed[home.row.container[0]].pop("callers") == home.written()
     assert installed == meant
     assert all(line in home.config.read_bytes() for line in comments)
     home.uninstall()
@@ -108,11 +108,11 @@ def test_uninstall_restores_a_configuration_without_servers(tmp_path: Path, cont
     assert (home.config.read_bytes() if home.config.exists() else None) == content
 
 
-@pytest.mark.parametrize("host", WRITABLE)
+@pytest.mark.parametrize("host", CREATED)
 def test_a_configuration_that_install_created_is_private_and_uninstall_removes_it(tmp_path: Path, host: str) -> None:
     home = Home(tmp_path, host)
     home.install()
-    assert (mode(home.config), mode(home.config.parent)) == (0o600, 0o700)
+    assert mode(home.config) == 0o600
     home.uninstall()
     assert not home.config.exists()
     assert not home.key_file.exists()

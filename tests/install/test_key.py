@@ -143,7 +143,7 @@ def test_uninstall_removes_the_key_in_the_usual_folder_too(cursor: Home, tmp_pat
 
 @pytest.mark.measured
 def test_a_terminal_prompts_for_the_key_without_showing_it(cursor: Home) -> None:
-    with terminal("install", "cursor", environment=cursor.environment()) as shell:
+    with terminal("install", "cursor", "--no-check", environment=cursor.environment()) as shell:
         assert "not shown" in shell.read_until(": ")
         shell.write(KEY + "\r")
         shown = shell.read_until("Next: ")
@@ -155,7 +155,7 @@ def test_a_terminal_prompts_for_the_key_without_showing_it(cursor: Home) -> None
 
 @pytest.mark.measured
 def test_a_terminal_rejects_an_answer_that_cannot_be_a_key(cursor: Home) -> None:
-    with terminal("install", "cursor", environment=cursor.environment()) as shell:
+    with terminal("install", "cursor", "--no-check", environment=cursor.environment()) as shell:
         shell.read_until(": ")
         shell.write("k\u00e9y\r")
         assert "not a valid API key" in shell.read_until("ASCII.")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from callers_mcp.install.registry import HOSTS, Platform
-from tests.support.install_home import CONFIGURATIONS, realistic
+from tests.support.install_home import CONFIGURATIONS, EDITED, realistic
 
 HOME = Path("/users/ana")
 PATHS = {
@@ -16,6 +16,24 @@ PATHS = {
         "vscode": "Library/Application Support/Code/User/mcp.json",
         "codex": ".codex/config.toml",
         "gemini-cli": ".gemini/settings.json",
+        "opencode": ".config/opencode/opencode.json",
+        "qwen-code": ".qwen/settings.json",
+        "copilot-cli": ".copilot/mcp-config.json",
+        "cline": ".cline/data/settings/cline_mcp_settings.json",
+        "zed": ".config/zed/settings.json",
+        "devin-desktop": ".config/devin/mcp_config.json",
+        "lm-studio": ".lmstudio/mcp.json",
+        "kiro": ".kiro/settings/mcp.json",
+        "amp": ".config/amp/settings.json",
+        "kilo-code": ".config/kilo/kilo.jsonc",
+        "warp": ".warp/.mcp.json",
+        "auggie": ".augment/settings.json",
+        "visual-studio": ".mcp.json",
+        "mistral-vibe": ".vibe/config.toml",
+        "goose": ".config/goose/config.yaml",
+        "antigravity": ".gemini/config/mcp_config.json",
+        "junie": ".junie/mcp/mcp.json",
+        "crush": ".config/crush/crushrc",
     },
     "win32": {
         "claude-desktop": "AppData/Roaming/Claude/claude_desktop_config.json",
@@ -24,6 +42,24 @@ PATHS = {
         "vscode": "AppData/Roaming/Code/User/mcp.json",
         "codex": ".codex/config.toml",
         "gemini-cli": ".gemini/settings.json",
+        "opencode": ".config/opencode/opencode.json",
+        "qwen-code": ".qwen/settings.json",
+        "copilot-cli": ".copilot/mcp-config.json",
+        "cline": ".cline/data/settings/cline_mcp_settings.json",
+        "zed": "AppData/Roaming/Zed/settings.json",
+        "devin-desktop": "AppData/Roaming/devin/mcp_config.json",
+        "lm-studio": ".lmstudio/mcp.json",
+        "kiro": ".kiro/settings/mcp.json",
+        "amp": ".config/amp/settings.json",
+        "kilo-code": ".config/kilo/kilo.jsonc",
+        "warp": ".warp/.mcp.json",
+        "auggie": ".augment/settings.json",
+        "visual-studio": ".mcp.json",
+        "mistral-vibe": ".vibe/config.toml",
+        "goose": "AppData/Roaming/Block/goose/config/config.yaml",
+        "antigravity": ".gemini/config/mcp_config.json",
+        "junie": ".junie/mcp/mcp.json",
+        "crush": ".config/crush/crushrc",
     },
     "linux": {
         "claude-desktop": ".config/Claude/claude_desktop_config.json",
@@ -32,6 +68,24 @@ PATHS = {
         "vscode": ".config/Code/User/mcp.json",
         "codex": ".codex/config.toml",
         "gemini-cli": ".gemini/settings.json",
+        "opencode": ".config/opencode/opencode.json",
+        "qwen-code": ".qwen/settings.json",
+        "copilot-cli": ".copilot/mcp-config.json",
+        "cline": ".cline/data/settings/cline_mcp_settings.json",
+        "zed": ".config/zed/settings.json",
+        "devin-desktop": ".config/devin/mcp_config.json",
+        "lm-studio": ".lmstudio/mcp.json",
+        "kiro": ".kiro/settings/mcp.json",
+        "amp": ".config/amp/settings.json",
+        "kilo-code": ".config/kilo/kilo.jsonc",
+        "warp": ".warp/.mcp.json",
+        "auggie": ".augment/settings.json",
+        "visual-studio": ".mcp.json",
+        "mistral-vibe": ".vibe/config.toml",
+        "goose": ".config/goose/config.yaml",
+        "antigravity": ".gemini/config/mcp_config.json",
+        "junie": ".junie/mcp/mcp.json",
+        "crush": ".config/crush/crushrc",
     },
 }
 
@@ -52,6 +106,17 @@ def test_each_configuration_has_the_path_that_the_host_documents(platform: str) 
         ("claude-code", "linux", "CLAUDE_CONFIG_DIR", ".claude.json"),
         ("codex", "darwin", "CODEX_HOME", "config.toml"),
         ("gemini-cli", "linux", "GEMINI_CLI_HOME", ".gemini/settings.json"),
+        ("opencode", "darwin", "XDG_CONFIG_HOME", "opencode/opencode.json"),
+        ("qwen-code", "linux", "QWEN_HOME", "settings.json"),
+        ("copilot-cli", "linux", "COPILOT_HOME", "mcp-config.json"),
+        ("cline", "linux", "CLINE_MCP_SETTINGS_PATH", ""),
+        ("zed", "linux", "XDG_CONFIG_HOME", "zed/settings.json"),
+        ("zed", "win32", "APPDATA", "Zed/settings.json"),
+        ("devin-desktop", "linux", "XDG_CONFIG_HOME", "devin/mcp_config.json"),
+        ("devin-desktop", "win32", "APPDATA", "devin/mcp_config.json"),
+        ("goose", "win32", "APPDATA", "Block/goose/config/config.yaml"),
+        ("crush", "linux", "XDG_CONFIG_HOME", "crush/crushrc"),
+        ("amp", "darwin", "XDG_CONFIG_HOME", "amp/settings.json"),
     ],
 )
 def test_a_variable_of_the_system_or_host_moves_the_configuration(
@@ -71,8 +136,18 @@ def test_claude_desktop_from_the_microsoft_store_has_its_own_folder(tmp_path: Pa
     assert HOSTS["claude-desktop"].config(system) == package / "Claude/claude_desktop_config.json"
 
 
+@pytest.mark.parametrize(("host", "file"), [("opencode", "opencode/opencode.jsonc"), ("amp", "amp/settings.jsonc")])
+def test_the_file_that_the_host_already_has_is_used(tmp_path: Path, host: str, file: str) -> None:
+    path = tmp_path / ".config" / file
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert HOSTS[host].config(Platform("linux", {}, tmp_path)) == path
+
+
 def test_each_host_has_a_source_and_a_realistic_configuration() -> None:
     for name, host in HOSTS.items():
         assert host.source.startswith("https://")
-        assert realistic(name)
-    assert len({host.source for host in HOSTS.values()}) == len(HOSTS) == len(list(CONFIGURATIONS.iterdir()))
+        assert host.read.year >= 2026
+        assert host.by_hand or realistic(name)
+    assert len({host.source for host in HOSTS.values()}) == len(HOSTS)
+    assert len(EDITED) == len(list(CONFIGURATIONS.iterdir()))

@@ -25,8 +25,18 @@ CONFIGURATIONS = Path(__file__).parents[1] / "data/hosts"
 NEIGHBOURS_SECRET = "neighboursSecret"
 """A secret of another server in each of these configurations."""
 
-WRITABLE = [name for name, host in HOSTS.items() if not host.command]
-"""The hosts whose configuration the command writes itself."""
+EDITED = [name for name, host in HOSTS.items() if not host.by_hand]
+"""The hosts whose configuration the command changes."""
+
+WRITABLE = [
+    name
+    for name in EDITED
+    if not HOSTS[name].command and (not HOSTS[name].systems or sys.platform in HOSTS[name].systems)
+]
+"""Those on this system whose configuration the command writes itself."""
+
+CREATED = [name for name in WRITABLE if not HOSTS[name].must_exist]
+"""Those whose configuration the command also creates."""
 
 FORMATS = ["vscode", "codex"]
 """One host for each format of configuration: JSON with comments, and TOML."""
@@ -63,6 +73,10 @@ class Home:
         return self.row.config(Platform(sys.platform, {}, self.folder))
 
     @property
+    def host_folder(self) -> Path:
+        return self.row.host_folder(Platform(sys.platform, {}, self.folder))
+
+    @property
     def key_file(self) -> Path:
         return self.folder / ".config/callers-mcp/keys" / f"{self.host}.key"
 
@@ -75,8 +89,14 @@ class Home:
         self.put(realistic(self.host))
         return self
 
-    def entry(self) -> dict[str, Any] | None:
+    def written(self) -> dict[str, Any] | None:
+        """Return the entry as it is in the configuration."""
         return documents.get_entry(self.config.read_bytes().decode(), self.row.format, (*self.row.container, "callers"))
+
+    def entry(self) -> dict[str, Any] | None:
+        """Return the entry with ``command``, ``args`` and ``env``, as most hosts have it."""
+        written = self.written()
+        return None if written is None else usual_form(written)
 
     def environment(self, **variables: str) -> dict[str, str]:
         return inherited() | {"HOME": str(self.folder), "PATH": self.path} | self.settings | variables
@@ -92,7 +112,8 @@ class Home:
         return _checked(done)
 
     def install(self, *options: str, **variables: str) -> str:
-        """Install without errors; return stdout."""
+        """Install without errors on a machine that has the host; return stdout."""
+        self.host_folder.mkdir(parents=True, exist_ok=True)
         code, out, errors = self.run("install", *options, **{"CALLERS_API_KEY": KEY} | variables)
         assert (code, errors) == (0, "")
         return out
@@ -119,6 +140,15 @@ def _checked(done: tuple[int, str, str]) -> tuple[int, str, str]:
     assert KEY not in out + errors
     assert NEIGHBOURS_SECRET not in out + errors
     return done
+
+
+def usual_form(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry with ``command``, ``args`` and ``env``: some hosts have one array, and other names."""
+    names = {"environment": "env"}
+    usual = {names.get(key, key): value for key, value in entry.items()}
+    if isinstance(usual.get("command"), list):
+        usual["command"], *usual["args"] = usual["command"]
+    return usual
 
 
 def meaning(home: Home, content: bytes | None = None) -> dict[str, Any]:

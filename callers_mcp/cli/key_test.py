@@ -1,0 +1,90 @@
+"""Tests the key of an installation by a look-up, and reads the organization's id from a campaign."""
+
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from callers_mcp.campaign.lookup import CampaignReport
+    from callers_mcp.settings import Settings
+
+_QUESTION = "Paste a campaign's id to switch on search by name (Enter to skip)"
+
+
+def check_key(settings: "Settings") -> None:
+    """Request a made-up campaign with the key, and print what the answer says about the key.
+
+    Raises:
+        InstallationError: The API refused the key.
+    """
+    from callers_mcp.api.errors import CallersError, CampaignNotFound, Forbidden, Rejected, Unauthorized
+    from callers_mcp.install.plan import InstallationError
+
+    click.echo(f"Testing the key at {settings.base_url} ...", err=True)
+    try:
+        _look_up(settings, secrets.token_hex(12))
+    except Unauthorized as error:
+        raise InstallationError(f"{error.message_for_person} Nothing was changed.") from None
+    except (CampaignNotFound, Forbidden, Rejected):
+        click.echo("The API did not refuse the key; it is not proven until a campaign is looked up.", err=True)
+    except CallersError as error:
+        click.echo(f"The key could not be tested. {error.message_for_person}", err=True)
+
+
+def ask_for_organization(settings: "Settings") -> str | None:
+    """Ask for a campaign's id on the terminal; return the id of its organization if the user wants to use it."""
+    from callers_mcp.install.plan import InstallationError
+
+    while text := str(click.prompt(_QUESTION, default="", show_default=False, err=True)):
+        ids = re.findall(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{24}(?![0-9A-Za-z])", text)
+        if len(ids) != 1:
+            click.echo("That has no campaign id, or more than one. An id has 24 hexadecimal digits.", err=True)
+            continue
+        try:
+            name, organization = _name_and_organization(settings, ids[0])
+        except InstallationError as error:
+            click.echo(str(error), err=True)
+            continue
+        if click.confirm(f"Campaign {name} belongs to organization {organization}. Use it?", default=True, err=True):
+            return organization
+    return None
+
+
+def organization_of(settings: "Settings", campaign_id: str) -> str:
+    """Return the id of the organization of a campaign in the main organization.
+
+    Raises:
+        InstallationError: The campaign is not found, or has no organization id; or the API refused the key.
+    """
+    return _name_and_organization(settings, campaign_id.strip())[1]
+
+
+def _name_and_organization(settings: "Settings", campaign_id: str) -> tuple[str, str]:
+    from callers_mcp.api.errors import CallersError
+    from callers_mcp.api.request import is_object_id
+    from callers_mcp.install.plan import InstallationError
+    from callers_mcp.sanitize import quote
+
+    try:
+        raw = _look_up(settings, campaign_id, "main").raw
+    except CallersError as error:
+        raise InstallationError(f"{error.message_for_person} Nothing was changed.") from None
+    name, organization = quote(str(raw.get("name"))), str(raw.get("organizationId"))
+    if not is_object_id(organization):
+        raise InstallationError(f"campaign {name} has no organization id; nothing was changed. Try another campaign.")
+    return name, organization
+
+
+def _look_up(settings: "Settings", campaign_id: str, sub_organization_id: str | None = None) -> "CampaignReport":
+    import anyio
+
+    from callers_mcp.api.client import CallersClient
+    from callers_mcp.campaign import lookup
+
+    async def look_up() -> "CampaignReport":
+        async with CallersClient(settings) as client:
+            return await lookup.look_up(client, campaign_id, sub_organization_id)
+
+    return anyio.run(look_up)

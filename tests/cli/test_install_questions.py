@@ -1,0 +1,113 @@
+"""``install`` tests the key on a terminal, and finds the organization's id by a campaign."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from callers_mcp.sandbox import ORGANIZATION_ID
+from tests.support import fault_server as fault
+from tests.support.campaigns import campaign
+from tests.support.constants import ID, KEY, PATIENCE, SAMPLE_ID
+from tests.support.fault_server import FaultServer
+from tests.support.install_home import Home
+from tests.support.terminal import terminal
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX paths")
+
+QUESTION = "Paste a campaign's id to switch on search by name (Enter to skip): "
+
+
+@pytest.fixture
+def home(tmp_path: Path, sandbox_environment: dict[str, str]) -> Home:
+    """A home with Cursor, whose commands reach the sandbox."""
+    return Home(tmp_path, "cursor", settings=sandbox_environment).put_realistic()
+
+
+def organization(home: Home) -> str | None:
+    found: str | None = (home.entry() or {}).get("env", {}).get("CALLERS_ORGANIZATION_ID")
+    return found
+
+
+def test_a_terminal_tests_the_key_and_finds_the_organization(home: Home) -> None:
+    with terminal("install", "cursor", environment=home.environment()) as shell:
+        shown = shell.read_until(QUESTION)
+        assert f"Testing the key at {home.settings['CALLERS_BASE_URL']} ..." in shown
+        assert "not proven until a campaign is looked up" in shown
+        shell.write("no id in this\n")
+        assert "no campaign id, or more than one" in shell.read_until(QUESTION)
+        shell.write(f"{SAMPLE_ID} {'0' * 24}\n")
+        assert "no campaign id, or more than one" in shell.read_until(QUESTION)
+        shell.write(f"{'0' * 24}\n")
+        assert "No campaign" in shell.read_until(QUESTION)
+        assert home.entry() is None
+        shell.write(f"https://app.callers.ai/campaigns/{SAMPLE_ID}?tab=1\n")
+        assert f"belongs to organization {ORGANIZATION_ID}." in shell.read_until("Use it? [Y/n]: ")
+        shell.write("\n")
+        assert shell.process.wait(PATIENCE) == 0
+    assert organization(home) == ORGANIZATION_ID
+    home.uninstall()
+    assert organization(home) is None
+
+
+@pytest.mark.parametrize("answers", ["\n", f"{SAMPLE_ID}\nn\n\n"], ids=["skipped", "refused"])
+def test_no_organization_is_written_without_a_yes(home: Home, answers: str) -> None:
+    with terminal("install", "cursor", environment=home.environment()) as shell:
+        shell.read_until(QUESTION)
+        shell.write(answers)
+        assert shell.process.wait(PATIENCE) == 0
+    assert home.entry()
+    assert organization(home) is None
+
+
+def test_a_refused_key_is_not_written(home: Home) -> None:
+    before = home.config.read_bytes()
+    with terminal("install", "cursor", environment=home.environment(CALLERS_API_KEY="wrong")) as shell:
+        assert "refused the API key" in shell.read_until("Nothing was changed.")
+        assert shell.process.wait(PATIENCE) == 1
+    assert home.config.read_bytes() == before
+    assert not home.key_file.exists()
+
+
+@pytest.mark.parametrize("answer", [fault.answer({}, status=400), fault.answer({}, status=503)], ids=["400", "503"])
+def test_an_answer_that_says_nothing_about_the_key_does_not_prevent_the_installation(
+    tmp_path: Path, answer: fault.Behaviour
+) -> None:
+    with FaultServer(answer) as server:
+        home = Home(tmp_path, "cursor", settings={"CALLERS_BASE_URL": server.base_url, "CALLERS_MAX_ATTEMPTS": "1"})
+        home.put_realistic()
+        with terminal("install", "cursor", "--yes", environment=home.environment(CALLERS_API_KEY=KEY)) as shell:
+            shown = shell.read_until("Next: ")
+            assert shell.process.wait(PATIENCE) == 0
+    assert "not proven" in shown or "could not be tested" in shown
+    assert home.entry()
+
+
+def test_a_campaign_id_finds_the_organization_without_a_question(home: Home) -> None:
+    code, out, errors = home.run("install", "--campaign-id", SAMPLE_ID)
+    assert (code, errors) == (0, "")
+    assert organization(home) == ORGANIZATION_ID
+    assert "Installed" in out
+
+
+@pytest.mark.parametrize("campaign_id", ["0" * 24, "x", "", f"{SAMPLE_ID} {SAMPLE_ID}"])
+def test_a_campaign_id_that_is_not_found_prevents_the_installation(home: Home, campaign_id: str) -> None:
+    before = home.config.read_bytes()
+    code, out, errors = home.run("install", "--campaign-id", campaign_id)
+    assert (code, out) == (1, "")
+    assert errors.count("\n") == 1
+    assert home.config.read_bytes() == before
+    assert not home.key_file.exists()
+
+
+def test_a_campaign_without_an_organization_prevents_the_installation(tmp_path: Path) -> None:
+    with FaultServer(fault.answer(campaign(organizationId="\u202eoops"))) as server:
+        home = Home(tmp_path, "cursor", settings={"CALLERS_BASE_URL": server.base_url}).put_realistic()
+        code, out, errors = home.run("install", "--campaign-id", ID, CALLERS_API_KEY=KEY)
+    assert (code, out) == (1, "")
+    assert "has no organization id" in errors
+    assert home.entry() is None
+
+
+def test_the_sandbox_takes_no_campaign_id(home: Home) -> None:
+    assert home.run("install", "--sandbox", "--campaign-id", SAMPLE_ID)[0] == 2
