@@ -20,7 +20,7 @@ from callers_mcp.access import (
     blank_to_none,
     parse_requested_organization,
 )
-from callers_mcp.api.errors import Advice, CallersError, DeadlineExceeded, InvalidArguments, expected
+from callers_mcp.api.errors import Advice, CallersError, InvalidArguments, expected
 from callers_mcp.api.events import CAMPAIGN_LIST, LookupEvent, Observer
 from callers_mcp.api.json_reader import Document
 from callers_mcp.api.key import KeySource
@@ -39,8 +39,8 @@ from callers_mcp.api.responses import (
     parse_campaign_response,
     require_api_response,
 )
-from callers_mcp.api.retry import OnRetry, RetryPolicy
-from callers_mcp.api.singleflight import SingleFlight
+from callers_mcp.api.retry import OnRetry, RetryPolicy, limit_time
+from callers_mcp.api.singleflight import Attempt, InFlightRequest, SingleFlight
 from callers_mcp.api.transport import ConnectionPool
 from callers_mcp.api.turns import without_turn
 from callers_mcp.sanitize import quote
@@ -86,6 +86,7 @@ class CallersClient:
         self._search_limiter = PerPrincipalLimiter(MAX_CONCURRENT_SEARCHES, 1)
         self._reading_thread = anyio.CapacityLimiter(1)
         self._list_cache = ListCache(settings.list_cache_seconds)
+        self._ends_at: float | None = None
 
     async def __aenter__(self) -> Self:
         await self._single_flight.__aenter__()
@@ -102,6 +103,12 @@ class CallersClient:
         """Return a client that acts for ``principal``, with this client's connections and the principal's access."""
         client = copy(self)
         client.access = OrganizationAccess(principal, self.settings)
+        return client
+
+    def within_one_deadline(self) -> "CallersClient":
+        """Return this client for several look-ups of one call, which together take at most the time of one."""
+        client = copy(self)
+        client._ends_at = anyio.current_time() + self.settings.timeout
         return client
 
     def parse_sub_organization(self, text: str | None) -> str | None:
@@ -169,7 +176,7 @@ class CallersClient:
         sub_organization_id = self.parse_sub_organization(sub_organization_id)
         async with self._observed_lookup(campaign_id, sub_organization_id) as event:
             request = self._request(event, campaign_id, sub_organization_id)
-            attempt = partial(self._fetch_campaign, request, to_report)
+            attempt: Attempt[tuple[Document, ResultT]] = partial(self._fetch_campaign, request, to_report)
             document, report = await self._run_shared(event, request, (request, to_report), attempt, on_retry)
             if self.access.hides_main and belongs_to(document.content, self.settings.organization_id or ""):
                 raise not_found(request)
@@ -209,15 +216,12 @@ class CallersClient:
             for candidate in (replace(request, group_id=None), request):
                 listing = listing or self._list_cache.get((candidate, to_row))
             if listing is None:
-                attempt = partial(self._fetch_list, request, to_row, list_query(request, self.settings))
+                query = list_query(request, self.settings)
+                attempt: Attempt[Listing[RowT]] = partial(self._fetch_list, request, to_row, query)
                 listing = await self._run_shared(event, request, (request, to_row), attempt, on_retry)
             rows = listing.visible_rows(hides_main=self.access.hides_main)
-            with anyio.move_on_after(self.settings.timeout):
-                async with without_turn(), self._search_limiter.slot(self.access.principal):
-                    return await anyio.to_thread.run_sync(select, rows)
-            raise DeadlineExceeded(
-                f"This server was busy with other searches for {self.settings.timeout:g} seconds. Try again later."
-            )
+            async with without_turn(), self._search_limiter.slot([self.access.principal]):
+                return await anyio.to_thread.run_sync(select, rows)
 
     async def probe(self) -> int:
         """Request a campaign without a key, to see whether the API answers.
@@ -245,7 +249,9 @@ class CallersClient:
             CallersError: The API returned neither a campaign nor a refusal.
         """
         request = CampaignRequest(campaign_id, secrets.token_hex(12), self._keys.current(), self._keys.variable)
-        attempt = partial(self._fetch_campaign, request, _as_document, secrets.token_hex(8))
+        in_flight = InFlightRequest[tuple[Document, Document]](self._retry_policy)
+        in_flight.principals.append(self.access.principal)
+        attempt = partial(self._fetch_campaign, request, _as_document, in_flight)
         try:
             await self._retry_policy.run_with_deadline(attempt)
         except CallersError as error:
@@ -256,14 +262,15 @@ class CallersClient:
 
     @asynccontextmanager
     async def _observed_lookup(self, target: str, sub_organization_id: str | None) -> AsyncIterator[LookupEvent]:
-        """Check the rate limit, and report the outcome of the block to the observer."""
+        """Check the rate limit, limit the time of the block, and report its outcome to the observer."""
         event = LookupEvent(self.access.principal.name, target, sub_organization_id or "default")
         started = time.perf_counter()
         self._observer.on_lookup_started()
         try:
-            if self._rate_limit_hook:
-                await self._rate_limit_hook(self.access.principal)
-            yield event
+            with limit_time(self.settings.timeout, self._ends_at):
+                if self._rate_limit_hook:
+                    await self._rate_limit_hook(self.access.principal)
+                yield event
             event.outcome = "found"
         except CallersError as error:
             event.outcome, error.request_id = error.kind, event.request_id
@@ -280,17 +287,20 @@ class CallersClient:
         event: LookupEvent,
         request: CampaignRequest,
         key: Hashable,
-        attempt: Callable[[str], Awaitable[ResultT]],
+        attempt: Attempt[ResultT],
         on_retry: OnRetry | None,
     ) -> ResultT:
         """Start the request of ``key``, or join the one in flight."""
-        in_flight, event.shared = self._single_flight.get_or_start(key, attempt)
+        principal = self.access.principal
+        in_flight, event.shared = self._single_flight.get_or_start(key, attempt, principal)
         event.request_id = in_flight.request_id
+        self._list_limiter.update()
+        self._campaign_limiter.update()
         try:
             async with without_turn():
-                return await in_flight.result(self.settings.timeout, on_retry)
+                return await in_flight.result(principal, on_retry)
         except CallersError as error:
-            raise hide_existence(error, request, self.access.principal) from None
+            raise hide_existence(error, request, principal) from None
         finally:
             event.attempts = in_flight.attempts
 
@@ -308,10 +318,11 @@ class CallersClient:
         self,
         request: CampaignRequest,
         to_report: Callable[[Document, CampaignRequest, Settings], ResultT],
-        request_id: str,
+        in_flight: InFlightRequest[tuple[Document, ResultT]],
     ) -> tuple[Document, ResultT]:
-        async with self._campaign_limiter.slot(self.access.principal):
-            response = await self._pool.get(f"/campaigns/{request.campaign_id}", request.headers(request_id))
+        async with self._campaign_limiter.slot(in_flight.principals):
+            headers = request.headers(in_flight.request_id)
+            response = await self._pool.get(f"/campaigns/{request.campaign_id}", headers)
 
         def read() -> tuple[Document, ResultT]:
             document = parse_campaign_response(response, request)
@@ -322,10 +333,15 @@ class CallersClient:
         return await anyio.to_thread.run_sync(read, limiter=self._reading_thread)
 
     async def _fetch_list(
-        self, request: CampaignRequest, to_row: Callable[[Mapping[str, JsonValue]], RowT], query: str, request_id: str
+        self,
+        request: CampaignRequest,
+        to_row: Callable[[Mapping[str, JsonValue]], RowT],
+        query: str,
+        in_flight: InFlightRequest[Listing[RowT]],
     ) -> Listing[RowT]:
-        async with self._list_limiter.slot(self.access.principal):
-            get = partial(self._pool.get, headers=request.headers(request_id), limited_by="list_max_body_bytes")
+        async with self._list_limiter.slot(in_flight.principals):
+            headers = request.headers(in_flight.request_id)
+            get = partial(self._pool.get, headers=headers, limited_by="list_max_body_bytes")
             listing = await read_list(get, request, query, to_row, self.settings)
         self._list_cache.set((request, to_row), listing)
         return listing

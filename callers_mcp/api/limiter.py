@@ -1,8 +1,9 @@
 """Limits how many lists are fetched and searched at the same time, in total and per caller."""
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from weakref import WeakValueDictionary
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -18,6 +19,15 @@ MAX_CONCURRENT_SEARCHES = 2
 """Searches through the rows of lists, each in a thread; one per caller if there are several."""
 
 
+@dataclass(eq=False, slots=True)
+class _Turn:
+    """A place in the queue: who waits there, and whose slot is used from its beginning on."""
+
+    principals: Sequence[Principal]
+    has_begun: anyio.Event = field(default_factory=anyio.Event)
+    user: str = ""
+
+
 class PerPrincipalLimiter:
     """Limits concurrent work in total and per caller, so that no caller blocks all others.
 
@@ -29,13 +39,37 @@ class PerPrincipalLimiter:
     def __init__(self, total: int, per_principal: int) -> None:
         self._total = total
         self._per_principal = per_principal
-        self._shared = anyio.CapacityLimiter(total)
-        self._limiters: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
+        self._queue: list[_Turn] = []
+        self._in_use: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def slot(self, principal: Principal) -> AsyncIterator[None]:
-        """Wait for a free slot of ``principal``, and use it while the block runs."""
-        limit = self._total if principal in (OPERATOR, ANONYMOUS) else self._per_principal
-        limiter = self._limiters.setdefault(principal.name, anyio.CapacityLimiter(limit))
-        async with limiter, self._shared:
+    async def slot(self, principals: Sequence[Principal]) -> AsyncIterator[None]:
+        """Wait for a free slot of any of ``principals``, and use it while the block runs.
+
+        Call ``update`` when one was added to ``principals``.
+        """
+        turn = _Turn(principals)
+        self._queue.append(turn)
+        self.update()
+        try:
+            await turn.has_begun.wait()
             yield
+        finally:
+            if turn in self._queue:
+                self._queue.remove(turn)
+            else:
+                self._in_use -= Counter([turn.user])  # this also removes what is 0
+                self.update()
+
+    def update(self) -> None:
+        """Give the free slots to those who may have one; first come, first served."""
+        for turn in [*self._queue]:
+            if self._in_use.total() >= self._total:
+                return
+            for principal in turn.principals:
+                if principal in (OPERATOR, ANONYMOUS) or self._in_use[principal.name] < self._per_principal:
+                    turn.user = principal.name
+                    self._in_use[turn.user] += 1
+                    self._queue.remove(turn)
+                    turn.has_begun.set()
+                    break

@@ -4,7 +4,8 @@ The limits are CALLERS_MAX_ATTEMPTS and CALLERS_TIMEOUT in ``callers_mcp/setting
 """
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -69,17 +70,24 @@ class RetryPolicy:
             DeadlineExceeded: The time is over.
             CallersError: What the last attempt raised.
         """
-        with anyio.move_on_after(self.timeout) as scope:
-            return await self.run(attempt, lambda: scope.deadline)
-        raise deadline_error(self.timeout)
+        with limit_time(self.timeout):
+            return await self.run(attempt, anyio.current_effective_deadline)
 
 
-def deadline_error(timeout: float) -> DeadlineExceeded:
-    """Return the error of a look-up that exceeded its deadline."""
-    return DeadlineExceeded(
-        f"The Callers API did not answer within {timeout:g} seconds.",
-        Advice(
-            f"Trying again may help; if it goes on, the operator raises {variable('timeout')}.",
-            f"Trying again may help; if it goes on, raise {variable('timeout')}.",
-        ),
-    )
+@contextmanager
+def limit_time(seconds: float, ends_at: float | None = None) -> Iterator[None]:
+    """Cancel what the block waits for after ``seconds``, or at ``ends_at``, a time of the event loop's clock.
+
+    Raises:
+        DeadlineExceeded: The time is over.
+    """
+    with anyio.CancelScope(deadline=anyio.current_time() + seconds if ends_at is None else ends_at) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise DeadlineExceeded(
+            f"There was no answer within {seconds:g} seconds: the Callers API or this server is too slow.",
+            Advice(
+                f"Trying again may help; if it goes on, the operator raises {variable('timeout')}.",
+                f"Trying again may help; if it goes on, raise {variable('timeout')}.",
+            ),
+        )

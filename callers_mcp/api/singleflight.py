@@ -12,8 +12,9 @@ from typing import Any, Generic, Self, TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
+from callers_mcp.access import Principal
 from callers_mcp.api.errors import CallersError, Unreachable
-from callers_mcp.api.retry import OnRetry, RetryPolicy, deadline_error
+from callers_mcp.api.retry import OnRetry, RetryPolicy
 
 ResultT = TypeVar("ResultT")
 
@@ -24,13 +25,15 @@ class InFlightRequest(Generic[ResultT]):
     Attributes:
         request_id: Sent to the API as ``X-Request-Id``; the same for all callers.
         attempts: How many requests were made.
+        principals: On whose behalf the callers wait.
     """
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
         self.request_id = secrets.token_hex(8)
         self.attempts = 0
-        self._deadlines: dict[object, float] = {}  # of the waiting callers
+        self.principals: list[Principal] = []
+        self._deadlines: list[float] = []  # of the waiting callers
         self._retries: list[tuple[int, str]] = []
         self._updated = anyio.Event()
         self._done = False
@@ -38,12 +41,12 @@ class InFlightRequest(Generic[ResultT]):
         self._started_at = anyio.current_time()
         self._outcome: ResultT | Exception = Unreachable("This server is closing", "Try again in a moment.")
 
-    async def run(self, attempt: Callable[[str], Awaitable[ResultT]]) -> None:
+    async def run(self, attempt: "Attempt[ResultT]") -> None:
         """Make the request, and pass the result to the waiting callers."""
 
         async def counted() -> ResultT:
             self.attempts += 1
-            return await attempt(self.request_id)
+            return await attempt(self)
 
         try:
             with self._scope:
@@ -54,23 +57,26 @@ class InFlightRequest(Generic[ResultT]):
             self._done = True
             self._updated.set()
 
-    async def result(self, seconds: float, on_retry: OnRetry | None) -> ResultT:
-        """Wait for the answer, at most ``seconds``.
+    async def result(self, principal: Principal, on_retry: OnRetry | None) -> ResultT:
+        """Wait for the answer, at most until the deadline of the scope that the caller is in.
+
+        Args:
+            principal: As for ``get_or_start``.
+            on_retry: Called after each failed attempt that is followed by another.
 
         Raises:
-            DeadlineExceeded: The time is over.
             CallersError: The request failed.
         """
-        waiter = object()
+        deadline = anyio.current_effective_deadline()
+        self._deadlines.append(deadline)
         try:
-            with anyio.move_on_after(seconds) as scope:
-                self._deadlines[waiter] = scope.deadline
-                await self._forward_retries(on_retry)
+            await self._forward_retries(on_retry)
         finally:
-            del self._deadlines[waiter]
+            self._deadlines.remove(deadline)
+            self.principals.remove(principal)
             if not self._deadlines and not self._done:
                 self._scope.cancel()
-        outcome = self._outcome if self._done else deadline_error(seconds)
+        outcome = self._outcome
         if not isinstance(outcome, Exception):
             return outcome
         if not isinstance(outcome, CallersError):  # all callers share it, with its traceback
@@ -100,12 +106,16 @@ class InFlightRequest(Generic[ResultT]):
         return not self._scope.cancel_called and anyio.current_time() - self._started_at < self._policy.timeout / 2
 
     def _deadline(self) -> float:
-        return max(self._deadlines.values(), default=0)
+        return max(self._deadlines, default=0)
 
     async def _publish_retry(self, attempt: int, reason: str) -> None:
         self._retries.append((attempt, reason))
         updated, self._updated = self._updated, anyio.Event()
         updated.set()
+
+
+Attempt = Callable[[InFlightRequest[ResultT]], Awaitable[ResultT]]
+"""Makes a request."""
 
 
 class SingleFlight:
@@ -131,23 +141,26 @@ class SingleFlight:
             await tasks.__aexit__(None, None, None)  # so an error of the block is not wrapped in an exception group
 
     def get_or_start(
-        self, key: Hashable, attempt: Callable[[str], Awaitable[ResultT]]
+        self, key: Hashable, attempt: Attempt[ResultT], principal: Principal
     ) -> tuple[InFlightRequest[ResultT], bool]:
         """Return the request of ``key``, and whether it was in flight before. The caller must await its ``result``.
 
         Args:
             key: Identifies what is requested.
-            attempt: Makes the request; it gets the request's id.
+            attempt: Makes the request.
+            principal: On whose behalf the caller waits.
 
         Raises:
             RuntimeError: The ``async with`` block was not entered.
         """
         in_flight = self._in_flight.get(key)
         if in_flight is not None and in_flight.is_joinable():
+            in_flight.principals.append(principal)
             return in_flight, True
         if self._tasks is None:
             raise RuntimeError("Enter the client's `async with` block before you look up.")
         started = self._in_flight[key] = InFlightRequest[ResultT](self._policy)
+        started.principals.append(principal)
 
         async def run() -> None:
             try:

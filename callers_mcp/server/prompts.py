@@ -95,6 +95,7 @@ async def get_prompt(name: str, arguments: Mapping[str, str], client: CallersCli
     if prompt is None:
         raise InvalidArguments(f"There is no such prompt; there are {' and '.join(known.name for known in PROMPTS)}.")
     values = _checked_arguments(prompt, arguments, client)
+    client = client.within_one_deadline()
     sub_organization_id = client.parse_sub_organization(values.pop("sub_organization_id", None))
     task = _REVIEW if prompt.name == "review_campaign" else _COMPARE
     ids: dict[str, str] = {}

@@ -2,19 +2,26 @@
 
 import json
 import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import anyio
+import anyio.from_thread
+import pytest
 
 from callers_mcp import CallersClient
 from callers_mcp.access import AllowedOrganizations, Principal
+from callers_mcp.api.errors import CallersError, DeadlineExceeded
 from callers_mcp.api.limiter import MAX_CONCURRENT_LISTS, MAX_CONCURRENT_LISTS_PER_PRINCIPAL, MAX_CONCURRENT_SEARCHES
 from callers_mcp.campaign.listing import parse_row
 from tests.support import fault_server as fault
-from tests.support.campaign_lists import campaigns
-from tests.support.constants import PATIENCE, A, B
+from tests.support.campaign_lists import campaigns, rows_of
+from tests.support.concurrency import Notes, at_once
+from tests.support.constants import ID, PATIENCE, A, B
 from tests.support.fault_server import Exchange, FaultServer
-from tests.support.stand_in_api import query_of, settings_for
+from tests.support.stand_in_api import Held, api_client, query_of, settings_for
 
 SLOW, QUICK = (
     Principal("token:slow", AllowedOrganizations.parse([A])),
@@ -42,6 +49,100 @@ async def test_a_caller_with_many_lists_in_flight_leaves_room_for_others() -> No
                 == MAX_CONCURRENT_LISTS_PER_PRINCIPAL
             )
             tasks.cancel_scope.cancel()
+
+
+async def test_joining_a_list_in_somebodys_queue_uses_the_callers_own_turn() -> None:
+    busy = Principal("token:busy", AllowedOrganizations.parse([A, B]))
+    held = Held(fault.answer(campaigns()), only=A)
+    with FaultServer(held) as server:
+        async with CallersClient(settings_for(server)) as client, anyio.create_task_group() as tasks:
+            first, second = client.on_behalf_of(busy), client.on_behalf_of(QUICK)
+            for number in range(MAX_CONCURRENT_LISTS_PER_PRINCIPAL):
+                tasks.start_soon(rows_of, first, A, f"{number:024x}")
+            await anyio.to_thread.run_sync(server.wait_for_requests, MAX_CONCURRENT_LISTS_PER_PRINCIPAL)
+            with anyio.fail_after(PATIENCE):
+                queued, joined = await at_once(partial(rows_of, first, B), partial(rows_of, second, B))
+            assert queued == joined
+            assert len(queued) == 3
+            assert len(server.requests) == MAX_CONCURRENT_LISTS_PER_PRINCIPAL + 1, "they share a request"
+            held.release()
+
+
+async def test_a_caller_who_left_a_queue_gives_no_turn_to_those_who_wait_there() -> None:
+    busy = Principal("token:busy", AllowedOrganizations.parse([A, B]))
+    leaving = anyio.CancelScope()
+    with FaultServer(fault.silent) as server:
+        async with CallersClient(settings_for(server)) as client, anyio.create_task_group() as tasks:
+            first, second = client.on_behalf_of(busy), client.on_behalf_of(QUICK)
+
+            async def join_and_leave() -> None:
+                with leaving:
+                    await rows_of(second, B)
+
+            for number in range(MAX_CONCURRENT_LISTS):  # so that all turns are taken
+                tasks.start_soon(rows_of, client, A, f"{number:024x}")
+            await anyio.to_thread.run_sync(server.wait_for_requests, MAX_CONCURRENT_LISTS)
+            for number in range(MAX_CONCURRENT_LISTS_PER_PRINCIPAL):
+                tasks.start_soon(rows_of, first, A, f"{number + 10:024x}")
+            tasks.start_soon(rows_of, first, B)
+            tasks.start_soon(join_and_leave)
+            await anyio.wait_all_tasks_blocked()
+            leaving.cancel()
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+        assert len(server.requests) == MAX_CONCURRENT_LISTS
+
+
+@pytest.mark.parametrize("why", ["cancelled", "timeout"])
+async def test_a_search_without_an_end_stops_when_its_caller_leaves_or_its_time_is_over(why: str) -> None:
+    notes, begun = Notes(), threading.Event()
+
+    def endless(rows: object) -> None:
+        begun.set()
+        while True:
+            anyio.from_thread.check_cancelled()
+            time.sleep(0.01)
+
+    with FaultServer(fault.answer(campaigns())) as server:
+        timeout = 3 if why == "timeout" else 600
+        async with api_client(server, notes, timeout=timeout) as client:
+            slow = client.on_behalf_of(SLOW)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_quietly, partial(slow.list_campaigns, parse_row, endless))
+                assert await anyio.to_thread.run_sync(begun.wait, PATIENCE)
+                if why == "cancelled":
+                    tasks.cancel_scope.cancel()
+            assert len(await rows_of(slow)) == 3, "the one turn is free again"
+    assert [look_up.outcome for look_up in notes.look_ups] == [why, "found"]
+
+
+async def _quietly(look_up: Callable[[], Awaitable[object]]) -> None:
+    with suppress(CallersError):
+        await look_up()
+
+
+async def test_the_deadline_of_a_call_also_covers_the_wait_for_the_rate_limit() -> None:
+    async def hang(principal: Principal) -> None:
+        await anyio.sleep_forever()
+
+    notes = Notes()
+    with FaultServer(fault.answer(campaigns())) as server:
+        async with api_client(server, notes, hang, timeout=0.2) as client:
+            for look_up in (rows_of(client), client.get_campaign(ID)):
+                with pytest.raises(DeadlineExceeded, match=r"within 0\.2 seconds"):
+                    await look_up
+        assert server.connections == 0
+    assert [look_up.outcome for look_up in notes.look_ups] == ["timeout", "timeout"]
+
+
+async def test_several_look_ups_of_one_call_have_one_deadline() -> None:
+    with FaultServer(fault.silent) as server:
+        async with api_client(server, timeout=1) as client:
+            bounded = client.within_one_deadline()
+            for _ in range(2):
+                with pytest.raises(DeadlineExceeded):
+                    await bounded.get_campaign(ID)
+            assert len(server.requests) == 1, "the second had no time left"
 
 
 async def test_searches_run_few_at_a_time_while_single_campaigns_are_looked_up() -> None:

@@ -25,7 +25,7 @@ from tests.support.campaign_lists import (
     rows_of,
 )
 from tests.support.concurrency import Notes, at_once, ids_sent
-from tests.support.constants import ID, MAIN_ID, A, B
+from tests.support.constants import ID, MAIN_ID, PATIENCE, A, B
 from tests.support.fault_server import Exchange, FaultServer
 from tests.support.principals import someone
 from tests.support.stand_in_api import Held, api_client, either, query_of, settings_for
@@ -53,7 +53,7 @@ async def test_at_most_four_lists_are_fetched_at_once_and_single_campaigns_do_no
 async def test_a_list_that_waits_for_a_retry_uses_no_slot() -> None:
     def answer(exchange: Exchange) -> None:
         in_vain = query_of(exchange.request)["organizationId"][0] != A
-        (fault.error(503, headers=[("Retry-After", "500")]) if in_vain else LISTED)(exchange)
+        (fault.error(503, headers=[("Retry-After", f"{PATIENCE / 2:.0f}")]) if in_vain else LISTED)(exchange)
 
     with FaultServer(answer) as server:
         async with api_client(server, max_attempts=2) as client, anyio.create_task_group() as tasks:

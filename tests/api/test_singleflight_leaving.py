@@ -2,8 +2,8 @@
 
 import gc
 import weakref
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import anyio
@@ -11,13 +11,14 @@ import pytest
 from anyio import to_thread
 
 from callers_mcp import CallersClient
+from callers_mcp.access import OPERATOR
 from callers_mcp.api.errors import (
     CallersError,
     DeadlineExceeded,
     RateLimited,
 )
-from callers_mcp.api.retry import RetryPolicy
-from callers_mcp.api.singleflight import SingleFlight
+from callers_mcp.api.retry import RetryPolicy, limit_time
+from callers_mcp.api.singleflight import InFlightRequest, SingleFlight
 from tests.support import fault_server as fault
 from tests.support.concurrency import Notes, at_once, ids_sent, requests_of
 from tests.support.constants import ID, PATIENCE
@@ -32,8 +33,8 @@ async def test_each_caller_has_a_separate_deadline(hasty: str) -> None:
     arrive = anyio.Event()
     asked: list[str] = []
 
-    async def attempt(request_id: str) -> str:
-        asked.append(request_id)
+    async def attempt(flight: InFlightRequest[str]) -> str:
+        asked.append(flight.request_id)
         await arrive.wait()
         return "the answer"
 
@@ -44,9 +45,10 @@ async def test_each_caller_has_a_separate_deadline(hasty: str) -> None:
             came: dict[float, object] = {}
 
             async def ask(seconds: float) -> None:
-                flight, _ = flights.get_or_start("same", attempt)
+                flight, _ = flights.get_or_start("same", attempt, OPERATOR)
                 try:
-                    came[seconds] = await flight.result(seconds, None)
+                    with limit_time(seconds):
+                        came[seconds] = await flight.result(OPERATOR, None)
                 except DeadlineExceeded as error:
                     came[seconds] = str(error)
                     arrive.set()  # only now, so that the other one's answer comes after this one's deadline
@@ -61,8 +63,8 @@ async def test_each_caller_has_a_separate_deadline(hasty: str) -> None:
 async def test_a_retry_that_one_caller_has_no_time_for_is_made_for_the_other() -> None:
     asked: list[str] = []
 
-    async def attempt(request_id: str) -> str:
-        asked.append(request_id)
+    async def attempt(flight: InFlightRequest[str]) -> str:
+        asked.append(flight.request_id)
         if len(asked) == 1:
             raise RateLimited("busy", retry_after_seconds=0.3)
         return "the answer"
@@ -70,10 +72,12 @@ async def test_a_retry_that_one_caller_has_no_time_for_is_made_for_the_other() -
     with anyio.fail_after(PATIENCE):
         async with SingleFlight(POLICY) as flights:
 
-            def ask(timeout: float) -> Callable[[], Awaitable[str]]:
-                return lambda: flights.get_or_start("same", attempt)[0].result(timeout, None)
+            async def ask(seconds: float) -> str:
+                flight, _ = flights.get_or_start("same", attempt, OPERATOR)
+                with limit_time(seconds):
+                    return await flight.result(OPERATOR, None)
 
-            hasty, patient = await at_once(ask(0.1), ask(PATIENCE))
+            hasty, patient = await at_once(partial(ask, 0.1), partial(ask, PATIENCE))
     assert isinstance(hasty, DeadlineExceeded)
     assert patient == "the answer"
     assert len(set(asked)) == 1
@@ -86,14 +90,14 @@ class Answer:
 async def test_an_answer_is_released_once_all_callers_have_it() -> None:
     made_answers: list[weakref.ref[Answer]] = []
 
-    async def attempt(request_id: str) -> Answer:
+    async def attempt(flight: InFlightRequest[Answer]) -> Answer:
         answer = Answer()
         made_answers.append(weakref.ref(answer))
         return answer
 
     async with SingleFlight(POLICY) as flights:
-        flight, _ = flights.get_or_start("same", attempt)
-        assert isinstance(await flight.result(PATIENCE, None), Answer)
+        flight, _ = flights.get_or_start("same", attempt, OPERATOR)
+        assert isinstance(await flight.result(OPERATOR, None), Answer)
         del flight
         gc.collect()
         assert [answer() for answer in made_answers] == [None]
