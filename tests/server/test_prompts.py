@@ -117,7 +117,7 @@ async def test_a_name_that_several_share_is_answered_with_ten_choices_at_most() 
     )
     assert (more, last) == ("- and 5 more", DATA)
     question, task = texts(both)
-    assert question == text.replace(DATA, f"The first is campaign {OTHER['id']}.\n{DATA}")
+    assert question == text.replace(DATA, f"The first is campaign {numbered(20)}.\n{DATA}")
     assert task.startswith("When that is clear: Compare these two")
 
 
