@@ -26,7 +26,7 @@ from callers_mcp.api.request import CampaignRequest
 from callers_mcp.api.responses import RawResponse, parse_list_response
 from callers_mcp.campaign.listing import CampaignRow, parse_row, parse_row_at
 from tests.support import fault_server as fault
-from tests.support.campaign_lists import body, find, page, read_listing
+from tests.support.campaign_lists import body, count_distinct, find, page, read_listing
 from tests.support.campaigns import FIELDS, NOW, Json, campaign, replaced, wire_definition
 from tests.support.constants import ID, KEY, MAIN_ID, OTHER_ID
 from tests.support.fault_server import FaultServer
@@ -81,8 +81,7 @@ def server() -> Iterator[FaultServer]:
 @settings(modest, max_examples=40)
 async def test_an_odd_element_does_not_affect_other_campaigns(server: FaultServer, sent: list[Any], at: int) -> None:
     content = [*sent[:at], campaign(id=OTHER_ID, name="Healthy one"), *sent[at:]]
-    ids = [one["id"].lower() for one in content if isinstance(one, dict) and isinstance(one.get("id"), str)]
-    count = len(content) - len([*filter(str.strip, ids)]) + len({*filter(str.strip, ids)})
+    count = count_distinct(content)
     server.script(fault.answer(render(content, True).encode()))
     async with connect(server, organization_id=MAIN_ID) as client:
         result = await find(client, limit=50)

@@ -132,6 +132,7 @@ async def test_each_protocol_gives_the_same_page(api: FaultServer, mode: Any) ->
             "matched": 1,
             "total": len(FEW),
             "next_cursor": None,
+            "is_whole": True,
         }
 
 

@@ -102,7 +102,7 @@ async def test_a_campaign_is_found_by_its_id_its_name_or_what_is_offered(text: s
 
 async def test_a_name_that_several_share_is_answered_with_ten_choices_at_most() -> None:
     many = [campaign(id=numbered(number), name=f"Region {number:02}") for number in range(15)]
-    with FaultServer(holding(*many, OTHER)) as server:
+    with FaultServer(holding(*many, {**OTHER, "id": numbered(20)})) as server:
         async with connect(server) as client:
             result = await review(client, "region")
             both = await client.get_prompt("compare_campaigns", {"first": "Autumn survey", "second": "region"})
@@ -117,7 +117,7 @@ async def test_a_name_that_several_share_is_answered_with_ten_choices_at_most() 
     )
     assert (more, last) == ("- and 5 more", DATA)
     question, task = texts(both)
-    assert question == text.replace(DATA, f"The first is campaign {OTHER['id']}.\n{DATA}")
+    assert question == text.replace(DATA, f"The first is campaign {numbered(20)}.\n{DATA}")
     assert task.startswith("When that is clear: Compare these two")
 
 

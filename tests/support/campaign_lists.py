@@ -5,7 +5,7 @@ Use it for tests of the lists themselves; ``campaign_search`` is for tests of ``
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mcp import Client
@@ -104,3 +104,10 @@ async def read_listing(
     reader = ListReader(to_row, settings)
     await reader.read(raws)
     return reader.listing()
+
+
+def count_distinct(content: Sequence[Any]) -> int:
+    """Return how many campaigns a list shows: each id once, and every element without an id."""
+    ids = [one["id"].lower() for one in content if isinstance(one, dict) and isinstance(one.get("id"), str)]
+    ids = [campaign_id for campaign_id in ids if campaign_id.strip()]
+    return len(content) - len(ids) + len({*ids})
