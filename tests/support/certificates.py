@@ -1,4 +1,4 @@
-"""Certificates that ``trustme`` does not make: expired ones, and authorities that are none."""
+"""Certificates that ``trustme`` does not make: expired ones, and ones of an issuer that is not an authority."""
 
 import datetime
 import ssl
