@@ -27,6 +27,7 @@ from callers_mcp.api.key import KeySource
 from callers_mcp.api.limiter import (
     MAX_CONCURRENT_LISTS,
     MAX_CONCURRENT_LISTS_PER_PRINCIPAL,
+    MAX_CONCURRENT_READINGS,
     MAX_CONCURRENT_SEARCHES,
     PerPrincipalLimiter,
 )
@@ -84,7 +85,7 @@ class CallersClient:
         self._list_limiter = PerPrincipalLimiter(MAX_CONCURRENT_LISTS, MAX_CONCURRENT_LISTS_PER_PRINCIPAL)
         self._campaign_limiter = PerPrincipalLimiter(settings.max_connections, (settings.max_connections + 1) // 2)
         self._search_limiter = PerPrincipalLimiter(MAX_CONCURRENT_SEARCHES, 1)
-        self._reading_thread = anyio.CapacityLimiter(1)
+        self._reading_limiter = PerPrincipalLimiter(MAX_CONCURRENT_READINGS, 1)
         self._list_cache = ListCache(settings.list_cache_seconds)
         self._ends_at: float | None = None
 
@@ -296,6 +297,7 @@ class CallersClient:
         event.request_id = in_flight.request_id
         self._list_limiter.update()
         self._campaign_limiter.update()
+        self._reading_limiter.update()
         try:
             async with without_turn():
                 return await in_flight.result(principal, on_retry)
@@ -330,7 +332,8 @@ class CallersClient:
 
         if len(response.body) <= _MAX_QUICK_BYTES:
             return read()
-        return await anyio.to_thread.run_sync(read, limiter=self._reading_thread)
+        async with self._reading_limiter.slot(in_flight.principals):
+            return await anyio.to_thread.run_sync(read)
 
     async def _fetch_list(
         self,

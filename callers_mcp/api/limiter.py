@@ -15,6 +15,9 @@ MAX_CONCURRENT_LISTS = 4
 MAX_CONCURRENT_LISTS_PER_PRINCIPAL = 3
 """The limit for one of several callers, so that the lists of one caller never block all others."""
 
+MAX_CONCURRENT_READINGS = 2
+"""Long campaigns that are read, each in a thread; one per caller if there are several."""
+
 MAX_CONCURRENT_SEARCHES = 2
 """Searches through the rows of lists, each in a thread; one per caller if there are several."""
 

@@ -62,13 +62,14 @@ def config(host: str, url: str | None, use_token: bool, use_sandbox: bool) -> No
 
 
 def _settings(*, in_command: bool) -> dict[str, str]:
-    from callers_mcp.cli.install import environment_to_copy
+    from callers_mcp.cli.install import environment_to_copy, stored_key
     from callers_mcp.cli.runtime import load_settings
     from callers_mcp.install import entry
 
-    file = load_settings().api_key_file
+    settings = load_settings()
+    file = settings.api_key_file
     if file or in_command:
         key = {entry.API_KEY_FILE: str(file.absolute()) if file else entry.KEY_FILE_PLACEHOLDER}
     else:
         key = {entry.API_KEY: entry.KEY_PLACEHOLDER}
-    return key | environment_to_copy()
+    return key | environment_to_copy(stored_key(settings))

@@ -219,11 +219,15 @@ def _key_and_settings(file: Path, *, prompt: bool) -> tuple[str | None, dict[str
         key = settings.api_key.get_secret_value()
     elif prompt and key_file.read(file) is None:
         key = _prompt_for_key()
-    return key, {entry.API_KEY_FILE: str(file), **environment_to_copy()}
+    return key, {entry.API_KEY_FILE: str(file), **environment_to_copy(key or key_file.read(file))}
 
 
-def environment_to_copy() -> dict[str, str]:
-    """Return the variables that an entry takes from the environment; say on stderr which have a login and are not."""
+def environment_to_copy(key: str | None) -> dict[str, str]:
+    """Return the variables that an entry takes from the environment; say on stderr which have a login and are not.
+
+    Exit with code 2 if one of them holds the key by mistake: an entry, a preview and a command line must not have it.
+    """
+    from callers_mcp.cli.runtime import exit_with_usage_error
     from callers_mcp.install import entry
 
     network, logins = entry.network_settings(os.environ)
@@ -233,7 +237,11 @@ def environment_to_copy() -> dict[str, str]:
             "reach the API: use a proxy without a login, or add it to the entry's variables yourself.",
             err=True,
         )
-    return entry.settings_to_copy(os.environ) | network
+    copied = entry.settings_to_copy(os.environ) | network
+    for name, value in copied.items():
+        if key and key.lower() in value.lower():
+            exit_with_usage_error(f"{name} holds the API key; set it to its own value, or remove it.")
+    return copied
 
 
 def _checked_key_file(settings: "Settings") -> Path:
@@ -247,6 +255,17 @@ def _checked_key_file(settings: "Settings") -> Path:
     except NotConfigured as error:
         exit_with_usage_error(error.message_for_person)
     return Path(str(settings.api_key_file)).absolute()
+
+
+def stored_key(settings: "Settings") -> str | None:
+    """Return the key that the settings name; None if there is none."""
+    from callers_mcp.api.errors import NotConfigured
+    from callers_mcp.api.key import KeySource
+
+    try:
+        return KeySource(settings).current()
+    except NotConfigured:
+        return None
 
 
 def _prompt_for_key() -> str:

@@ -4,8 +4,10 @@ import threading
 import time
 from functools import partial
 
+import anyio
 import pytest
 
+from callers_mcp.access import UNRESTRICTED, Principal
 from callers_mcp.api.errors import DeadlineExceeded
 from callers_mcp.api.json_reader import Document, stop_if_cancelled
 from callers_mcp.api.request import CampaignRequest
@@ -16,6 +18,7 @@ from tests.support.concurrency import at_once
 from tests.support.constants import ID
 from tests.support.fault_server import FaultServer
 from tests.support.stand_in_api import KNOWN, Held, api_client
+from tests.support.waiting import until
 
 LONG = fault.answer(campaign(variables=["x"] * 20_000))
 threads: list[int] = []
@@ -62,3 +65,14 @@ async def test_reading_stops_at_the_deadline_and_gives_its_place_back() -> None:
                 await client.report_on_campaign(ID, never_end)
             assert threads, "it was read"
             assert len((await client.get_campaign(ID)).content["variables"]) == 20_000  # type: ignore[arg-type]
+
+
+async def test_campaigns_of_one_caller_that_take_long_to_read_do_not_delay_another_caller() -> None:
+    with FaultServer(LONG) as server:
+        async with api_client(server) as client, anyio.create_task_group() as tasks:
+            one, other = (client.on_behalf_of(Principal(f"token:{name}", UNRESTRICTED)) for name in ("one", "other"))
+            for number in range(3):
+                tasks.start_soon(one.report_on_campaign, f"{number:024x}", never_end)
+            await anyio.to_thread.run_sync(until, lambda: bool(threads), "one is read")
+            assert len((await other.get_campaign(ID)).content["variables"]) == 20_000  # type: ignore[arg-type]
+            tasks.cancel_scope.cancel()

@@ -116,3 +116,17 @@ def test_an_installation_waits_for_another_one_but_not_forever(cursor: Home, mon
 def test_a_text_that_utf_8_cannot_hold_is_not_written(cursor: Home) -> None:
     cursor.put(b'{"mcpServers": {"callers": {"command": "/x/callers-mcp", "note": "\\ud83d"}}}')
     assert "not UTF-8" in refused(cursor)
+
+
+@pytest.mark.parametrize("command", ["install", "config"])
+@pytest.mark.parametrize("host", ["cursor", "claude-code"])
+def test_a_setting_that_holds_the_key_is_named_and_the_key_is_not_shown(
+    tmp_path: Path, host: str, command: str
+) -> None:
+    home = Home(tmp_path, host)
+    before = home.files()
+    code, out, errors = home.run(command, CALLERS_API_KEY=KEY, CALLERS_SUB_ORGANIZATION_ID=KEY)
+    assert (code, out) == (2, "")
+    assert "CALLERS_SUB_ORGANIZATION_ID holds the API key" in errors
+    assert KEY not in errors
+    assert home.files() == before
