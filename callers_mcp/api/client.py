@@ -24,22 +24,11 @@ from callers_mcp.api.errors import Advice, CallersError, InvalidArguments, expec
 from callers_mcp.api.events import CAMPAIGN_LIST, LookupEvent, Observer
 from callers_mcp.api.json_reader import Document
 from callers_mcp.api.key import KeySource
-from callers_mcp.api.limiter import (
-    MAX_CONCURRENT_LISTS,
-    MAX_CONCURRENT_LISTS_PER_PRINCIPAL,
-    MAX_CONCURRENT_READINGS,
-    MAX_CONCURRENT_SEARCHES,
-    PerPrincipalLimiter,
-)
+from callers_mcp.api.limiter import Limiters
 from callers_mcp.api.list_cache import ListCache
 from callers_mcp.api.lists import Listing, Rows, RowT, belongs_to, list_query, read_list
 from callers_mcp.api.request import CAMPAIGN_ID_HELP, CampaignRequest, is_object_id
-from callers_mcp.api.responses import (
-    hide_existence,
-    not_found,
-    parse_campaign_response,
-    require_api_response,
-)
+from callers_mcp.api.responses import hide_existence, not_found, parse_campaign_response, require_api_response
 from callers_mcp.api.retry import OnRetry, RetryPolicy, limit_time
 from callers_mcp.api.singleflight import Attempt, InFlightRequest, SingleFlight
 from callers_mcp.api.transport import ConnectionPool
@@ -82,10 +71,7 @@ class CallersClient:
         self._pool = ConnectionPool(settings, self._observer)
         self._retry_policy = RetryPolicy(settings.max_attempts, settings.timeout)
         self._single_flight = SingleFlight(self._retry_policy)
-        self._list_limiter = PerPrincipalLimiter(MAX_CONCURRENT_LISTS, MAX_CONCURRENT_LISTS_PER_PRINCIPAL)
-        self._campaign_limiter = PerPrincipalLimiter(settings.max_connections, (settings.max_connections + 1) // 2)
-        self._search_limiter = PerPrincipalLimiter(MAX_CONCURRENT_SEARCHES, 1)
-        self._reading_limiter = PerPrincipalLimiter(MAX_CONCURRENT_READINGS, 1)
+        self._limiters = Limiters(settings.max_connections)
         self._list_cache = ListCache(settings.list_cache_seconds)
         self._ends_at: float | None = None
 
@@ -221,7 +207,7 @@ class CallersClient:
                 attempt: Attempt[Listing[RowT]] = partial(self._fetch_list, request, to_row, query)
                 listing = await self._run_shared(event, request, (request, to_row), attempt, on_retry)
             rows = listing.visible_rows(hides_main=self.access.hides_main)
-            async with without_turn(), self._search_limiter.slot([self.access.principal]):
+            async with without_turn(), self._limiters.searches.slot([self.access.principal]):
                 return await anyio.to_thread.run_sync(select, rows)
 
     async def probe(self) -> int:
@@ -295,9 +281,7 @@ class CallersClient:
         principal = self.access.principal
         in_flight, event.shared = self._single_flight.get_or_start(key, attempt, principal)
         event.request_id = in_flight.request_id
-        self._list_limiter.update()
-        self._campaign_limiter.update()
-        self._reading_limiter.update()
+        self._limiters.update()
         try:
             async with without_turn():
                 return await in_flight.result(principal, on_retry)
@@ -322,7 +306,7 @@ class CallersClient:
         to_report: Callable[[Document, CampaignRequest, Settings], ResultT],
         in_flight: InFlightRequest[tuple[Document, ResultT]],
     ) -> tuple[Document, ResultT]:
-        async with self._campaign_limiter.slot(in_flight.principals):
+        async with self._limiters.campaigns.slot(in_flight.principals):
             headers = request.headers(in_flight.request_id)
             response = await self._pool.get(f"/campaigns/{request.campaign_id}", headers)
 
@@ -332,7 +316,7 @@ class CallersClient:
 
         if len(response.body) <= _MAX_QUICK_BYTES:
             return read()
-        async with self._reading_limiter.slot(in_flight.principals):
+        async with self._limiters.readings.slot(in_flight.principals):
             return await anyio.to_thread.run_sync(read)
 
     async def _fetch_list(
@@ -342,7 +326,7 @@ class CallersClient:
         query: str,
         in_flight: InFlightRequest[Listing[RowT]],
     ) -> Listing[RowT]:
-        async with self._list_limiter.slot(in_flight.principals):
+        async with self._limiters.lists.slot(in_flight.principals):
             headers = request.headers(in_flight.request_id)
             get = partial(self._pool.get, headers=headers, limited_by="list_max_body_bytes")
             listing = await read_list(get, request, query, to_row, self.settings)

@@ -1,4 +1,4 @@
-"""Limits how many lists are fetched and searched at the same time, in total and per caller."""
+"""Limits how many campaigns and lists are fetched, read and searched at the same time, in total and per caller."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -76,3 +76,28 @@ class PerPrincipalLimiter:
                     self._queue.remove(turn)
                     turn.has_begun.set()
                     break
+
+
+class Limiters:
+    """The limits of one client, each per principal and in total.
+
+    Args:
+        max_connections: The connections to the API; one principal may use half of them for campaigns.
+
+    Attributes:
+        campaigns: Requests of a campaign.
+        lists: Requests of a list, and its reading.
+        readings: Reading of long campaigns.
+        searches: Searches through the rows of a list.
+    """
+
+    def __init__(self, max_connections: int) -> None:
+        self.campaigns = PerPrincipalLimiter(max_connections, (max_connections + 1) // 2)
+        self.lists = PerPrincipalLimiter(MAX_CONCURRENT_LISTS, MAX_CONCURRENT_LISTS_PER_PRINCIPAL)
+        self.readings = PerPrincipalLimiter(MAX_CONCURRENT_READINGS, 1)
+        self.searches = PerPrincipalLimiter(MAX_CONCURRENT_SEARCHES, 1)
+
+    def update(self) -> None:
+        """Begin what may begin, after a caller has joined a request: it runs in the turn of any who waits for it."""
+        for limiter in (self.campaigns, self.lists, self.readings):
+            limiter.update()

@@ -1,6 +1,5 @@
 """Every failure of a look-up is reported to the model and to programs: every row of the table of errors."""
 
-import json
 import logging
 import re
 import socket
@@ -21,7 +20,7 @@ from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, PATIENCE
 from tests.support.fault_server import Behaviour, FaultServer
-from tests.support.lookups import call, connect, failure, found, look_up, told
+from tests.support.lookups import call, connect, failure, look_up, told
 
 PLACE = "66a0c0ffee0000000000beef"
 BASE_URL = "CALLERS_BASE_URL"
@@ -333,37 +332,3 @@ async def test_a_bug_is_logged_with_the_reference_in_the_answer(
     assert record.exc_info
     assert isinstance(record.exc_info[1], RuntimeError)
     assert isinstance(record.exc_info[1].__cause__, ZeroDivisionError)
-
-
-@pytest.mark.parametrize("levels", [1, 99])
-async def test_an_answer_within_the_limits_of_nesting_is_read(server: FaultServer, levels: int) -> None:
-    body = b'{"id": 1, "deep":' + b"[" * levels + b"]" * levels + b"}"
-    server.script(fault.answer(body))
-    assert found(await look_up(server)) == json.loads(body)
-
-
-async def test_a_campaign_with_lone_surrogates_and_numbers_out_of_range_is_returned(server: FaultServer) -> None:
-    digits = "9" * 5000
-    server.script(fault.answer(f'{{"name": "a\\ud800b", "huge": 1e999, "long": {digits}}}'.encode()))
-    result = await look_up(server)
-    assert found(result) == {"name": "a\ufffdb", "huge": "1e999", "long": digits}
-    assert result.structured_content
-    changes = " ".join(result.structured_content["summary"]["worth_checking"])
-    assert "surrogate" in changes
-    assert "number" in changes
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        {"id": ID, "error": "x", "message": "y", "success": False},
-        {"name": "a campaign", "message": "its text"},
-        {"error": None, "errors": [], "message": "", "success": True},
-        {"success": True, "message": "OK", "data": {"id": ID}},
-        {"unknown": 1},
-    ],
-    ids=str,
-)
-async def test_an_object_that_may_be_a_campaign_is_returned(server: FaultServer, content: dict[str, Any]) -> None:
-    server.script(fault.answer(content))
-    assert found(await look_up(server)) == content

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from callers_mcp import CallersClient, Settings
 from callers_mcp.api import lists
-from callers_mcp.api.errors import CallersError, DeadlineExceeded, UnexpectedResponse
+from callers_mcp.api.errors import DeadlineExceeded, UnexpectedResponse
 from callers_mcp.api.json_list import MAX_ELEMENT_BYTES, MAX_ELEMENTS, STEP_BYTES, read_objects
 from callers_mcp.api.json_reader import MAX_DEPTH, read_object
 from callers_mcp.api.key_mask import MASK
@@ -323,13 +323,6 @@ async def test_a_bug_in_reading_fails_only_that_list() -> None:
                 await client.list_campaigns(broken, list)
             assert len(await client.list_campaigns(parse_row, list)) == 3
             assert (await client.get_campaign(ID)).content["id"] == ID
-
-
-async def test_a_list_that_breaks_in_the_middle_returns_no_part_of_it() -> None:
-    with FaultServer(fault.answer(body(500)[:-1])) as server:
-        async with api_client(server) as client:
-            with pytest.raises(CallersError, match="not JSON"):
-                await client.list_campaigns(parse_row, list)
 
 
 @pytest.mark.parametrize("filling", [[1] * 80_000, [{}] * 60_000, "x" * 250_000, [["\\" * 50]] * 1_000])

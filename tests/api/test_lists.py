@@ -186,3 +186,10 @@ async def test_a_refusal_says_that_a_list_was_refused_and_what_to_check(
     assert (failure(result)["kind"], failure(result)["http_status"]) == (kind, status)
     assert all(part in told(result) for part in (words, f"({status})", 'It says: "Acme says no".', "list"))
     assert "campaign None" not in told(result)
+
+
+async def test_a_list_that_breaks_in_the_middle_returns_no_part_of_it() -> None:
+    with FaultServer(fault.answer(body(500)[:-1])) as server:
+        async with api_client(server) as client:
+            with pytest.raises(CallersError, match="not JSON"):
+                await client.list_campaigns(parse_row, list)

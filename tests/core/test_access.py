@@ -333,14 +333,12 @@ async def test_a_list_of_tools_for_several_callers_must_not_be_cached_for_all(
     server: FaultServer, hosted_for_many: bool
 ) -> None:
     settings = settings_for(server)
-    made_server = hosted(settings, someone(A)) if hosted_for_many else create_server(settings)
-    async with Client(made_server) as client:
+    async with Client(hosted(settings, someone(A)) if hosted_for_many else create_server(settings)) as client:
         listed = json.loads((await client.list_tools()).model_dump_json(by_alias=True))
     assert listed["cacheScope"] == ("private" if hosted_for_many else "public")
 
 
 async def test_the_sandbox_hides_its_main_organization_from_a_caller_without_access(sandbox: Sandbox) -> None:
-    """Its samples contain their organization, so that restricted access can be tried with the sandbox."""
     for campaign_id, (place, make) in SAMPLES.items():
         assert make()["organizationId"] == (place or ORGANIZATION_ID)
         settings = settings_for(sandbox, api_key=API_KEY, organization_id=ORGANIZATION_ID)

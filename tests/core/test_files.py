@@ -343,12 +343,3 @@ def test_a_killed_writer_leaves_the_old_file(config: Path) -> None:
     os.utime(config.with_name(left), (1, 1))
     write(config, NEW)
     assert names(config.parent) == {config.name}
-
-
-@posix
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
-def test_a_private_file_that_replaces_another_users_is_for_this_user_only(config: Path) -> None:
-    os.chown(config, 1234, 2345)
-    config.chmod(0o666)
-    write(config, NEW, private=True)
-    assert (config.stat().st_uid, mode(config)) == (0, 0o600)

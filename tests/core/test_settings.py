@@ -338,30 +338,6 @@ async def test_only_the_listed_organizations_are_looked_into(
         assert [request.values("x-sub-organization-id") for request in server.requests] == [looked_into]
 
 
-SECRETS = campaign(
-    webhooks=["https://hooks.example/in/secret-1?token=secret-2"], slackUrl="https://hooks.slack.com/secret-3"
-)
-
-
-async def test_urls_are_complete_by_default(server: FaultServer) -> None:
-    server.script(fault.answer(SECRETS))
-    assert found(await look_up(server)) == SECRETS
-
-
-async def test_urls_keep_only_scheme_and_host_if_the_operator_sets_it(server: FaultServer) -> None:
-    server.script(fault.answer(SECRETS))
-    result = await look_up(server, redact_urls="on")
-    raw = found(result)
-    assert raw["webhooks"] == ["https://hooks.example/[redacted]"]
-    assert raw["slackUrl"] == "https://hooks.slack.com/[redacted]"
-    assert {name: value for name, value in raw.items() if name not in ("webhooks", "slackUrl")} == {
-        name: value for name, value in SECRETS.items() if name not in ("webhooks", "slackUrl")
-    }
-    assert "secret-" not in result.model_dump_json()
-    assert result.structured_content
-    assert any("[redacted]" in sentence for sentence in result.structured_content["summary"]["worth_checking"])
-
-
 async def test_ids_that_no_call_can_give_are_still_read_from_the_settings(server: FaultServer) -> None:
     odd = "acme.eu/u:1"
     found(await look_up(server, sub_organization_id=odd, sub_organizations=f"{odd},main"))

@@ -1,7 +1,6 @@
 """Campaigns and the card as resources, in every version of MCP: what the tool has, its errors, and its scope."""
 
 import json
-import logging
 import re
 from urllib.parse import quote
 
@@ -325,31 +324,3 @@ async def test_a_hosted_error_has_the_request_id_that_is_sent_to_the_api(mode: C
         True
     ] * 2
     assert "Request id" not in errors[2].message, "nothing was looked up"
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    ("uri", "broken"),
-    [(URI, "callers_mcp.campaign.lookup.summarize"), (CARD_URI, "callers_mcp.server.card.card_html")],
-)
-async def test_a_bug_is_answered_with_a_reference_to_the_log_and_without_pythons_words(
-    sandbox: Sandbox,
-    uri: str,
-    broken: str,
-    mode: ConnectMode,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise RuntimeError("on purpose")
-
-    monkeypatch.setattr(broken, fail)
-    with FaultServer(fault.answer(campaign())) as server, caplog.at_level(logging.ERROR, "callers_mcp"):
-        async with connect(server, mode) as client:
-            error = await refused(client.read_resource(uri))
-    assert (error.code, kind(error)) == (-32603, "internal")
-    assert "on purpose" not in error.model_dump_json()
-    reference = re.search(r"reference ([0-9a-f]{8})", error.message)
-    assert reference
-    assert reference[1] in caplog.text
-    assert "on purpose" in caplog.text
