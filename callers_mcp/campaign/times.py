@@ -113,11 +113,11 @@ def _parse_iso(text: str) -> Timestamp | None:
             at = datetime.fromisoformat(text)
         except ValueError:
             return None
-    if at.replace(tzinfo=None) in _ZERO_TIMES:
-        return Timestamp()
-    if at.tzinfo is None:
-        return Timestamp(True, at.replace(tzinfo=UTC), hint="has no offset; it was read as UTC")
+    hint = "" if at.tzinfo else "has no offset; it was read as UTC"
     try:
-        return Timestamp(True, at.astimezone(UTC), is_date)
+        utc = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except OverflowError:
-        return None
+        utc = None
+    if at.replace(tzinfo=None) in _ZERO_TIMES or (utc and utc.replace(tzinfo=None) in _ZERO_TIMES):
+        return Timestamp()
+    return Timestamp(True, utc, is_date, hint=hint) if utc else None

@@ -1,11 +1,13 @@
 """Connections to the API: proxies, and which certificates are trusted."""
 
+import json
 import ssl
 import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 import trustme
 
@@ -263,3 +265,22 @@ async def test_running_out_of_file_descriptors_is_said_as_such() -> None:
             assert "too many open files" in told(result)
             assert "limit of open files (ulimit -n)" in told(result)
             found(await call(client))
+
+
+async def test_other_calls_run_between_tiny_chunks_of_an_answer() -> None:
+    body = b" " * 20_000 + json.dumps(campaign()).encode()
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    turns, done = 0, False
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while not done:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    with FaultServer(fault.says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)) as server:
+        async with api_client(server) as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(take_turns)
+            assert (await client.get_campaign(ID)).content == campaign()
+            done = True
+    assert turns >= len(body)

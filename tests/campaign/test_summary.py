@@ -122,6 +122,7 @@ def test_direction_is_shown_only_if_it_is_known(value: Any, direction: str | Non
         ("0001-01-01", None, None),
         ("0000-00-00 00:00:00", None, None),
         ("1970-01-01T00:00:00.000Z", None, None),
+        ("1970-01-01T01:00:00+01:00", None, None),
         (0, None, None),
         ("0", None, None),
         ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z", None),
@@ -144,6 +145,11 @@ def test_times_are_in_utc_with_the_days_since(name: str, sent: Any, at: str | No
     words = {"firstInteractionAt": "first_interaction", "completedAt": "completed"}[name]
     since = "completion" if name == "completedAt" else words
     assert (summary[f"{words}_at"], summary[f"days_since_{since}"]) == (at, days)
+
+
+@pytest.mark.parametrize("sent", [0, "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1970-01-01T01:00:00+01:00"])
+def test_a_zero_time_of_completion_is_no_completion(sent: Any) -> None:
+    assert summary_of(campaign(completedAt=sent))["headline"] == summary_of(campaign(completedAt=None))["headline"]
 
 
 def test_missing_times_are_null() -> None:
