@@ -150,7 +150,7 @@ async def test_a_name_in_any_script_and_length_fits_and_is_all_there(host: Host,
     ) as api:
         async with host.at(api):
             card = await host.look_up(ID, width=width)
-            await expect(card.locator("h1")).to_have_text(NAMES[kind].replace("🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🏴"))
+            await expect(card.locator("h1")).to_have_text(NAMES[kind])
             assert await overflow(host.frame) == 0
             is_rtl = kind in ("Arabic", "Hebrew")
             direction = await card.locator("h1 bdi").evaluate("node => getComputedStyle(node).direction")

@@ -46,7 +46,7 @@ def run_vanish(seed: int, *, short: bool = False, server: Command = OURS) -> Rep
         metrics = f"127.0.0.1:{free.getsockname()[1]}"
     settings: dict[str, Any] = {
         "CALLERS_HTTP_METRICS": metrics,
-        "CALLERS_MAX_CONNECTIONS": str(vanish.POOL),
+        "CALLERS_MAX_CONNECTIONS": str(2 * vanish.POOL),  # one caller may use half of them
         "CALLERS_TIMEOUT": "600",  # so that no look-up times out during the run
     }
     with Api() as api, serve(server, api, **settings) as target:
