@@ -1,6 +1,7 @@
 """Answers that are odd but may be a campaign are returned."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,12 @@ from tests.support import fault_server as fault
 from tests.support.constants import ID
 from tests.support.fault_server import FaultServer
 from tests.support.lookups import found, look_up
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
 
 
 @pytest.mark.parametrize("levels", [1, 99])

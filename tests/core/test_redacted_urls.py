@@ -1,9 +1,20 @@
 """Whether a campaign shows its URLs whole, as CALLERS_REDACT_URLS says."""
 
+from collections.abc import Iterator
+
+import pytest
+
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.fault_server import FaultServer
 from tests.support.lookups import found, look_up
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer(fault.answer(campaign())) as server:
+        yield server
+
 
 SECRETS = campaign(
     webhooks=["https://hooks.example/in/secret-1?token=secret-2"], slackUrl="https://hooks.slack.com/secret-3"
