@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # import this checkout, even if another version is installed
+sys.path.insert(0, str(ROOT))  # for the imports below: this checkout, even if another version is installed
 
 import callers_mcp  # noqa: E402
 from callers_mcp.server.tools import load_tools  # noqa: E402
@@ -142,6 +142,7 @@ def _sources() -> list[str]:
     """Return the package's files: only those that git tracks, so that no local file is published."""
     package = callers_mcp.__name__
     if (ROOT / ".git").exists():
+        # No shell, and fixed words.
         command = ["git", "ls-files", "-z", package]
         listed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)  # noqa: S603
         return [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]

@@ -61,7 +61,8 @@ class RetryPolicy:
             await anyio.sleep(wait)
 
     def _backoff(self, number: int) -> float:
-        return min(0.2 * 2.0 ** (number - 1) + random.uniform(0, 0.3), self.max_wait_seconds)  # noqa: S311
+        jitter = random.uniform(0, 0.3)  # noqa: S311 - not for security
+        return min(0.2 * 2.0 ** (number - 1) + jitter, self.max_wait_seconds)
 
     async def run_with_deadline(self, attempt: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """Run ``attempt`` until it succeeds, fails for good, or the time is over.

@@ -142,6 +142,7 @@ class _Report:
 
         parameters = StdioServerParameters(**entry)
         try:
+            # A null device does not block.
             with open(os.devnull, "w") as log, anyio.fail_after(_START_TIMEOUT_SECONDS):  # noqa: ASYNC230, PTH123
                 async with Client(stdio_client(parameters, errlog=log)) as client:
                     tools = [tool.name for tool in (await client.list_tools()).tools]

@@ -10,7 +10,7 @@ Add one in Settings > Connectors > Add custom connector, with this URL:
 {url}
 The URL must be reachable from the internet, and the server must use CALLERS_HTTP_AUTH=oauth so that people sign in.
 """
-_REPLACE_TOKEN = "Replace <token> with your token."  # noqa: S105
+_REPLACE_TOKEN = "Replace <token> with your token."  # noqa: S105 - words, no token
 _ANY_HOST = """\
 Most hosts take this in a file that their settings open under MCP. If the file has "mcpServers", add only "callers".
 The host's own documentation names the file, and the keys if it uses others."""

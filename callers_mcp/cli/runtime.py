@@ -56,7 +56,7 @@ def ignore_unusable_variables() -> None:
     import logging
 
     def load_propagators() -> None:
-        import opentelemetry.propagate  # noqa: F401
+        import opentelemetry.propagate  # noqa: F401 - the import reads the variable
 
     def load_tracer_provider() -> None:
         from opentelemetry import trace

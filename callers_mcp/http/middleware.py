@@ -71,6 +71,7 @@ class HttpMiddleware:
         proxies = [str(network) for network in hosting.trusted_proxies]
         if not hosting.on_loopback:
             proxies += ["127.0.0.0/8", "::1"]  # a proxy on this machine, such as a sidecar
+        # uvicorn and starlette have different types for the same ASGI.
         self._endpoint = ProxyHeadersMiddleware(self._serve_endpoint, proxies)  # type: ignore[arg-type]
         self._security = TransportSecurityMiddleware(_transport_security(hosting))
         public = urlsplit(hosting.url).path.rstrip("/")

@@ -27,12 +27,12 @@ class UnreadableConfig(ValueError):
     """The configuration can't be edited safely. The message quotes none of its content except keys of the path."""
 
 
-def get_entry(text: str, format: Format, path: Sequence[str]) -> dict[str, Any] | None:  # noqa: A002
+def get_entry(text: str, syntax: Format, path: Sequence[str]) -> dict[str, Any] | None:
     """Return the entry.
 
     Args:
         text: The document; an empty one has no entry.
-        format: The document's format.
+        syntax: The document's format.
         path: The keys that lead to the entry, with its own name last.
 
     Returns:
@@ -41,15 +41,15 @@ def get_entry(text: str, format: Format, path: Sequence[str]) -> dict[str, Any] 
     Raises:
         UnreadableConfig: The document can't be parsed, or a value on the path is not an object or has a key twice.
     """
-    return _entry(_parse(text, format).content, path)
+    return _entry(_parse(text, syntax).content, path)
 
 
-def set_entry(text: str, format: Format, path: Sequence[str], value: Mapping[str, Any]) -> str:  # noqa: A002
+def set_entry(text: str, syntax: Format, path: Sequence[str], value: Mapping[str, Any]) -> str:
     """Replace the entry in its position, or add it at the end of its container, which is created if it is missing.
 
     Args:
         text: The document; an empty one becomes a document with only this entry.
-        format: The document's format.
+        syntax: The document's format.
         path: The keys that lead to the entry, with its own name last.
         value: The new entry.
 
@@ -59,15 +59,15 @@ def set_entry(text: str, format: Format, path: Sequence[str], value: Mapping[str
     Raises:
         UnreadableConfig: As in ``get_entry``, or the edit would change something else.
     """
-    return _edit(text, format, path, dict(value))
+    return _edit(text, syntax, path, dict(value))
 
 
-def remove_entry(text: str, format: Format, path: Sequence[str]) -> str:  # noqa: A002
+def remove_entry(text: str, syntax: Format, path: Sequence[str]) -> str:
     """Remove the entry. Its container stays, even if it becomes empty.
 
     Args:
         text: The document.
-        format: The document's format.
+        syntax: The document's format.
         path: The keys that lead to the entry, with its own name last.
 
     Returns:
@@ -76,20 +76,20 @@ def remove_entry(text: str, format: Format, path: Sequence[str]) -> str:  # noqa
     Raises:
         UnreadableConfig: As in ``set_entry``.
     """
-    return _edit(text, format, path, None)
+    return _edit(text, syntax, path, None)
 
 
-def _parse(text: str, format: Format) -> JsonDocument | TomlDocument:  # noqa: A002
+def _parse(text: str, syntax: Format) -> JsonDocument | TomlDocument:
     eol = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
-    editor = TomlDocument if format is Format.TOML else JsonDocument
+    editor = TomlDocument if syntax is Format.TOML else JsonDocument
     try:
         return editor(text.removeprefix(_BOM), eol)
     except RecursionError:
         raise UnreadableConfig("the file is nested too deeply") from None
     except ValueError as error:
         line = re.search(r"line \d+", str(error))
-        hint = " (comments and trailing commas are allowed, JSON5 is not)" if format is Format.JSON else ""
-        raise UnreadableConfig(f"{line[0] if line else 'it'} is not valid {format.upper()}{hint}") from None
+        hint = " (comments and trailing commas are allowed, JSON5 is not)" if syntax is Format.JSON else ""
+        raise UnreadableConfig(f"{line[0] if line else 'it'} is not valid {syntax.upper()}{hint}") from None
 
 
 def _entry(content: Any, path: Sequence[str], name: str = "") -> dict[str, Any] | None:
@@ -101,9 +101,9 @@ def _entry(content: Any, path: Sequence[str], name: str = "") -> dict[str, Any] 
     return _entry(content[key], rest, f"{name}.{key}".lstrip(".")) if key in content else None
 
 
-def _edit(text: str, format: Format, path: Sequence[str], value: dict[str, Any] | None) -> str:  # noqa: A002
+def _edit(text: str, syntax: Format, path: Sequence[str], value: dict[str, Any] | None) -> str:
     """Set the entry to the value, or remove it if the value is None. Prove that all else is unchanged."""
-    document = _parse(text, format)
+    document = _parse(text, syntax)
     current = _entry(document.content, path)
     if current == value:
         return text
@@ -114,7 +114,7 @@ def _edit(text: str, format: Format, path: Sequence[str], value: dict[str, Any] 
         else:
             without = bom + document.remove(path)
             edited = without if value is None else bom + document.replace(path, value)
-        result = _parse(edited, format)
+        result = _parse(edited, syntax)
         is_proven = (
             _inserts_only(without, text)
             and (value is None or _inserts_only(without, edited))

@@ -69,6 +69,7 @@ def is_ephemeral() -> bool:
 
     # On macOS uv has the same folder as on Linux.
     uv = platformdirs.user_cache_path("uv", False) if sys.platform == "win32" else Unix("uv").user_cache_path
+    # Path.expanduser fails if there is no home folder.
     pipx = Path(os.environ.get("PIPX_HOME") or os.path.expanduser("~/.local/pipx"))  # noqa: PTH111
     caches = uv, Path(os.environ.get("UV_CACHE_DIR") or uv), pipx / ".cache", platformdirs.user_cache_path("pipx")
     prefix = Path(sys.prefix).resolve()
@@ -99,6 +100,7 @@ def network_settings(environment: Mapping[str, str]) -> tuple[dict[str, str], li
     logins = [name for name, value in values.items() if "@" in value]
     for name, value in values.items():
         if name.upper().startswith("SSL"):
+            # Path.expanduser fails for an unknown user, and Path.absolute keeps "..".
             paths = (os.path.abspath(os.path.expanduser(path)) for path in value.split(os.pathsep))  # noqa: PTH100, PTH111
             values[name] = os.pathsep.join(paths)
     return {name: value for name, value in values.items() if name not in logins}, logins

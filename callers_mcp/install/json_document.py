@@ -128,7 +128,7 @@ class JsonDocument:
 
     def _skip(self, position: int) -> int:
         """Return the position of the next character that is not white space or a comment."""
-        return _SPACE.match(self._uncommented, position).end()  # type: ignore[union-attr]
+        return _SPACE.match(self._uncommented, position).end()  # type: ignore[union-attr]  # it matches anything
 
     def _dump(self, value: Mapping[str, Any], position: int | None) -> str:
         """Return the value in lines that are indented like the line of ``position``, or in one line if it is None."""

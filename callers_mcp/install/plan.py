@@ -279,7 +279,7 @@ def _run_command(program: str, command: Sequence[str]) -> str | None:
     """Run a command, and return what went wrong, or None."""
     description = " ".join(command[:3])  # without the values, which may be secrets
     try:
-        completed = subprocess.run(  # noqa: S603
+        completed = subprocess.run(  # noqa: S603 - no shell, and the program has an absolute path
             [program, *command[1:]],
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -15,7 +15,7 @@ from callers_mcp import CallersClient
 from callers_mcp.access import AllowedOrganizations, Principal
 from callers_mcp.api.errors import CallersError, DeadlineExceeded
 from callers_mcp.api.limiter import MAX_CONCURRENT_LISTS, MAX_CONCURRENT_LISTS_PER_PRINCIPAL, MAX_CONCURRENT_SEARCHES
-from callers_mcp.campaign.listing import parse_row
+from callers_mcp.campaign.listing import CampaignRow, parse_row
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import campaigns, rows_of
 from tests.support.concurrency import Notes, at_once
@@ -149,14 +149,14 @@ async def test_searches_run_few_at_a_time_while_single_campaigns_are_looked_up()
     running, most, go_on = [0], [0], threading.Event()
     counting = threading.Lock()
 
-    def hold(rows: object) -> int:
+    def hold(rows: Sequence[CampaignRow]) -> int:
         with counting:
             running[0] += 1
             most[0] = max(most[0], running[0])
         assert go_on.wait(PATIENCE)
         with counting:
             running[0] -= 1
-        return len(list(rows))  # type: ignore[call-overload]
+        return len(rows)
 
     def answer(exchange: Exchange) -> None:
         listed = exchange.request.target.startswith("/campaigns?")

@@ -180,6 +180,7 @@ class _RedisWindow:
         try:
             # Includes the wait for a free connection: without the limiter, the pool would refuse a burst.
             async with asyncio.timeout(2 * _TIMEOUT_SECONDS), self._free_connections:
+                # redis has no types for this method.
                 arguments = f"callers_mcp/{key}", self._rate.amount, self._rate.seconds
                 seconds = int(await self._redis.execute_command("EVAL", _COUNT, 1, *arguments))  # type: ignore[no-untyped-call]
         except Exception as error:  # no error of the store may stop the look-up

@@ -73,6 +73,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _is_refused = False
     _next_warning_at: ClassVar[float] = 0.0
 
+    # The argument has the type that uvicorn declares, which is narrower than asyncio's.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for the first head."""
         super().connection_made(transport)
@@ -170,6 +171,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._current_cycle = cycle
+        # starlette and uvicorn have different types for the same ASGI.
         super()._start_asgi_task(cycle, _over_capacity if self._is_refused else app)  # type: ignore[arg-type]
 
     def _log_refusal(self) -> None:
