@@ -45,14 +45,17 @@ _SYMBOLS = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff"
     "\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
 )
+# After a joiner or a selector: it may stay between these neighbours.
 _MAY_STAY = (
-    f"(?<=[{_JOINED}])[{_JOINERS}](?=[{_JOINED}])"
-    f"|(?<=[{_VIRAMAS}])\u200d"
-    f"|(?:(?<=[{_SYMBOLS}])|(?<=[{_SYMBOLS}]\ufe0f))\u200d(?=[{_SYMBOLS}])"
-    f"|(?<=[{_SYMBOLS}])[{_SELECTORS}]"
-    "|(?<=[0-9#*])\ufe0f(?=\u20e3)"
+    f"(?<=[{_JOINED}][{_JOINERS}])(?=[{_JOINED}])"
+    f"|(?<=[{_VIRAMAS}]\u200d)"
+    f"|(?:(?<=[{_SYMBOLS}]\u200d)|(?<=[{_SYMBOLS}]\ufe0f\u200d))(?=[{_SYMBOLS}])"
+    f"|(?<=[{_SYMBOLS}][{_SELECTORS}])"
+    "|(?<=[0-9#*]\ufe0f)(?=\u20e3)"
 )
-_STRAY = f"(?!{_MAY_STAY})[{_JOINERS}{_SELECTORS}]"
+# Patterns that begin with one set of characters pass quickly over all others.
+_HIDDEN = f"[{_INVISIBLE}{_TAGS}{_JOINERS}{_SELECTORS}](?!{_MAY_STAY})"
+_HIDDEN_OR_CONTROL = f"[{_CONTROLS}{_INVISIBLE}{_TAGS}{_JOINERS}{_SELECTORS}](?!{_MAY_STAY})"
 
 
 def _flag(region: str) -> str:
@@ -64,8 +67,8 @@ _FLAGS = "|".join(_flag(region) for region in ("gbeng", "gbsct", "gbwls"))
 _flags = re.compile(f"({_FLAGS})")
 _control = re.compile(f"[{_CONTROLS}]")
 _ignorable = re.compile(f"[{_INVISIBLE}{_TAGS}{_JOINERS}{_SELECTORS}]")
-_dropped = re.compile(f"[{_INVISIBLE}{_TAGS}]+|{_STRAY}")
-_escaped = re.compile(f"(?![ -~])(?:[{_CONTROLS}{_INVISIBLE}{_TAGS}]+|{_STRAY})+")  # passes over most quickly
+_dropped = re.compile(_HIDDEN)
+_escaped = re.compile(f"{_HIDDEN_OR_CONTROL}(?:{_HIDDEN_OR_CONTROL}){{0,999}}")  # other threads run between matches
 _stray_tag = re.compile(f"({_FLAGS})|[{_TAGS}]")
 _plain = re.compile(r"[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]{0,38}[A-Za-z0-9])?")
 

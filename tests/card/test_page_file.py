@@ -51,11 +51,13 @@ def test_get_writes_a_page_that_only_its_user_can_read_even_over_a_file_that_oth
 
 @posix
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
-def test_a_page_that_replaces_another_users_file_is_for_this_user_only(tmp_path: Path) -> None:
-    file = tmp_path / "samples.html"
+def test_a_page_that_replaces_another_users_file_is_for_this_user_only(
+    sandbox_environment: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "card.html"
     file.touch()
     os.chown(file, 1234, 2345)
-    assert run("demo", "--html", str(file))[0] == 0
+    assert run("get", SAMPLE_ID, "--html", str(file), environment=sandbox_environment)[0] == 0
     assert (file.stat().st_uid, stat.S_IMODE(file.stat().st_mode)) == (0, 0o600)
 
 

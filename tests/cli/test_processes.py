@@ -97,7 +97,7 @@ UNUSABLE = {
 """Variables of other libraries, with values with which these libraries fail."""
 
 
-@pytest.mark.parametrize("command", ["", "check", "demo"])
+@pytest.mark.parametrize("command", ["", "check", pytest.param("demo", marks=pytest.mark.slow)])
 def test_a_variable_of_another_library_is_at_most_named(sandbox_environment: dict[str, str], command: str) -> None:
     code, _, errors = run_process(*command.split(), environment=sandbox_environment | UNUSABLE)
     assert code == 0

@@ -151,18 +151,20 @@ def test_many_look_ups_of_one_campaign_are_one_request(team: Team, api: FaultSer
     assert len(api.requests) == 1
 
 
-@pytest.mark.parametrize("header", ["Host", "Origin"])
-def test_no_header_forges_a_log_line(team: Team, header: str) -> None:
+def test_no_header_forges_a_log_line(team: Team) -> None:
     """Bytes such as 0x85 are a line break (NEL) or a control sequence once they are decoded."""
     ann = team.add("ann", "main")
     with Hosted(environment=team.environment) as server:
-        content, headers = look_up(campaign_id(1))
-        headers |= bearer(ann) | {header: "http://evil.example\x852026-01-01 00:00:00,000 ERROR forged\x9b2K"}
-        with server.connect() as connection:
-            connection.post(content, **headers)
-            assert connection.answer().status in (400, 403, 421)
+        for header in ("Host", "Origin"):
+            content, headers = look_up(campaign_id(1))
+            headers |= bearer(ann) | {header: "http://evil.example\x852026-01-01 00:00:00,000 ERROR forged\x9b2K"}
+            with server.connect() as connection:
+                connection.post(content, **headers)
+                assert connection.answer().status in (400, 403, 421)
         _, errors = server.stop()
-    (line,) = (line for line in errors.splitlines() if "forged" in line)
-    assert not line.startswith("2026-01-01")
-    assert line.isascii()
-    assert line.isprintable()
+    lines = [line for line in errors.splitlines() if "forged" in line]
+    assert len(lines) == 2
+    for line in lines:
+        assert not line.startswith("2026-01-01")
+        assert line.isascii()
+        assert line.isprintable()

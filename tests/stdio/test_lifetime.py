@@ -151,7 +151,7 @@ def test_it_stops_when_its_stdout_breaks_while_it_answers() -> None:
 
 
 @POSIX
-@pytest.mark.parametrize("busy", [False, True], ids=["idle", "in a call"])
+@pytest.mark.parametrize("busy", [pytest.param(False, marks=pytest.mark.slow), True], ids=["idle", "in a call"])
 @pytest.mark.parametrize(
     ("number", "codes"), [(signal.SIGINT, {130}), (signal.SIGTERM, {143, -15})], ids=["SIGINT", "SIGTERM"]
 )

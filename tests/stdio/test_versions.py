@@ -32,7 +32,10 @@ class Session:
         return self._pipe.ask(method, params | ({"_meta": ENVELOPE} if self.version == LATEST else {}))
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+# The unmarked run has the newest handshake and the newest version; tests/http has each version in the test process.
+@pytest.fixture(
+    scope="module", params=[*(pytest.param(one, marks=pytest.mark.slow) for one in VERSIONS[:-2]), *VERSIONS[-2:]]
+)
 def session(request: pytest.FixtureRequest) -> Iterator[Session]:
     with FaultServer(holding(campaign(), campaign(id=numbered(1), name="Autumn survey"))) as server:
         environment = {
