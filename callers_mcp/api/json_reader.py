@@ -26,6 +26,9 @@ from callers_mcp.settings import variable
 MAX_DEPTH = 100
 """Levels of nesting, including the outermost object."""
 
+MAX_CONTAINERS = 50_000
+"""Objects and lists in an answer: many of them take longer to return than one long text."""
+
 ADVICE = Advice(
     f"Trying again will probably not help: the operator checks {variable('base_url')}, or asks Callers.",
     f"Trying again will probably not help: check {variable('base_url')}, or ask Callers.",
@@ -62,12 +65,17 @@ def read_object(body: bytes, *, key: str) -> Document:
         key: The API key, masked wherever it occurs.
 
     Raises:
-        UnexpectedResponse: Not JSON (including ``NaN``), not an object, or nested deeper than ``MAX_DEPTH``.
+        UnexpectedResponse: Not JSON (including ``NaN``), not an object, nested deeper than ``MAX_DEPTH``, or with
+            more than ``MAX_CONTAINERS`` objects and lists.
     """
-    if _depth(body) > MAX_DEPTH:
-        raise UnexpectedResponse(
-            f"The API's answer is nested deeper than {MAX_DEPTH} levels, so it was not read.", ADVICE
+    depth, containers = _nesting(body)
+    if depth > MAX_DEPTH or containers > MAX_CONTAINERS:
+        found = (
+            f"is nested deeper than {MAX_DEPTH} levels"
+            if depth > MAX_DEPTH
+            else (f"has more than {MAX_CONTAINERS:,} objects and lists")
         )
+        raise UnexpectedResponse(f"The API's answer {found}, so it was not read.", ADVICE)
     counts: Counter[str] = Counter()
     try:
         text = body.decode("utf-8-sig")
@@ -107,11 +115,12 @@ def decode(decoder: json.JSONDecoder, text: str) -> JsonValue:
             gc.enable()
 
 
-def _depth(body: bytes) -> int:
+def _nesting(body: bytes) -> tuple[int, int]:
+    """Return the depth of a JSON text, and the number of its objects and lists; both 0 if there are few."""
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return 0  # nearly all answers
+        return 0, 0  # nearly all answers
     steps = _string.sub(b"", body).translate(_DEPTH_STEPS, _OTHER_BYTES)
-    return max(accumulate(memoryview(steps).cast("b")), default=0)
+    return max(accumulate(memoryview(steps).cast("b")), default=0), steps.count(1)
 
 
 def _is_clean(text: str, key: str) -> bool:

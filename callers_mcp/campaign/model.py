@@ -36,6 +36,7 @@ class Campaign:
     completed: Timestamp = field(default_factory=Timestamp)
     phones_from: list[str] = field(default_factory=list)
     timezone: str | None = None
+    timezone_as_sent: str | None = None
     zone: ZoneInfo | None = None
     days_of_week: list[str] = field(default_factory=list)
     language: str | None = None
@@ -119,7 +120,8 @@ def parse_campaign(source: Mapping[str, JsonValue], now: datetime) -> Campaign:
     if call_params is not None:
         reader = _Reader(campaign, call_params, "callParams.")
         campaign.phones_from = reader.texts("phonesFrom")
-        campaign.timezone = sanitize(reader.value("timezone", str, nullable=True) or "").strip() or None
+        campaign.timezone_as_sent = reader.value("timezone", str, nullable=True)
+        campaign.timezone = sanitize(campaign.timezone_as_sent or "").strip() or None
         campaign.zone = find_zone(campaign.timezone)
         campaign.days_of_week = reader.texts("daysOfWeek")
         campaign.language = reader.value("language", str, nullable=True)

@@ -76,6 +76,7 @@ def find_hints(campaign: Campaign, schedule: Schedule, notes: Sequence[str]) -> 
             ("its name", campaign.name),
             ("its group's name", campaign.group_name),
             ("a variable", "\n".join(campaign.variables)),
+            ("its time zone", campaign.timezone_as_sent),
             ("its language", campaign.language),
             ("its calling days", "\n".join(campaign.days_of_week)),
             ("its approved countries", "\n".join(campaign.approved_countries)),

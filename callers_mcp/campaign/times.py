@@ -58,7 +58,7 @@ class Timestamp:
 
 
 def parse_time(value: str | float, made_at: datetime | None) -> Timestamp | None:
-    """Parse a time: ISO 8601 in any form, or whole seconds or milliseconds since 1970.
+    """Parse a time: ISO 8601 as ``datetime.fromisoformat`` reads it, or whole seconds or milliseconds since 1970.
 
     Args:
         value: What the API sent.

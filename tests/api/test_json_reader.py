@@ -150,6 +150,13 @@ def test_more_than_a_hundred_levels_are_refused(levels: int, opening: str, closi
         _read(_nested(levels, opening, closing))
 
 
+def test_more_than_fifty_thousand_lists_are_refused() -> None:
+    text = json.dumps({"a": [[]] * 49_998, "b": "[" * 500})
+    assert _read(text).content == json.loads(text)
+    with pytest.raises(UnexpectedResponse, match="more than 50,000 objects and lists"):
+        _read(json.dumps({"a": [[]] * 49_999}))
+
+
 def test_many_brackets_beside_each_other_are_no_depth() -> None:
     text = json.dumps({"a": [[] for _ in range(500)], "b": "[" * 500})
     assert _read(text).content == json.loads(text)

@@ -158,6 +158,10 @@ def test_a_field_of_another_type_is_left_out_and_named(path: str) -> None:
             campaign(callParams={"language": "en\u3164", "daysOfWeek": ["Mon\ufe0f"], "phonesFrom": ["\u200b+44"]}),
             "Invisible or direction-changing characters are in its language and its calling days and its numbers",
         ),
+        (
+            campaign(callParams={"timezone": "Europe/\u202eLondon"}),
+            "Invisible or direction-changing characters are in its time zone",
+        ),
         (campaign(variables=["a", "b\U000e0101"]), "Invisible or direction-changing characters are in a variable"),
     ],
 )
