@@ -10,7 +10,6 @@ from callers_mcp.install.registry import HOSTS
 from tests.support.command_line import run
 from tests.support.constants import KEY
 from tests.support.install_home import Home
-from tests.support.terminal import terminal
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX paths")
 
@@ -87,10 +86,9 @@ def test_install_says_that_the_host_is_not_on_this_machine(tmp_path: Path) -> No
 @pytest.mark.parametrize("answer", ["n", "y"])
 def test_a_terminal_asks_before_the_folder_of_a_missing_host_is_created(tmp_path: Path, answer: str) -> None:
     home = Home(tmp_path, "cursor")
-    with terminal("install", "cursor", "--no-check", environment=home.environment(CALLERS_API_KEY=KEY)) as shell:
-        shell.read_until("Create it? [y/N]: ")
-        shell.write(f"{answer}\n")
-        assert shell.process.wait() == (0 if answer == "y" else 1)
+    code, _, errors = home.run("install", "--no-check", answers=f"{answer}\n", CALLERS_API_KEY=KEY)
+    assert code == (0 if answer == "y" else 1)
+    assert "Create it? [y/N]:" in errors
     assert home.config.exists() == (answer == "y")
     assert home.key_file.exists() == (answer == "y")
 
@@ -100,14 +98,12 @@ def test_claude_desktop_must_be_closed_before_the_change(tmp_path: Path) -> None
     """When it quits, it writes its configuration again, without what was added in the meantime."""
     home = Home(tmp_path, "claude-desktop").put_realistic()
     before = home.config.read_bytes()
-    with terminal(
-        "install", "claude-desktop", "--no-check", environment=home.environment(CALLERS_API_KEY=KEY)
-    ) as shell:
-        assert "Quit Claude Desktop first" in shell.read_until("Go on? [Y/n]: ")
-        assert home.config.read_bytes() == before
-        shell.write("\n")
-        assert "Start Claude Desktop." in shell.read_until("Start Claude Desktop.")
-        assert shell.process.wait() == 0
+    code, out, errors = home.run("install", "--no-check", answers="n\n", CALLERS_API_KEY=KEY)
+    assert (code, home.config.read_bytes()) == (1, before)
+    assert "Go on? [Y/n]:" in errors
+    assert "Quit Claude Desktop first" in out
+    out = home.run("install", "--no-check", answers="\n", CALLERS_API_KEY=KEY)[1]
+    assert "Start Claude Desktop." in out
     assert home.entry()
     for option in "--yes", "--sandbox":
         out = home.install(option)

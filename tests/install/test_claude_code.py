@@ -154,8 +154,15 @@ def slow_claude(home: Home, folder: Path) -> tuple[Path, Path]:
     return started, go
 
 
-@pytest.mark.parametrize("second", ["install", "uninstall"])
-@pytest.mark.parametrize("first", ["install", "uninstall"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("install", "uninstall"),
+        pytest.param("install", "install", marks=pytest.mark.slow),
+        pytest.param("uninstall", "install", marks=pytest.mark.slow),
+        pytest.param("uninstall", "uninstall", marks=pytest.mark.slow),
+    ],
+)
 def test_installations_and_uninstallations_at_the_same_time_leave_no_key_without_an_entry(
     claude_code: Home, tmp_path_factory: pytest.TempPathFactory, first: str, second: str
 ) -> None:

@@ -30,7 +30,11 @@ def without_settings() -> dict[str, str]:
 
 
 def run(
-    *arguments: str, environment: Mapping[str, str] | None = None, inherit: bool = True, terminal: bool = False
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    inherit: bool = True,
+    terminal: bool = False,
+    answers: str | None = None,
 ) -> tuple[int, str, str]:
     """Run ``callers-mcp`` inside the test process. Not for async tests: some commands start an event loop.
 
@@ -39,6 +43,7 @@ def run(
         environment: Variables to set.
         inherit: Whether the command sees the variables of this process too, without ``CALLERS_*``.
         terminal: Whether stdout claims to be a terminal.
+        answers: What a person types; stdin claims to be a terminal. ``None``: stdin is not a terminal, and empty.
 
     Returns:
         Exit code, stdout, stderr. Log lines are in stderr, as they are written to file descriptor 2.
@@ -48,7 +53,8 @@ def run(
         stack.enter_context(mock.patch.dict(os.environ, variables, clear=True))
         stack.enter_context(mock.patch.object(runtime, "_exit_process", _raise_exit))
         stack.enter_context(_restored_loggers())
-        stack.enter_context(mock.patch.object(sys, "stdin", stack.enter_context(Path(os.devnull).open())))
+        stdin = stack.enter_context(Path(os.devnull).open()) if answers is None else _Typed(answers)
+        stack.enter_context(mock.patch.object(sys, "stdin", stdin))
         out, errors = (stack.enter_context(_captured(name, terminal=terminal)) for name in ("stdout", "stderr"))
         try:
             callers_mcp(list(arguments), prog_name="callers-mcp")
@@ -77,6 +83,13 @@ def run_process(
 def _raise_exit(code: int) -> NoReturn:
     """Exit from the command, but not from the test process."""
     raise SystemExit(code)
+
+
+class _Typed(io.StringIO):
+    """A terminal on which somebody has typed a text."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class _Stream(io.TextIOWrapper):

@@ -101,9 +101,11 @@ class Home:
     def environment(self, **variables: str) -> dict[str, str]:
         return inherited() | {"HOME": str(self.folder), "PATH": self.path} | self.settings | variables
 
-    def run(self, command: str, *options: str, **variables: str) -> tuple[int, str, str]:
+    def run(self, command: str, *options: str, answers: str | None = None, **variables: str) -> tuple[int, str, str]:
         """Run ``callers-mcp COMMAND HOST``; return exit code, stdout and stderr, and check that they have no secret."""
-        return _checked(run(command, self.host, *options, environment=self.environment(**variables), inherit=False))
+        host = ("--host", self.host) if command == "check" else (self.host,)
+        environment = self.environment(**variables)
+        return _checked(run(command, *host, *options, environment=environment, inherit=False, answers=answers))
 
     def run_process(self, command: str, *options: str, umask: int = -1, **variables: str) -> tuple[int, str, str]:
         """Do the same in a separate process."""
