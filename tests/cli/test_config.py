@@ -61,7 +61,7 @@ def test_a_key_file_of_the_user_is_named_by_its_absolute_path(tmp_path: Path) ->
         ("copilot-cli", {"type": "http", "url": URL}),
         ("cline", {"type": "streamableHttp", "url": URL}),
         ("zed", {"url": URL}),
-        ("devin-desktop", {"url": URL}),
+        ("devin-desktop", {"transport": "http", "url": URL}),
         ("lm-studio", {"url": URL}),
         ("kiro", {"url": URL}),
         ("amp", {"url": URL}),

@@ -76,6 +76,14 @@ def test_the_host_lists_the_installed_server(tmp_path: Path, host: str, command:
     assert home.config.read_bytes() == realistic(host)
 
 
+def test_auggie_writes_a_hosted_server_as_config_prints_it(tmp_path: Path) -> None:
+    home, url = with_program(tmp_path, "auggie", "auggie"), "https://callers.example.com/mcp"
+    header = ("--header", "Authorization: Bearer <token>")
+    output_of(home, "auggie", "mcp", "add", "callers", "--transport", "http", "--url", url, *header)
+    printed = home.run("config", "--url", url, "--token")[1]
+    assert home.written() == json.loads(printed)["mcpServers"]["callers"]
+
+
 def test_codex_lists_the_installed_entry(tmp_path: Path) -> None:
     home = with_program(tmp_path, "codex", "codex")
     home.install(CALLERS_ORGANIZATION_ID="a" * 24)
