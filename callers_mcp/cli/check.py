@@ -19,10 +19,12 @@ _START_TIMEOUT_SECONDS = 30.0
 @click.command(epilog="Example: callers-mcp check --campaign-id 665f1c2ab1e4a9d0c7f3b812")
 @click.option("--campaign-id", metavar="ID", help="Look up this campaign. This also tests the key.")
 @click.option("--host", type=HostType(), help="Check the server that is installed in this host, and start it.")
-def check(campaign_id: str | None, host: str | None) -> None:
+@click.option("--yes", is_flag=True, help="On a terminal, answer the question of --host with yes.")
+def check(campaign_id: str | None, host: str | None, yes: bool) -> None:
     """Show the configuration, and whether the API answers.
 
-    With --host, the settings are those of the host's entry instead of the environment.
+    With --host, the settings are those of the host's entry instead of the environment. If the campaign shows the
+    organization's id that search by name needs, a terminal asks whether to write it into the entry.
 
     Exit code: 0 all is well; 1 a problem was found; 2 wrong settings or a malformed id.
     """
@@ -38,7 +40,7 @@ def check(campaign_id: str | None, host: str | None) -> None:
         campaign_id = campaign_id.strip()
         if not is_object_id(campaign_id):
             raise click.UsageError(f"--campaign-id takes {CAMPAIGN_ID_HELP.for_person}.")
-    report = _Report(CallersClient(settings), host)
+    report = _Report(CallersClient(settings), host, entry, yes=yes)
     is_sandbox = entry is not None and "--sandbox" in entry["args"]
     if not is_sandbox:
         report.print_configuration()
@@ -57,18 +59,22 @@ def check(campaign_id: str | None, host: str | None) -> None:
 def _use_entry(host: str) -> Mapping[str, Any]:
     """Return command, args and env of the host's entry, and set its variables; exit with code 1 if there is none."""
     from callers_mcp.install import plan
-    from callers_mcp.install.registry import HOSTS
+    from callers_mcp.install.entry import is_variable_of_ours as is_ours
+    from callers_mcp.install.registry import HOSTS, Platform
 
     row = HOSTS[host]
     try:
         plan.require_editable(row, host)
         entry = plan.plan_change(row, None).current
         if entry is None:
-            raise plan.InstallationError(f"{row.title} does not have this server: callers-mcp install {host} adds it.")
+            reason = f"does not have this server: callers-mcp install {host} adds it."
+            if row.has_bundle(Platform()):
+                reason = f"has this server as an extension, which only {row.title} can start: see Settings > Extensions"
+            raise plan.InstallationError(f"{row.title} {reason}")
     except plan.InstallationError as error:
         click.echo(f"callers-mcp: {error}", err=True)
         sys.exit(1)
-    for name in [each for each in os.environ if each.upper().startswith("CALLERS_")]:
+    for name in [each for each in os.environ if is_ours(each)]:
         del os.environ[name]
     variables, arguments = entry.get("env"), entry.get("args")
     entry = {
@@ -76,16 +82,17 @@ def _use_entry(host: str) -> Mapping[str, Any]:
         "args": [str(word) for word in arguments] if isinstance(arguments, list) else [],
         "env": {name: str(value) for name, value in variables.items()} if isinstance(variables, dict) else {},
     }
-    os.environ.update(entry["env"])
+    os.environ.update({name: value for name, value in entry["env"].items() if is_ours(name) and "\0" not in value})
     return entry
 
 
 class _Report:
     """Prints one line for each fact, and counts the problems."""
 
-    def __init__(self, client: "CallersClient", host: str | None = None) -> None:
-        self.client = client
-        self._host = host
+    def __init__(
+        self, client: "CallersClient", host: str | None, entry: Mapping[str, Any] | None, *, yes: bool
+    ) -> None:
+        self.client, self._host, self._entry, self._yes = client, host, entry, yes
         self.problems = 0
 
     def _print(self, title: str, text: str, *, good: bool = True) -> None:
@@ -172,9 +179,9 @@ class _Report:
             return
         if campaign_id:
             await self._check_isolation(campaign_id)
-            self._check_organization(organization)
+            self._check_organization(campaign_id, organization)
 
-    def _check_organization(self, organization: str) -> None:
+    def _check_organization(self, campaign_id: str, organization: str) -> None:
         """Report whether CALLERS_ORGANIZATION_ID is the organization of a campaign from the main organization."""
         from callers_mcp.api.request import is_object_id
         from callers_mcp.settings import variable
@@ -182,13 +189,34 @@ class _Report:
         name, configured = variable("organization_id"), self.client.settings.organization_id
         if self.client.access.resolve(None) is not None or not is_object_id(organization):
             return
-        if configured is None:
-            step = f"set {name}={organization}"
-            if self._host:
-                step = f"run callers-mcp install {self._host} --campaign-id with this id"
-            self._print("Organization", f"{step} to find campaigns by name")
-        elif configured.lower() != organization.lower():
-            self._print("Organization", f"{name} is wrong: the campaign belongs to {organization}", good=False)
+        if (configured or "").lower() == organization.lower() or self._write(name, organization):
+            return
+        command = f"callers-mcp install {self._host} --campaign-id {campaign_id} writes" if self._host else "set"
+        problem = f"{name} is wrong: the campaign belongs to {organization}; " if configured else ""
+        self._print(
+            "Organization", f"{problem}{command} {name}={organization} to find campaigns by name", good=not problem
+        )
+
+    def _write(self, name: str, value: str) -> bool:
+        """Write a variable into the host's entry if a person on the terminal wants it; return whether they do."""
+        from callers_mcp.cli.install import is_terminal
+        from callers_mcp.install import plan
+        from callers_mcp.install.lock import exclusive
+        from callers_mcp.install.registry import HOSTS
+
+        if not (self._host and self._entry and is_terminal()):
+            return False
+        row = HOSTS[self._host]
+        question = f"{row.before} Write {name}={value} to {row.title}?".lstrip()
+        if not (self._yes or click.confirm(question, err=True)):
+            return False
+        try:
+            with exclusive():
+                plan.apply(plan.plan_change(row, {**self._entry, "env": {**self._entry["env"], name: value}}))
+            self._print("Organization", f"wrote {name}={value}, to find campaigns by name. {row.next_step}")
+        except (plan.InstallationError, OSError) as error:
+            self._print("Organization", f"{name}={value} could not be written. {error}", good=False)
+        return True
 
     async def _check_isolation(self, campaign_id: str) -> None:
         """Report whether the API separates sub-organizations: a hosted server relies on it to separate its callers."""

@@ -61,12 +61,12 @@ def install(
                 "first, with uv tool install."
             )
         if campaign_id is not None:
-            settings[_ORGANIZATION_ID] = key_test.organization_of(_settings_with(key, settings), campaign_id)
+            settings[_ORGANIZATION_ID] = key_test.organization_of(_settings_with(row, key, settings), campaign_id)
         wanted = entry.stdio_entry(row, settings, sandbox=use_sandbox)
         is_same = plan.plan_change(row, wanted).is_noop and key in (None, key_file.read(file))
         if not dry_run and not is_same:
-            _prepare(row, ask=not yes and _is_terminal())
-            if not (use_sandbox or no_check) and _is_terminal():
+            _prepare(row, ask=not yes and is_terminal())
+            if not (use_sandbox or no_check) and is_terminal():
                 _test_key(row, key, settings, ask=not yes and campaign_id is None)
                 wanted = entry.stdio_entry(row, settings)
         with exclusive():
@@ -156,7 +156,8 @@ def _list_hosts() -> None:
     click.echo(f"All hosts: {', '.join(HOSTS)}. For another host: callers-mcp config other")
 
 
-def _is_terminal() -> bool:
+def is_terminal() -> bool:
+    """Return whether a person can answer questions."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
@@ -177,24 +178,34 @@ def _prepare(row: "Host", *, ask: bool) -> None:
             click.confirm("Go on?", default=True, abort=True, err=True)
 
 
-def _settings_with(key: str | None, settings: Mapping[str, str]) -> "Settings":
+def _settings_with(row: "Host", key: str | None, settings: Mapping[str, str]) -> "Settings":
     """Return the settings of the server that is installed; ``key`` is not yet in its file."""
-    from callers_mcp.install.entry import API_KEY_FILE
-    from callers_mcp.settings import Settings
+    from callers_mcp.install.plan import InstallationError
+    from callers_mcp.settings import Settings, SettingsError, variable
 
-    return Settings.from_environment(api_key=key, api_key_file=None if key else settings[API_KEY_FILE])
+    known = {**_present_variables(row), **settings}
+    kept = {field: known.get(variable(field), "") for field in Settings.model_fields}
+    try:
+        return Settings.from_environment(**kept | {"api_key": key or ""} | ({"api_key_file": ""} if key else {}))
+    except SettingsError as error:
+        raise InstallationError(f"{error} It is in the entry in {row.title}; set another value.") from None
+
+
+def _present_variables(row: "Host") -> dict[str, str]:
+    """Return the variables of the present entry, which an installation keeps; an empty dictionary without one."""
+    from callers_mcp.install import plan
+
+    present = (plan.plan_change(row, None).current or {}).get("env")
+    return {name: str(value) for name, value in present.items()} if isinstance(present, dict) else {}
 
 
 def _test_key(row: "Host", key: str | None, settings: dict[str, str], *, ask: bool) -> None:
     """Test the key, and add the organization's id to the settings if the user gives a campaign of it."""
     from callers_mcp.cli import key_test
-    from callers_mcp.install import plan
 
-    key_test.check_key(_settings_with(key, settings))
-    present = (plan.plan_change(row, None).current or {}).get("env")
-    known = {**present, **settings} if isinstance(present, dict) else settings
-    if ask and _ORGANIZATION_ID not in known:
-        organization = key_test.ask_for_organization(_settings_with(key, settings))
+    key_test.check_key(_settings_with(row, key, settings))
+    if ask and _ORGANIZATION_ID not in {**_present_variables(row), **settings}:
+        organization = key_test.ask_for_organization(_settings_with(row, key, settings))
         if organization is not None:
             settings[_ORGANIZATION_ID] = organization
 
@@ -272,7 +283,7 @@ def _prompt_for_key() -> str:
     from callers_mcp.cli.runtime import exit_with_usage_error
     from callers_mcp.settings import is_key, is_placeholder, variable
 
-    if not _is_terminal():
+    if not is_terminal():
         exit_with_usage_error(f"there is no API key: set {variable('api_key')}, or run this command on a terminal.")
     key = str(click.prompt("API key of the organization (not shown)", hide_input=True, err=True)).strip()
     if not is_key(key) or is_placeholder(key):

@@ -106,6 +106,11 @@ def network_settings(environment: Mapping[str, str]) -> tuple[dict[str, str], li
     return {name: value for name, value in values.items() if name not in logins}, logins
 
 
+def is_variable_of_ours(name: str) -> bool:
+    """Return whether a variable of the environment is a setting of this server, or one of those that it needs."""
+    return name.upper().startswith("CALLERS_") or name.upper() in _NETWORK_VARIABLES
+
+
 def to_host(host: Host, entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry in the form that the host documents. In this package it has ``command``, ``args`` and ``env``."""
     names = {"command": host.command_key, "env": host.env_key}

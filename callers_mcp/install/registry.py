@@ -81,6 +81,7 @@ class Host:
     form: str = ""
     others: str = ""
     others_note: str = ""
+    bundle: str = ""
 
     def host_folder(self, platform: Platform) -> Path:
         """Return the folder that the host has on a machine where it is installed."""
@@ -104,6 +105,12 @@ class Host:
         """Yield what the user must know about other configurations of the host on this machine."""
         if self.others and any(self.host_folder(platform).glob(self.others)):
             yield self.others_note
+        if self.has_bundle(platform):
+            yield f"{self.title} has this server as an extension too: Settings > Extensions. Remove one of the two."
+
+    def has_bundle(self, platform: Platform) -> bool:
+        """Return whether the host has this server as a bundle, which it keeps itself, outside its configuration."""
+        return bool(self.bundle) and any(self.host_folder(platform).glob(self.bundle))
 
     def is_found(self, platform: Platform) -> bool:
         """Return whether the host seems to be on this machine: its folder, its configuration or its program."""

@@ -29,7 +29,12 @@ KNOWN = fault.answer(campaign())
         ),
         (["--campaign-id", SAMPLE_ID], {"CALLERS_ORGANIZATION_ID": ORGANIZATION_ID}, 0, "find_campaigns is enabled"),
         ([], {}, 0, "set CALLERS_ORGANIZATION_ID to enable find_campaigns"),
-        (["--campaign-id", SAMPLE_ID], {"CALLERS_ORGANIZATION_ID": "0" * 24}, 1, f"belongs to {ORGANIZATION_ID}\n"),
+        (
+            ["--campaign-id", SAMPLE_ID],
+            {"CALLERS_ORGANIZATION_ID": "0" * 24},
+            1,
+            f"belongs to {ORGANIZATION_ID}; set CALLERS_",
+        ),
         ([], {"CALLERS_API_KEY": ""}, 1, "API key: not set"),
         ([], {"CALLERS_API_KEY": "", "CALLERS_API_KEY_FILE": "/nonexistent"}, 1, "CALLERS_API_KEY_FILE"),
         ([], {"CALLERS_BASE_URL": "http://127.0.0.1:9"}, 1, "refused (3 attempts)"),

@@ -52,19 +52,19 @@ def test_a_terminal_tests_the_key_and_finds_the_organization(home: Home) -> None
 
 @pytest.mark.parametrize("answers", ["\n", f"{SAMPLE_ID}\nn\n\n"], ids=["skipped", "refused"])
 def test_no_organization_is_written_without_a_yes(home: Home, answers: str) -> None:
-    with terminal("install", "cursor", environment=home.environment()) as shell:
-        shell.read_until(QUESTION)
-        shell.write(answers)
-        assert shell.process.wait(PATIENCE) == 0
+    code, _, errors = home.run("install", answers=answers)
+    assert code == 0
+    assert QUESTION.strip() in errors
     assert home.entry()
     assert organization(home) is None
 
 
 def test_a_refused_key_is_not_written(home: Home) -> None:
     before = home.config.read_bytes()
-    with terminal("install", "cursor", environment=home.environment(CALLERS_API_KEY="wrong")) as shell:
-        assert "refused the API key" in shell.read_until("Nothing was changed.")
-        assert shell.process.wait(PATIENCE) == 1
+    code, _, errors = home.run("install", answers="", CALLERS_API_KEY="wrong")
+    assert code == 1
+    assert "refused the API key" in errors
+    assert "Nothing was changed." in errors
     assert home.config.read_bytes() == before
     assert not home.key_file.exists()
 
@@ -76,11 +76,57 @@ def test_an_answer_that_says_nothing_about_the_key_does_not_prevent_the_installa
     with FaultServer(answer) as server:
         home = Home(tmp_path, "cursor", settings={"CALLERS_BASE_URL": server.base_url, "CALLERS_MAX_ATTEMPTS": "1"})
         home.put_realistic()
-        with terminal("install", "cursor", "--yes", environment=home.environment(CALLERS_API_KEY=KEY)) as shell:
-            shown = shell.read_until("Next: ")
-            assert shell.process.wait(PATIENCE) == 0
-    assert "not proven" in shown or "could not be tested" in shown
+        code, _, errors = home.run("install", "--yes", answers="", CALLERS_API_KEY=KEY)
+    assert code == 0
+    assert "not proven" in errors or "could not be tested" in errors
     assert home.entry()
+
+
+@pytest.mark.parametrize(
+    ("options", "answers"),
+    [
+        ((), "y\ny\n\n"),  # creates the folder, goes on, and skips the search by name
+        (("--yes",), ""),
+        (("--yes", "--campaign-id", SAMPLE_ID), ""),
+        (("--yes", "--no-check"), ""),
+    ],
+)
+def test_each_question_has_an_option_that_answers_it(
+    tmp_path: Path, sandbox_environment: dict[str, str], options: tuple[str, ...], answers: str
+) -> None:
+    """Of Claude Desktop, which has all questions; a variable answers the question for the key."""
+    home = Home(tmp_path, "claude-desktop", settings=sandbox_environment)
+    code, _, errors = home.run("install", *options, answers=answers)
+    assert code == 0
+    assert ("Go on?" in errors) == ("Create it?" in errors) == (QUESTION.strip() in errors) == (not options)
+    assert (organization(home) is not None) == ("--campaign-id" in options)
+    home.uninstall()
+    assert not home.config.exists()
+    assert not home.key_file.exists()
+
+
+def test_uninstall_removes_what_a_later_campaign_id_wrote(home: Home) -> None:
+    before = home.config.read_bytes()
+    assert home.run("install")[0] == home.run("install", "--campaign-id", SAMPLE_ID)[0] == 0
+    assert organization(home) == ORGANIZATION_ID
+    home.uninstall()
+    assert home.config.read_bytes() == before
+    assert not home.key_file.exists()
+
+
+def test_the_key_is_tested_with_the_settings_that_the_entry_keeps(home: Home) -> None:
+    """So the key goes only to the API of the entry."""
+    home.install("--no-check", **home.settings)
+    home.settings = {"CALLERS_API_KEY": ""}
+    with FaultServer(fault.answer({}, status=500)) as server:
+        unused = {"HTTPS_PROXY": server.base_url}
+        assert home.run("install", "--campaign-id", SAMPLE_ID, **unused)[0] == 0
+    assert organization(home) == ORGANIZATION_ID
+    home.put(home.config.read_bytes().replace(b"CALLERS_BASE_URL", b"CALLERS_TIMEOUT"))
+    code, _, errors = home.run("install", "--campaign-id", SAMPLE_ID)
+    assert code == 1
+    assert "CALLERS_TIMEOUT" in errors
+    assert "the entry in Cursor" in errors
 
 
 def test_a_campaign_id_finds_the_organization_without_a_question(home: Home) -> None:
