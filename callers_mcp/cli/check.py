@@ -20,7 +20,8 @@ _START_TIMEOUT_SECONDS = 30.0
 @click.option("--campaign-id", metavar="ID", help="Look up this campaign. This also tests the key.")
 @click.option("--host", type=HostType(), help="Check the server that is installed in this host, and start it.")
 @click.option("--yes", is_flag=True, help="On a terminal, answer the question of --host with yes.")
-def check(campaign_id: str | None, host: str | None, yes: bool) -> None:
+@click.option("--shape", is_flag=True, help="Print a report on the API's answers, without values, for a public issue.")
+def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool) -> None:
     """Show the configuration, and whether the API answers.
 
     With --host, the settings are those of the host's entry instead of the environment. If the campaign shows the
@@ -40,6 +41,13 @@ def check(campaign_id: str | None, host: str | None, yes: bool) -> None:
         campaign_id = campaign_id.strip()
         if not is_object_id(campaign_id):
             raise click.UsageError(f"--campaign-id takes {CAMPAIGN_ID_HELP.for_person}.")
+    elif shape:
+        raise click.UsageError("--shape needs a campaign: add --campaign-id ID.")
+    if shape:
+        from callers_mcp.cli import shape_report
+
+        run_and_exit(lambda: shape_report.print_report(settings, str(campaign_id)))
+        return
     report = _Report(CallersClient(settings), host, entry, yes=yes)
     is_sandbox = entry is not None and "--sandbox" in entry["args"]
     if not is_sandbox:
