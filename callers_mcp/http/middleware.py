@@ -116,7 +116,9 @@ class HttpMiddleware:
             pass
 
     async def _serve_endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["headers"] = [_normalize(name, value) for name, value in scope["headers"]]
+        # Blanks after a value are not a part of it (RFC 9110, section 5.5), but httptools keeps them.
+        headers = [(name, value.rstrip(b" \t")) for name, value in scope["headers"]]
+        scope["headers"] = [(name, value.lower() if name == b"host" else value) for name, value in headers]
         principal = await self._authenticator.authenticate(scope["headers"])
         if scope["method"] != "POST":  # there are no server events to GET, and no session to DELETE
             raise HttpRejection("This endpoint accepts only POST.", status=405, headers={"Allow": "POST"})
@@ -186,12 +188,6 @@ class HttpMiddleware:
                     await self._app(scope, replay, respond)
         finally:
             disconnected.cancel()
-
-
-def _normalize(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    # Blanks after a value are not a part of it (RFC 9110, section 5.5), but httptools keeps them.
-    value = value.rstrip(b" \t")
-    return name, value.lower() if name == b"host" else value
 
 
 def _transport_security(hosting: HostingSettings) -> TransportSecuritySettings:
