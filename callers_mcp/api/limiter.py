@@ -61,7 +61,9 @@ class PerPrincipalLimiter:
             if turn in self._queue:
                 self._queue.remove(turn)
             else:
-                self._in_use -= Counter([turn.user])  # this also removes what is 0
+                self._in_use[turn.user] -= 1
+                if not self._in_use[turn.user]:
+                    del self._in_use[turn.user]
                 self.update()
 
     def update(self) -> None:

@@ -273,7 +273,8 @@ class ConnectionPool:
         if not self._in_use:
             self._in_use = dict.fromkeys(self._open_transports(), 0)
         in_use = self._in_use
-        transport = min(in_use, key=lambda each: in_use[each] // _CONNECTIONS_PER_TRANSPORT)
+        free = [each for each, count in in_use.items() if count < _CONNECTIONS_PER_TRANSPORT]
+        transport = free[0] if free else min(in_use, key=lambda each: in_use[each] // _CONNECTIONS_PER_TRANSPORT)
         in_use[transport] += 1
         try:
             yield transport

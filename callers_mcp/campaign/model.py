@@ -78,7 +78,7 @@ class _Reader:
 
     def texts(self, name: str) -> list[str]:
         value = self.value(name, list, nullable=True) or []
-        if all(isinstance(member, str) for member in value):
+        if {*map(type, value)} <= {str}:
             return value
         self._campaign.mistyped.append(self._prefix + name)
         self._campaign.valid_fields.discard(name)

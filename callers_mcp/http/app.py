@@ -17,6 +17,7 @@ from callers_mcp.http.auth.jwks import IssuerKeys
 from callers_mcp.http.auth.oauth import OAuthVerifier
 from callers_mcp.http.auth.token_store import default_path
 from callers_mcp.http.auth.tokens import TokenAuthenticator
+from callers_mcp.http.discovery import public_documents
 from callers_mcp.http.middleware import PRINCIPAL_KEY, HttpMiddleware
 from callers_mcp.http.ops.audit import AuditLog
 from callers_mcp.http.ops.metrics import Metrics
@@ -54,24 +55,29 @@ class HostedServer:
         keys.current()
         require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
         tokens = TokenAuthenticator(hosting.token_file or default_path()) if "tokens" in hosting.methods else None
-        self._oauth = None
-        if "oauth" in hosting.methods:
-            keys_of_issuer = IssuerKeys(hosting.oauth_issuer or "")
-            self._oauth = OAuthVerifier(
-                keys_of_issuer, hosting.audience, hosting.oauth_scope, hosting.oauth_organizations_claim
-            )
         self._limiter = RateLimiter(hosting.rate_limit, hosting.rate_limit_storage) if hosting.rate_limit else None
         self._audit = AuditLog(hosting.audit_file, keys.mask)
         self.metrics = Metrics(self._audit) if hosting.metrics else None
+        checks: dict[str, HealthCheck] = {"key": lambda: _key_problem(keys), "audit": lambda: self._audit.problem}
+        warnings: dict[str, HealthCheck] = {}
+        if tokens:
+            checks["tokens"] = lambda: tokens.problem
+        self._oauth = None
+        if "oauth" in hosting.methods:
+            on_failure = self.metrics.count_key_fetch_failure if self.metrics else lambda: None
+            issuer_keys = IssuerKeys(hosting.oauth_issuer or "", on_failure=on_failure)
+            self._oauth = OAuthVerifier(
+                issuer_keys, hosting.audience, hosting.oauth_scope, hosting.oauth_organizations_claim
+            )
+            warnings["sign-in"] = lambda: issuer_keys.problem
+            if not tokens:  # without keys, no caller can be verified
+                checks["sign-in"] = lambda: None if issuer_keys.usable else issuer_keys.problem
+        self.readiness = Readiness(checks, warnings)
         client = CallersClient(
             settings,
             observer=self.metrics or self._audit,
             rate_limit_hook=self._limiter.admit if self._limiter else None,
         )
-        checks: dict[str, HealthCheck] = {"key": lambda: _key_problem(keys), "audit": lambda: self._audit.problem}
-        if tokens:
-            checks["tokens"] = lambda: tokens.problem
-        self.readiness = Readiness(checks)
         options = {"instructions": instructions} if instructions else {}
         server = create_server(settings, client=client, get_principal=_get_principal, **options)
         sdk_app = server.streamable_http_app(
@@ -91,6 +97,7 @@ class HostedServer:
             Authenticator(hosting, tokens, self._oauth, metrics.count_rejection if metrics else lambda reason: None),
             self.readiness,
             metrics.count_over_capacity if metrics else lambda: None,
+            public_documents(hosting, server),
         )
 
     @asynccontextmanager

@@ -1,10 +1,9 @@
 """The limits of concurrent calls: of all callers, and of one of them."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from weakref import WeakValueDictionary
+from dataclasses import dataclass
 
 from callers_mcp.access import ANONYMOUS, Principal
 from callers_mcp.api.turns import Turn
@@ -15,6 +14,14 @@ REFUSAL_DELAY_SECONDS = 1.0
 
 MAX_TURNS = 4
 """Calls of one caller that use the processor at the same time; their other calls wait for the API or for a turn."""
+
+
+@dataclass(slots=True)
+class _Caller:
+    """The calls in progress of one caller, and their turns."""
+
+    turns: asyncio.Semaphore
+    calls: int = 0
 
 
 class CallLimit:
@@ -28,8 +35,8 @@ class CallLimit:
     def __init__(self, max_calls: int, on_refusal: Callable[[], None]) -> None:
         self._max_calls = max_calls
         self._on_refusal = on_refusal
-        self._calls: Counter[str] = Counter()  # by the name of the principal
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._calls = 0
+        self._callers: dict[str, _Caller] = {}  # those with calls, by the name of the principal
 
     @asynccontextmanager
     async def place(self, principal: Principal) -> AsyncIterator[Turn]:
@@ -41,10 +48,13 @@ class CallLimit:
         share, turns = (self._max_calls + 1) // 2, MAX_TURNS
         if principal is ANONYMOUS:
             share = turns = self._max_calls
-        if self._calls.total() >= self._max_calls:
+        if self._calls >= self._max_calls:
             self._on_refusal()
             raise HttpRejection("Too many calls at once; try again in a second.", status=503, retry_after_seconds=1)
-        if self._calls[principal.name] >= share:
+        caller = self._callers.get(principal.name)
+        if caller is None:
+            caller = self._callers[principal.name] = _Caller(asyncio.Semaphore(turns))
+        elif caller.calls >= share:
             self._on_refusal()
             await asyncio.sleep(REFUSAL_DELAY_SECONDS)
             raise HttpRejection(
@@ -52,9 +62,12 @@ class CallLimit:
                 status=429,
                 retry_after_seconds=1,
             )
-        self._calls[principal.name] += 1
+        self._calls += 1
+        caller.calls += 1
         try:
-            yield Turn(self._turns.setdefault(principal.name, asyncio.Semaphore(turns)))
+            yield Turn(caller.turns)
         finally:
-            self._calls[principal.name] -= 1
-            self._calls += Counter()  # drops the callers without calls
+            self._calls -= 1
+            caller.calls -= 1
+            if not caller.calls:
+                del self._callers[principal.name]

@@ -51,6 +51,7 @@ class HttpMiddleware:
         authenticator: Verifies the principal of a request.
         readiness: Answers the readiness probe.
         over_capacity: Called when a call is refused because there are too many, see ``CallLimit``.
+        documents: Applications that need no authentication, by their paths.
     """
 
     def __init__(
@@ -60,10 +61,10 @@ class HttpMiddleware:
         authenticator: Authenticator,
         readiness: Readiness,
         over_capacity: Callable[[], None],
+        documents: Mapping[str, ASGIApp],
     ) -> None:
         self._app = app
         self._authenticator = authenticator
-        self._readiness = readiness
         self._limit = CallLimit(hosting.max_calls, over_capacity)
         self._refuses_forwarded = hosting.refuses_forwarded
         # Outside loopback and without TLS in this server, only trusted proxies may use plain http.
@@ -76,10 +77,11 @@ class HttpMiddleware:
         self._security = TransportSecurityMiddleware(_transport_security(hosting))
         public = urlsplit(hosting.url).path.rstrip("/")
         self._endpoint_paths = {MCP_PATH, f"{MCP_PATH}/", public, f"{public}/"}
+        self._documents = documents
         metadata = authenticator.metadata()
         self._public_paths: dict[str, Callable[[], tuple[Mapping[str, object], int]]] = {
             "/healthz": lambda: ({"alive": True}, 200),
-            "/readyz": self._readiness_content,
+            "/readyz": readiness.report,
         }
         if metadata:
             for path in ("", MCP_PATH, public):
@@ -96,6 +98,8 @@ class HttpMiddleware:
                 await self._endpoint(scope, receive, send)  # type: ignore[arg-type]
             elif (content := self._public_paths.get(scope["path"])) and scope["method"] in ("GET", "HEAD"):
                 await JSONResponse(*content())(scope, receive, send)
+            elif document := self._documents.get(scope["path"]):
+                await document(scope, receive, send)
             else:
                 raise HttpRejection(f"Not found; the MCP endpoint is {MCP_PATH}.", status=404)
         except HttpRejection as rejection:
@@ -112,7 +116,9 @@ class HttpMiddleware:
             pass
 
     async def _serve_endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["headers"] = [_normalize(name, value) for name, value in scope["headers"]]
+        # Blanks after a value are not a part of it (RFC 9110, section 5.5), but httptools keeps them.
+        headers = [(name, value.rstrip(b" \t")) for name, value in scope["headers"]]
+        scope["headers"] = [(name, value.lower() if name == b"host" else value) for name, value in headers]
         principal = await self._authenticator.authenticate(scope["headers"])
         if scope["method"] != "POST":  # there are no server events to GET, and no session to DELETE
             raise HttpRejection("This endpoint accepts only POST.", status=405, headers={"Allow": "POST"})
@@ -182,16 +188,6 @@ class HttpMiddleware:
                     await self._app(scope, replay, respond)
         finally:
             disconnected.cancel()
-
-    def _readiness_content(self) -> tuple[Mapping[str, object], int]:
-        problems = self._readiness.problems()
-        return ({"ready": False, "problems": problems}, 503) if problems else ({"ready": True}, 200)
-
-
-def _normalize(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    # Blanks after a value are not a part of it (RFC 9110, section 5.5), but httptools keeps them.
-    value = value.rstrip(b" \t")
-    return name, value.lower() if name == b"host" else value
 
 
 def _transport_security(hosting: HostingSettings) -> TransportSecuritySettings:

@@ -5,6 +5,7 @@ configuration is an error.
 """
 
 import ipaddress
+import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -27,6 +28,8 @@ MCP_PATH = "/mcp"
 Method = Literal["tokens", "oauth", "none"]
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Url = Annotated[str, AfterValidator(check_url)]
+# With two labels at least, and not an address. Its length leaves room for the rest of the Server Card's name.
+_DNS_NAME = re.compile(r"(?=.{1,188}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _lower_case = BeforeValidator(lambda text: text.lower() if isinstance(text, str) else text)
 
 
@@ -76,6 +79,9 @@ class HostingSettings(EnvironmentSettings):
     )
     metrics: tuple[str, int] | None = Field(default=None, description="the address that serves the metrics, host:port")
     audit_file: UserPath | None = Field(default=None, description="the file for the audit log")
+    server_card: bool = Field(
+        default=False, description="on or off: whether the Server Card and a catalog that lists it are public"
+    )
 
     host: str = Field(default="127.0.0.1", exclude=True)
     port: int = Field(default=8000, exclude=True)
@@ -178,6 +184,11 @@ class HostingSettings(EnvironmentSettings):
             missing += [] if self.public_url or self.on_loopback else ["public_url"]
             if missing:
                 raise ValueError(f"{' and '.join(map(variable, missing))} must be set for oauth.")
+        if self.server_card and not (self.methods and self.public_url and _has_dns_name(self.public_url)):
+            raise ValueError(
+                f"{variable('server_card')} needs tokens or oauth in {variable('auth')}, and a DNS name in "
+                f"{variable('public_url')}, such as https://callers.example.com/mcp."
+            )
         for method in ("tokens", "oauth"):
             unused = [
                 variable(name)
@@ -205,6 +216,10 @@ def _is_unspecified(host: str) -> bool:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
+
+
+def _has_dns_name(url: str) -> bool:
+    return bool(_DNS_NAME.fullmatch(urlsplit(url).hostname or ""))
 
 
 def _host_values(url: str) -> tuple[str, ...]:

@@ -76,6 +76,8 @@ def test_nginx_accepts_the_site_without_a_warning(site: Site) -> None:
         ("/mcp", 200),
         ("/.well-known/oauth-protected-resource", 200),
         ("/.well-known/oauth-protected-resource/mcp", 200),
+        ("/mcp/server-card", 200),
+        ("/.well-known/ai-catalog.json", 200),
         ("/healthz", 200),
         *((path, 404) for path in ("/", "/readyz", "/metrics", "/mcp/x", "/.well-known/", "/mcp%2f..%2freadyz")),
     ],

@@ -7,6 +7,8 @@ from callers_mcp.settings import SettingsError
 
 ISSUER = "https://sign-in.example.com"
 OAUTH = {"AUTH": "oauth", "OAUTH_ISSUER": ISSUER}
+CARD = {"SERVER_CARD": "on"}
+LONG = 3 * (62 * "a" + ".")
 PUBLIC = {"PUBLIC_URL": "https://mcp.example.com/mcp"}
 
 
@@ -57,6 +59,23 @@ def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, **giv
         ({"METRICS": ":9100"}, "METRICS"),
         ({"TOKEN_FILE": "${FILE}"}, "TOKEN_FILE"),
         ({"AUDIT_FILE": "{{ file }}"}, "AUDIT_FILE"),
+        ({"SERVER_CARD": "card"}, "SERVER_CARD has a value that can't be used"),
+        (CARD, "SERVER_CARD"),
+        (CARD | {"AUTH": "tokens"}, "SERVER_CARD"),
+        (CARD | PUBLIC | {"AUTH": "none"}, "SERVER_CARD"),
+        *(
+            (CARD | {"AUTH": "tokens", "PUBLIC_URL": f"https://{host}/mcp"}, "SERVER_CARD")
+            for host in (
+                "192.0.2.1",
+                "[2001:db8::1]",
+                "localhost",
+                "callers",
+                "10.1",
+                "a_b.example.com",
+                "-a.example.com",
+            )
+        ),
+        (CARD | {"AUTH": "tokens", "PUBLIC_URL": f"https://{LONG}example.com/mcp"}, "SERVER_CARD"),
         ({"DRAIN_SECOND": "1"}, "did you mean CALLERS_HTTP_DRAIN_SECONDS?"),
         ({"AUTHENTICATION": "none"}, "CALLERS_HTTP_AUTHENTICATION is not a setting"),
         ({"WORKERS": "2"}, "CALLERS_HTTP_WORKERS is not a setting"),  # one process serves

@@ -162,3 +162,16 @@ async def test_closing_cancels_the_running_fetch(
     assert warnings(caplog) == []  # nothing failed
     provider.wait_for_disconnect()
     await verifier.keys.aclose()
+
+
+async def test_keys_that_no_caller_asks_for_stay_usable_while_the_server_is_probed(
+    provider: OidcProvider, verifier: OAuthVerifier, clock: Clock
+) -> None:
+    await verifier.keys.refresh()
+    for times, hours in enumerate((1, 24, 24), 2):
+        assert verifier.keys.problem is None
+        clock.now += hours * HOUR + 1
+        assert bool(verifier.keys.problem) == (not verifier.keys.usable) == (hours == 24)
+        await fetched(provider, times)
+        await verifier.keys.refresh()  # waits for the fetch under way
+    assert provider.fetches == 4

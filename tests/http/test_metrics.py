@@ -45,6 +45,7 @@ def test_prometheus_reads_what_was_counted(metrics: Metrics) -> None:
     metrics.on_api_request(0.3)
     metrics.count_rejection("expired")
     metrics.count_over_capacity()
+    metrics.count_key_fetch_failure()
     seen = samples(port)
     buckets = {name: seen.pop(name) for name in list(seen) if "_bucket" in name}
     assert seen == {
@@ -60,6 +61,7 @@ def test_prometheus_reads_what_was_counted(metrics: Metrics) -> None:
         "api_request_duration_seconds_sum": 0.3,
         "authentication_failures_totalexpired": 1,
         "turned_away_calls_total": 1,
+        "key_fetch_failures_total": 1,
     }
     assert buckets["look_up_duration_seconds_bucket0.005"] == 1
     assert buckets["look_up_duration_seconds_bucket0.05"] == 1

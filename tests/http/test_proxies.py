@@ -72,7 +72,7 @@ async def test_plain_http_is_accepted_from_the_named_proxy_only(
     hosting = HostingSettings.from_environment(host="0.0.0.0", tls=tls)
     reasons: list[str] = []
     authentication = Authenticator(hosting, None, None, reasons.append)
-    gate = HttpMiddleware(_refuse_all, hosting, authentication, Readiness({}), lambda: None)
+    gate = HttpMiddleware(_refuse_all, hosting, authentication, Readiness({}), lambda: None, {})
     headers = [(b"x-forwarded-for", forwarded_for.encode())] if forwarded_for else []
     scope = {
         "type": "http",

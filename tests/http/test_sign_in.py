@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,6 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
 
+from callers_mcp.http.auth import jwks
 from tests.support import fault_server as fault
 from tests.support.constants import ID, KEY
 from tests.support.echo_api import echo
@@ -22,12 +24,15 @@ from tests.support.fault_server import Exchange, FaultServer
 from tests.support.hosted_server import bearer
 from tests.support.hosted_thread import HostedThread
 from tests.support.lookups import call, found
-from tests.support.oidc_provider import CLAIM, SCOPE, OidcProvider
+from tests.support.oidc_provider import CLAIM, SCOPE, OidcProvider, Signer
+from tests.support.prometheus import read_metrics
 from tests.support.team import Team
 from tests.support.waiting import until
 
 METADATA = "/.well-known/oauth-protected-resource"
 SUPPORT = "65aa00000000000000000001"
+METRICS = {"CALLERS_HTTP_METRICS": "127.0.0.1:0"}
+FAILURES = "callers_mcp_key_fetch_failures_total"
 
 
 @dataclass
@@ -193,7 +198,6 @@ def test_while_the_issuer_is_down_its_tokens_get_503_with_a_time_to_retry() -> N
             answer = server.look_up(ID, **bearer(provider.token(aud="team")))
             assert answer.status == 503
             assert 1 <= int(answer.headers["retry-after"]) <= 30
-            assert server.request("GET", "/readyz").status == 200  # others may have keys that are still good
             known = server.look_up(ID, **bearer("callers_mcp_" + "0" * 64))
             assert known.status == 401  # without a look at the issuer
             for path in ("", "/mcp", "/team"):
@@ -201,6 +205,42 @@ def test_while_the_issuer_is_down_its_tokens_get_503_with_a_time_to_retry() -> N
     assert server.exit_code == 0
     assert "CALLERS_HTTP_OAUTH_ISSUER" in server.errors
     assert "Traceback" not in server.errors
+
+
+@pytest.mark.parametrize(
+    ("methods", "status", "content"),
+    [
+        ("oauth", 503, {"ready": False, "problems": ["sign-in"]}),
+        ("tokens,oauth", 200, {"ready": True, "warnings": ["sign-in"]}),
+    ],
+)
+def test_readiness_names_sign_in_while_the_issuer_is_down_and_needs_no_caller_to_recover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, methods: str, status: int, content: object
+) -> None:
+    monkeypatch.setattr(jwks, "_FETCH_INTERVAL_SECONDS", 0.0)
+    with FaultServer(echo) as api, OidcProvider() as provider:
+        provider.away = True
+        team = Team(tmp_path, api)
+        team.add("ci", "main")
+        more = {"CALLERS_HTTP_AUTH": methods, "CALLERS_HTTP_OAUTH_ISSUER": provider.issuer}
+        more |= METRICS | ({"CALLERS_HTTP_TOKEN_FILE": ""} if methods == "oauth" else {})
+        with HostedThread(environment=team.environment | more) as server:
+
+            def readiness() -> tuple[int, object]:
+                answer = server.request("GET", "/readyz")
+                return answer.status, answer.content
+
+            assert readiness() == (status, content)
+            until(lambda: f"{FAILURES} 0.0" not in read_metrics(server.errors), "the failed fetch is counted")
+            provider.away = False
+            until(lambda: readiness() == (200, {"ready": True}), "the keys are there")
+            provider.away = True
+            unknown = Signer("key-2").token(provider.claims(aud=server.url))
+            assert server.look_up(ID, **bearer(unknown)).status == 503
+            # Callers with a known key are still served.
+            assert readiness() == (200, {"ready": True, "warnings": ["sign-in"]})
+            provider.away = False
+            until(lambda: readiness() == (200, {"ready": True}), "the keys are fetched again")
 
 
 class Memory:

@@ -83,8 +83,9 @@ class HttpConnection:
         assert first.startswith("HTTP/1.1 "), f"no answer: {first!r}"
         lines = iter(self._file.readline, b"\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.decode().partition(":") for line in lines)}
-        body = b"" if bodiless else self._file.read(int(headers["content-length"]))
-        return Answer(int(first.split()[1]), headers, body)
+        status = int(first.split()[1])
+        body = b"" if bodiless or status in (204, 304) else self._file.read(int(headers["content-length"]))
+        return Answer(status, headers, body)
 
     def is_closed(self) -> bool:
         """Wait until the server sends something or closes the connection; return whether it closed it."""

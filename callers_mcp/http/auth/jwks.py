@@ -67,6 +67,7 @@ class IssuerKeys:
 
     Args:
         issuer: An https URL, or http on loopback.
+        on_failure: Called when a fetch failed, for the metrics.
         clock: Returns seconds; must be monotonic.
 
     Attributes:
@@ -74,13 +75,37 @@ class IssuerKeys:
         unavailable: Whether the last fetch failed; then an unknown key may be a valid new one.
     """
 
-    def __init__(self, issuer: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        *,
+        on_failure: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.issuer = issuer
+        self._on_failure = on_failure
         self.unavailable = False
         self._clock = clock
         self._keys: tuple[VerificationKey, ...] = ()
         self._fetched_at = self._next_at = -math.inf
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether keys are held that may still be used."""
+        return self._age() <= _MAX_AGE_SECONDS
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with signing in, in one line; ``None`` if usable keys are held and the last fetch succeeded.
+
+        Old and missing keys are fetched in the background: a server that is not ready gets no call that needs them.
+        """
+        if self.unavailable or self._age() > _REFRESH_AFTER_SECONDS:
+            self._start_fetch()
+        if not self.usable:
+            return "no usable keys of the OAuth issuer are held"
+        return "the keys of the OAuth issuer can't be fetched" if self.unavailable else None
 
     async def get(self) -> tuple[VerificationKey, ...]:
         """Return the keys; wait for a fetch only if there are no usable keys.
@@ -88,9 +113,9 @@ class IssuerKeys:
         Raises:
             IssuerUnavailable: There are no usable keys, and the fetch failed.
         """
-        if self._age() > _MAX_AGE_SECONDS:
+        if not self.usable:
             await self.refresh()
-            if self._age() > _MAX_AGE_SECONDS:
+            if not self.usable:
                 raise self.rejection()
         elif self._age() > _REFRESH_AFTER_SECONDS:
             self._start_fetch()
@@ -133,6 +158,7 @@ class IssuerKeys:
                 keys, unusable = await _fetch_keys(self.issuer)
         except Exception as error:  # any error: other tokens are still served, and the next fetch may succeed
             self.unavailable = True
+            self._on_failure()
             logger.warning(
                 "The keys of the OAuth issuer can't be fetched: %s. %s Check %s and the network.",
                 _reason(error),

@@ -9,6 +9,7 @@
 ``callers_mcp_api_retries_total``                         requests to the API after a look-up's first one
 ``callers_mcp_authentication_failures_total``  reason     requests refused before a tool ran
 ``callers_mcp_turned_away_calls_total``                   calls above the limit of concurrent calls
+``callers_mcp_key_fetch_failures_total``                  failed fetches of the OAuth issuer's keys
 =============================================  =========  ==========================================================
 """
 
@@ -68,6 +69,7 @@ class Metrics(Observer):
         self._retries = counter("api_retries", "Requests to the API after a look-up's first one.")
         self._shared = counter("shared_look_ups", "Look-ups that shared another one's request.")
         self._over_capacity = counter("turned_away_calls", "Calls above the limit of concurrent calls.")
+        self._key_fetch_failures = counter("key_fetch_failures", "Failed fetches of the OAuth issuer's keys.")
 
     def on_lookup_started(self) -> None:
         """Count a started look-up."""
@@ -95,6 +97,10 @@ class Metrics(Observer):
     def count_over_capacity(self) -> None:
         """Count a call above the limit of concurrent calls."""
         self._over_capacity.inc()
+
+    def count_key_fetch_failure(self) -> None:
+        """Count a failed fetch of the OAuth issuer's keys."""
+        self._key_fetch_failures.inc()
 
     def serve(self, host: str, port: int) -> int:
         """Serve the metrics on a separate port until the process ends, and return the port; port 0 means a free one.
