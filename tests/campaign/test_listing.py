@@ -191,7 +191,7 @@ def test_a_page_says_how_many_matched_of_how_many_and_how_to_go_on() -> None:
         "\nFor details call get_campaign with an id, and the same sub_organization_id if one was given."
     )
     near = CampaignList(campaigns=[to_listed_campaign(row)], matched=0, total=5_000, next_cursor=None)
-    assert list_text(near).startswith("None of 5,000 campaigns matches; what comes nearest:\nid | name | ")
+    assert list_text(near).startswith("None of 5,000 campaigns matches. What comes nearest:\nid | name | ")
     assert list_text(near.model_copy(update={"campaigns": []})) == "None of 5,000 campaigns matches."
 
 
