@@ -139,7 +139,7 @@ def _lines(page: CampaignList) -> Iterator[str]:
         yield from (" | ".join(_cells(campaign)) for campaign in shown)
         yield "For details call get_campaign with an id, and the same sub_organization_id if one was given."
     if page.next_cursor:
-        yield f"For more call again with the same arguments and cursor {page.next_cursor}"
+        yield f'For more call again with the same arguments and {{"cursor": "{page.next_cursor}"}}'
 
 
 def _cells(campaign: ListedCampaign) -> Sequence[str]:

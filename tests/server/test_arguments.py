@@ -8,8 +8,8 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
 
-from callers_mcp import Settings
 from callers_mcp.server.handlers import ERROR_META
+from tests.support.campaign_search import settings_for
 from tests.support.campaigns import wire_definition
 from tests.support.constants import ID, KEY, MAIN_ID
 from tests.support.fault_server import FaultServer
@@ -147,7 +147,7 @@ async def test_a_wrong_id_is_answered_with_how_this_caller_gets_the_right_one(
 
 @pytest.mark.parametrize("can_list", [False, True])
 async def test_of_two_callers_of_one_server_each_is_told_how_they_get_an_id(api: FaultServer, can_list: bool) -> None:
-    made = Settings(api_key=KEY, base_url=api.base_url, organization_id=MAIN_ID, sub_organizations=f"main,{PLACE}")
+    made = settings_for(api, sub_organizations=f"main,{PLACE}")
     caller = someone("main") if can_list else someone("elsewhere")
     async with Client(hosted(made, caller)) as client:
         definition = (await client.list_tools()).tools[0]

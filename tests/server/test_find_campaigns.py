@@ -118,7 +118,7 @@ WRONG_LIMITS: list[Any] = [0, 51, -1, 10.5, "ten", "0", [5], {}, 10**30, True]
         ({"group": {"id": RENEWALS}}, "a campaign group's name or id"),
         ({"sub_organization_id": "two words"}, "a sub-organization's id"),
         ({"sub_organization_id": "a:b"}, "1 to 128 of A-Z a-z 0-9 _ -"),
-        ({"cursor": 7}, "next_cursor of the page before"),
+        ({"cursor": 7}, "the value of next_cursor in the result before"),
         ({"querry": "x"}, "did you mean query?"),
         ({"organization_id": "x"}, "did you mean sub_organization_id?"),
         ({"zzz": 1}, "Accepted: status, direction, group, needs_attention, sub_organization_id, limit, cursor, query."),

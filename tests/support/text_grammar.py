@@ -47,7 +47,7 @@ _PAGE = re.compile(
     r"(?: What comes nearest:)?"
     rf"(?:\nid \| name \| status \| direction \| group \| ! needs attention(?P<rows>(?:\n{_ROW})+)"
     r"\nFor details call get_campaign with an id, and the same sub_organization_id if one was given\.)?"
-    r"(?:\nFor more call again with the same arguments and cursor [0-9A-Za-z._~%-]{1,900})?"
+    r'(?:\nFor more call again with the same arguments and \{"cursor": "[0-9A-Za-z._~%-]{1,900}"\})?'
 )
 
 
