@@ -27,7 +27,7 @@ from callers_mcp.api.key import KeySource
 from callers_mcp.api.limiter import Limiters
 from callers_mcp.api.list_cache import ListCache
 from callers_mcp.api.lists import Listing, Rows, RowT, belongs_to, list_query, read_list
-from callers_mcp.api.request import CAMPAIGN_ID_HELP, CampaignRequest, is_object_id
+from callers_mcp.api.request import CampaignRequest, campaign_id_help, is_object_id
 from callers_mcp.api.responses import hide_existence, not_found, parse_campaign_response, require_api_response
 from callers_mcp.api.retry import OnRetry, RetryPolicy, limit_time
 from callers_mcp.api.singleflight import Attempt, InFlightRequest, SingleFlight
@@ -159,7 +159,8 @@ class CallersClient:
             CallersError: As for ``get_campaign``.
         """
         if not is_object_id(campaign_id):
-            raise self._invalid("campaign_id", campaign_id, CAMPAIGN_ID_HELP)
+            takes = campaign_id_help(self.mask(campaign_id), can_list=self.access.can_list)
+            raise self._invalid("campaign_id", campaign_id, takes)
         sub_organization_id = self.parse_sub_organization(sub_organization_id)
         async with self._observed_lookup(campaign_id, sub_organization_id) as event:
             request = self._request(event, campaign_id, sub_organization_id)

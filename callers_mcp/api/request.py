@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from callers_mcp.access import describe_organization
+from callers_mcp.access import blank_to_none, describe_organization
 from callers_mcp.api.errors import Advice
+from callers_mcp.sanitize import quote
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 
@@ -14,6 +15,27 @@ CAMPAIGN_ID_HELP = Advice(
     "24 hexadecimal digits, such as 665f1c2ab1e4a9d0c7f3b812",
 )
 """What an argument that names a campaign takes."""
+
+_LIKE_AN_ID = re.compile(r"[0-9a-fA-F]{8}|^[0-9a-fA-F]+$")
+
+
+def campaign_id_help(given: str | None, *, can_list: bool) -> Advice:
+    """Return what an argument that names a campaign takes, and how the caller gets it.
+
+    Args:
+        given: What was passed, without the key; if it looks like a name, the advice repeats it. ``None`` if it is not
+            a text.
+        can_list: Whether the caller can find campaigns by name.
+    """
+    given = blank_to_none(given)
+    is_name = given is not None and any(map(str.isalpha, given)) and not _LIKE_AN_ID.search(given)
+    name = quote(given, 60) if given and is_name else ""
+    if can_list:
+        how = f"find it with find_campaigns and query {name}" if name else "find it with find_campaigns, never guess it"
+        return Advice(f"24 hexadecimal digits; {how}", CAMPAIGN_ID_HELP.for_person)
+    if name:
+        return Advice(f"24 hexadecimal digits; ask the user for the id of {name}", CAMPAIGN_ID_HELP.for_person)
+    return CAMPAIGN_ID_HELP
 
 
 def is_object_id(text: str | None) -> TypeGuard[str]:

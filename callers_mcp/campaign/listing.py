@@ -89,6 +89,7 @@ class CampaignList(BaseModel):
     total: int
     next_cursor: str | None
     is_whole: bool = Field(default=True, description="false: the API has more than total")
+    notes: list[str] = Field(default=[], description="how arguments were read, and what they left out")
 
 
 def to_listed_campaign(row: CampaignRow) -> ListedCampaign:
@@ -129,15 +130,16 @@ def _lines(page: CampaignList) -> Iterator[str]:
         none = f"No match among {campaigns}"
     if page.matched:
         match = "matches" if page.matched == 1 else "match"
-        yield f"{not_whole}{page.matched:,} of {campaigns} {match}; {len(shown)} shown."
+        counts = [f"{not_whole}{page.matched:,} of {campaigns} {match}; {len(shown)} shown.", *page.notes]
     else:
-        yield f"{not_whole}{none}{'; what comes nearest:' if shown else '.'}"
+        counts = [f"{not_whole}{none}.", *page.notes, *(["What comes nearest:"] if shown else [])]
+    yield " ".join(counts)
     if shown:
         yield "id | name | status | direction | group | ! needs attention"
         yield from (" | ".join(_cells(campaign)) for campaign in shown)
         yield "For details call get_campaign with an id, and the same sub_organization_id if one was given."
     if page.next_cursor:
-        yield f"For more call again with the same arguments and cursor {page.next_cursor}"
+        yield f'For more call again with the same arguments and {{"cursor": "{page.next_cursor}"}}'
 
 
 def _cells(campaign: ListedCampaign) -> Sequence[str]:

@@ -32,6 +32,7 @@ _MIN_COVERAGE = 0.3  # share of a query's letters that the words of a suggested 
 
 _two_numbers = re.compile(r"\d \d")
 _joinable_space = re.compile(r"(?<!\d) | (?!\d)")  # two numbers are never joined
+_id_among_words = re.compile(r"(?<![0-9a-z])[0-9a-f]{24}(?![0-9a-z])")
 _not_word = re.compile(r"[^a-z0-9]+")
 _dropped_marks = re.compile("[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0640\u064b-\u065f\u0670\ufe00-\ufe0f]")
 # Thai, Lao, Burmese, Khmer, kana, Chinese characters: scripts without spaces between words.
@@ -126,12 +127,12 @@ class NameSearch(Generic[SearchableT]):
 
     Args:
         items: The items to search.
-        query: Words of a name, or an id.
+        query: Words of a name, or an id, which may be among other words.
     """
 
     def __init__(self, items: Sequence[SearchableT], query: str) -> None:
         self._items = items
-        self._id, words = query.strip().lower(), fold(query).split()
+        self._ids, words = {query.strip().lower(), *_id_among_words.findall(query.lower())}, fold(query).split()
         self._phrase, self._words = " ".join(words), list(dict.fromkeys(words[:_MAX_QUERY_WORDS]))
         # Words inside longer ones: compounds, and scripts without spaces.
         self._inner_words = self._words if all(map(_can_match_inside, self._words)) else ()
@@ -185,7 +186,7 @@ class NameSearch(Generic[SearchableT]):
     def _rank(self, item: SearchableT) -> int | None:
         """Return the rank of an item that matches with the query's own spelling, or ``None`` if it does not match."""
         name = item.folded_name
-        if name == self._phrase or (item.id and item.id.lower() == self._id):
+        if name == self._phrase or (item.id and item.id.lower() in self._ids):
             return 0
         if name.startswith(self._phrase):
             return 1

@@ -11,6 +11,9 @@ from callers_mcp.sanitize import has_invisible, is_blank, quote
 _MAX_NAMED_WEBHOOKS = 5
 _MAX_NAMED_DAYS = 5
 _MAY_HAVE_CHANGED = "the API may have changed"
+_OUTBOUND_WITHOUT = "It is outbound without {} (fine for chat or e-mail only)."
+NO_NUMBER_HINT = _OUTBOUND_WITHOUT.format("a number to call from")
+"""The hint for a campaign that is certainly without a number to call from."""
 
 
 def find_problems(campaign: Campaign, requested_id: str, now: datetime) -> list[str]:
@@ -60,13 +63,13 @@ def find_hints(campaign: Campaign, schedule: Schedule, notes: Sequence[str]) -> 
         without = [
             words
             for name, values, words in (
-                ("phonesFrom", campaign.phones_from, "number to call from"),
+                ("phonesFrom", campaign.phones_from, "a number to call from"),
                 ("approvedCountries", campaign.approved_countries, "approved countries"),
                 ("daysOfWeek", campaign.days_of_week, "calling days"),
             )
             if name in campaign.valid_fields and not any(value.strip() for value in values)
         ]
-        hints += [f"It is outbound without {_with_article(words)} (fine for chat or e-mail only)." for words in without]
+        hints += map(_OUTBOUND_WITHOUT.format, without)
     number = (campaign.incoming_phone_number or "").strip()
     if campaign.is_incoming and not number and "incomingPhoneNumber" not in campaign.mistyped:
         hints.append("It is inbound without an incoming phone number (fine for chat or e-mail only).")
@@ -101,7 +104,3 @@ def _fields_text(names: Sequence[str]) -> str:
     if len(names) == 1:
         return f"The documented field {names[0]} is"
     return f"The documented fields {', '.join(names[:-1])} and {names[-1]} are"
-
-
-def _with_article(words: str) -> str:
-    return f"a {words}" if words.startswith("number") else words

@@ -49,15 +49,22 @@ def read_schedule(campaign: Campaign, now: datetime) -> Schedule:
     )
 
 
-def days_text(days: Sequence[str]) -> str:
-    """Return days as a person would say them: ``Monday to Friday``, ``every day``, ``Monday and "Feiertag"``."""
+def days_text(days: Sequence[str], *, ranges: bool = True) -> str:
+    """Return days as a person would say them: ``Monday to Friday``, ``every day``, ``Monday and "Feiertag"``.
+
+    Without ``ranges`` each day is named; models misread a range.
+    """
     if list(days) == list(WEEK):
         return "every day"
     words: list[str] = []
     run: list[str] = []
     for day in [*days, ""]:
         if run and (day not in WEEK or WEEK.index(day) != WEEK.index(run[-1]) + 1):
-            words += [f"{run[0].title()} to {run[-1].title()}"] if len(run) > 2 else [name.title() for name in run]
+            words += (
+                [f"{run[0].title()} to {run[-1].title()}"]
+                if ranges and len(run) > 2
+                else [name.title() for name in run]
+            )
             run = []
         if day in WEEK:
             run.append(day)

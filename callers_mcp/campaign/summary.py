@@ -133,7 +133,7 @@ def _group(campaign: Campaign) -> CampaignGroup | None:
 
 _STATUS_WORDS: dict[CampaignStatus, str] = {
     "running": "Running",
-    "new_chats_paused": "Running",
+    "new_chats_paused": "New chats paused:",
     "completed": "Completed",
     "stopped": "Stopped",
     "not_started": "Not yet started",
@@ -147,8 +147,6 @@ def _headline(campaign: Campaign, summary: CampaignSummary) -> str:
     words = [_STATUS_WORDS[status], summary.direction, "campaign"]
     if status == "unknown":
         words.append("of unknown status")
-    elif status == "new_chats_paused":
-        words.append("with new chats paused")
     sentence = " ".join(word for word in words if word)
     parts = [sentence[0].upper() + sentence[1:]]
     if summary.days_since_completion is not None and status == "completed":

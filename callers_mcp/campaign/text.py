@@ -6,12 +6,14 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from callers_mcp.access import describe_organization
+from callers_mcp.campaign.problems import NO_NUMBER_HINT
 from callers_mcp.campaign.schedule import days_text
 from callers_mcp.campaign.summary import CampaignSummary, ago
 from callers_mcp.sanitize import escape_invisible, plain_or_quoted, quote
 
 _MAX_NAME_CHARACTERS = 200
 _MAX_LISTED_VALUES = 12
+_DIRECTIONS = {"outbound": "outbound (the campaign calls people)", "inbound": "inbound (people call the campaign)"}
 
 
 def summary_text(summary: CampaignSummary) -> str:
@@ -34,7 +36,7 @@ def _lines(summary: CampaignSummary) -> Iterator[str]:
         yield f"Id: {plain_or_quoted(summary.id)}"
     yield f"Status: {summary.status.replace('_', ' ')}"
     if summary.direction:
-        yield f"Direction: {summary.direction}"
+        yield f"Direction: {_DIRECTIONS[summary.direction]}"
     if summary.first_interaction_at:
         yield f"First interaction: {_time_text(summary.first_interaction_at, summary.days_since_first_interaction)}"
     if summary.completed_at:
@@ -44,6 +46,8 @@ def _lines(summary: CampaignSummary) -> Iterator[str]:
         yield f"Language: {plain_or_quoted(summary.language)}"
     yield from _list_line("Approved countries", summary.approved_countries)
     yield from _list_line("Calls from", summary.outbound_phone_numbers)
+    if NO_NUMBER_HINT in summary.worth_checking:
+        yield "Calls from: no number"
     if summary.inbound_phone_number:
         yield f"Incoming number: {plain_or_quoted(summary.inbound_phone_number)}"
     if summary.group:
@@ -76,7 +80,7 @@ def _schedule_lines(summary: CampaignSummary) -> Iterator[str]:
     if schedule.days:
         today = {True: "; today is one of them", False: "; today is not one of them", None: ""}[schedule.is_calling_day]
         more = f" and {len(schedule.days) - _MAX_LISTED_VALUES} more" if len(schedule.days) > _MAX_LISTED_VALUES else ""
-        yield f"Calling days: {days_text(schedule.days[:_MAX_LISTED_VALUES])}{more}{today}"
+        yield f"Calling days: {days_text(schedule.days[:_MAX_LISTED_VALUES], ranges=False)}{more}{today}"
     if schedule.timezone:
         local = f" (local time {schedule.local_time})" if schedule.local_time else ""
         yield f"Time zone: {plain_or_quoted(schedule.timezone)}{local}"

@@ -64,9 +64,12 @@ def create_server(
     """
     hosted = get_principal is not None
     with_lists = hosted or OrganizationAccess(OPERATOR, settings).can_list
-    tools = {tool.name: tool for tool in load_tools(with_lists=with_lists)}
-    definitions = {name: tool.definition() for name, tool in tools.items()}
-    without_lists = [definitions[tool.name] for tool in load_tools(with_lists=False)]
+    # By whether the caller can list campaigns, in which only the callers of a hosted server differ.
+    tools = {
+        can_list: {tool.name: tool for tool in load_tools(with_lists=can_list)}
+        for can_list in ((True, False) if hosted else (with_lists,))
+    }
+    definitions = {can_list: [tool.definition() for tool in named.values()] for can_list, named in tools.items()}
 
     @asynccontextmanager
     async def lifespan(_: Server[CallersClient]) -> AsyncIterator[CallersClient]:
@@ -77,11 +80,14 @@ def create_server(
         shared = ctx.lifespan_context
         return shared.on_behalf_of(get_principal(ctx)) if get_principal else shared
 
+    def can_list(client: CallersClient) -> bool:
+        return client.access.can_list if hosted else with_lists
+
     async def list_tools(ctx: Context, params: PaginatedRequestParams, client: CallersClient) -> HandlerResult:
-        return ListToolsResult(tools=[*definitions.values()] if client.access.can_list else without_lists)
+        return ListToolsResult(tools=definitions[can_list(client)])
 
     async def call_tool(ctx: Context, params: CallToolRequestParams, client: CallersClient) -> HandlerResult:
-        tool = tools.get(params.name)
+        tool = tools[can_list(client)].get(params.name) or tools[with_lists].get(params.name)
         if tool is None:
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {quote(client.mask(params.name), 60)}")
         try:
@@ -107,7 +113,7 @@ def create_server(
         },
         lifespan=lifespan,
         # Without this, the SDK lists the tools again for each call over HTTP, to check its headers.
-        get_tool_input_schema={name: definition.input_schema for name, definition in definitions.items()}.get,
+        get_tool_input_schema={tool.name: tool.input_schema for tool in definitions[with_lists]}.get,
     )
     # Not on_call_tool=: here the SDK accepts a dict, and does not copy it through a model again (7 % of a call).
     handlers: dict[str, tuple[type[RequestParams], Handler]] = {

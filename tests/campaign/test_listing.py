@@ -184,14 +184,14 @@ def test_a_page_says_how_many_matched_of_how_many_and_how_to_go_on() -> None:
     row = row_of(campaign())
     first, *_, last = list_text(page_of(*[row] * 10, total=5_000, cursor=CURSOR)).split("\n")
     assert first == "5,000 of 5,000 campaigns match; 10 shown."
-    assert last == f"For more call again with the same arguments and cursor {CURSOR}"
+    assert last == f'For more call again with the same arguments and {{"cursor": "{CURSOR}"}}'
     one = list_text(page_of(row))
     assert one.startswith("1 of 1 campaign matches; 1 shown.\n")
     assert one.endswith(
         "\nFor details call get_campaign with an id, and the same sub_organization_id if one was given."
     )
     near = CampaignList(campaigns=[to_listed_campaign(row)], matched=0, total=5_000, next_cursor=None)
-    assert list_text(near).startswith("None of 5,000 campaigns matches; what comes nearest:\nid | name | ")
+    assert list_text(near).startswith("None of 5,000 campaigns matches. What comes nearest:\nid | name | ")
     assert list_text(near.model_copy(update={"campaigns": []})) == "None of 5,000 campaigns matches."
 
 

@@ -62,6 +62,12 @@ def test_an_id_finds_its_campaign_first() -> None:
     assert search(WITH_IDS, IDS[0][:-1] + "f") == []
 
 
+def test_an_id_among_other_words_finds_its_campaign() -> None:
+    for typed in (f"campaign {IDS[0]}", f"id:{IDS[0].upper()}?", f"Another name ({IDS[0]})"):
+        assert [row.name for row in search(WITH_IDS, typed)] == ["Spring renewals"]
+    assert search(WITH_IDS, f"x{IDS[0]}") == search(WITH_IDS, f"{IDS[0]}0") == []
+
+
 words = st.sampled_from(["spring", "renewals", "Leeds", "leads", "follow-up", "Köln", "14", "15", "week", "上海", "🎉"])
 
 

@@ -319,8 +319,7 @@ def test_variables_are_counted(sent: Any, count: int | None) -> None:
         ),
         (
             campaign(pauseNewChats=True, firstInteractionAt=None, callParams={"daysOfWeek": ["Sat", "Mon"]}),
-            "Running outbound campaign with new chats paused, no interaction yet, "
-            "calls Monday and Saturday (Europe/London).",
+            "New chats paused: outbound campaign, no interaction yet, calls Monday and Saturday (Europe/London).",
         ),
         (
             inbound(firstInteractionAt="2026-11-05T11:00:00Z"),

@@ -20,6 +20,7 @@ from tests.support.campaigns import (
     summary_of,
     text_of,
     with_text,
+    without,
 )
 from tests.support.constants import ID
 from tests.support.fault_server import FaultServer
@@ -109,7 +110,7 @@ def test_a_whole_campaign_reads_a_fact_a_line() -> None:
         'Name: "Support \\"24/7\\""',
         f"Id: {ID}",
         "Status: running",
-        "Direction: inbound",
+        "Direction: inbound (people call the campaign)",
         "First interaction: 2026-11-02T09:30:00Z (3 days ago)",
         'Calling days: Monday and "Feier tag"',
         "Time zone: Europe/London (local time 2026-11-05T12:00+00:00)",
@@ -154,15 +155,32 @@ def test_what_is_empty_is_left_out(path: str, value: Any) -> None:
     ("days", "words"),
     [
         (["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], "every day; today is one of them"),
-        (["Mon", "Tue", "Wed", "Thu", "Fri"], "Monday to Friday; today is one of them"),
+        (["Mon", "Tue", "Wed", "Thu", "Fri"], "Monday, Tuesday, Wednesday, Thursday and Friday; today is one of them"),
         (["Mon", "Tue"], "Monday and Tuesday; today is not one of them"),
         (["Mon", "Wed", "Sat", "Sun"], "Monday, Wednesday, Saturday and Sunday; today is not one of them"),
-        (["Mon", "Tue", "Wed", "Sat"], "Monday to Wednesday and Saturday; today is not one of them"),
+        (["Mon", "Tue", "Wed", "Sat"], "Monday, Tuesday, Wednesday and Saturday; today is not one of them"),
         (["Sun", "Feiertag"], "Sunday and Feiertag"),
     ],
 )
-def test_days_read_as_a_person_says_them(days: list[str], words: str) -> None:
+def test_each_calling_day_is_named(days: list[str], words: str) -> None:
     assert f"Calling days: {words}" in text_of(campaign(callParams={"daysOfWeek": days})).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("raw", "says_so"),
+    [
+        (campaign(callParams={"phonesFrom": []}), True),
+        (campaign(callParams={"phonesFrom": [" "]}), True),
+        (campaign(callParams={"phonesFrom": None}), True),
+        (campaign(), False),
+        (campaign(callParams={"phonesFrom": [7]}), False),
+        (without("callParams.phonesFrom"), False),
+        (inbound(callParams={"phonesFrom": []}), False),
+        (replaced("isIncoming", None, campaign(callParams={"phonesFrom": []})), False),
+    ],
+)
+def test_an_outbound_campaign_that_is_certainly_without_a_number_says_so(raw: Json, says_so: bool) -> None:
+    assert ("Calls from: no number" in text_of(raw).splitlines()) is says_so
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,9 @@ async def test_if_the_host_passes_on_only_the_text_the_text_is_drawn(host: Host)
     card = await host.show(None, *texts)
     await expect(card.locator("h1")).to_have_text("Sample: Spring renewals")
     await expect(card.locator(".pill")).to_have_text("Status: Running")
-    await expect(card.locator("article")).to_contain_text("Calling days: Monday to Friday")
+    await expect(card.locator("article")).to_contain_text(
+        "Calling days: Monday, Tuesday, Wednesday, Thursday and Friday"
+    )
     await card.get_by_text("Raw JSON").click()
     await expect(card.locator(".rawbox")).to_contain_text('"daysOfWeek": [')
     assert await card.locator("article > div").filter(has_text='{"id"').count() == 0

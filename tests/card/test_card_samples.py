@@ -39,7 +39,7 @@ DRAWN: dict[str, tuple[str, str, list[str], list[str]]] = {
     ),
     PAUSED: (
         "New chats paused",
-        "Running outbound campaign with new chats paused, first interaction 9 days ago",
+        "New chats paused: outbound campaign, first interaction 9 days ago",
         ["First interaction", "Now", "Completed"],
         ["Outbound"],
     ),

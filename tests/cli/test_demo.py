@@ -23,7 +23,7 @@ def test_the_demo_shows_each_kind_of_campaign_and_suggests_commands_that_work(tm
         "Running outbound campaign, ",
         "Running inbound campaign, ",
         "Completed outbound campaign, ",
-        "with new chats paused",
+        "New chats paused: outbound campaign",
         "Needs attention:",
         f"Looked up in: sub-organization {SUB_ORGANIZATION_ID}",
         "No campaign 665f1c2ab1e4a9d0c7f3b8ff is visible",

@@ -84,7 +84,7 @@ async def test_a_model_that_makes_errors_receives_them_and_can_continue() -> Non
         assert results[:4] == ["Error: the arguments are not a JSON object."] * 4
         assert "Unknown tool" in results[4]
         assert "campaign_id is missing" in results[5]
-        assert results[6].startswith("Running outbound campaign with new chats paused")
+        assert results[6].startswith("New chats paused: outbound campaign")
         assert f'{{"id":"{campaign_id}"' in results[6], "the text is both blocks"
         assert outcome.usage == Usage(80, 8)
         assert model.shown[2]["tool_calls"][0]["extra"] == "kept"

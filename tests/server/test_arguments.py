@@ -4,12 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
 
 from callers_mcp.server.handlers import ERROR_META
-from tests.support.constants import ID, KEY
+from tests.support.campaign_search import settings_for
+from tests.support.campaigns import wire_definition
+from tests.support.constants import ID, KEY, MAIN_ID
 from tests.support.fault_server import FaultServer
-from tests.support.lookups import connect
+from tests.support.lookups import connect, hosted
+from tests.support.principals import someone
 from tests.support.stand_in_api import KNOWN
 
 PLACE = "65aa00112233445566778855"
@@ -103,6 +108,55 @@ async def test_anything_but_an_id_is_refused_and_nothing_is_sent(api: FaultServe
     assert len(said) < 300
     assert len(said.splitlines()) == 1
     assert api.requests == []
+
+
+GET_IT = {
+    False: ("ask the user for the id", 'ask the user for the id of "{}"'),
+    True: ("find it with find_campaigns, never guess it", 'find it with find_campaigns and query "{}"'),
+}
+
+
+@pytest.mark.parametrize("can_list", [False, True])
+@pytest.mark.parametrize(
+    ("campaign_id", "name"),
+    [
+        ("Spring renewals", "Spring renewals"),
+        ("  Spring\nrenewals", "Spring renewals"),
+        ("上海 42", "上海 42"),
+        ("Cafe deadbee", "Cafe deadbee"),
+        ('x". Obey "', 'x\\". Obey \\"'),
+        (KEY, "[API key]"),
+        ("y" * 100, "y" * 59 + "…"),
+        ("665f1c", None),
+        ("42", None),
+        (ID[:-1] + "g", None),
+        ("null", None),
+        ("", None),
+        (42, None),
+    ],
+    ids=str,
+)
+async def test_a_wrong_id_is_answered_with_how_this_caller_gets_the_right_one(
+    api: FaultServer, can_list: bool, campaign_id: Any, name: str | None
+) -> None:
+    said = _refusal(await _call(api, {"campaign_id": campaign_id}, organization_id=MAIN_ID if can_list else None))
+    generic, by_name = GET_IT[can_list]
+    assert said.endswith(f"; {by_name.format(name) if name else generic}.")
+    assert len(said) < 300
+
+
+@pytest.mark.parametrize("can_list", [False, True])
+async def test_of_two_callers_of_one_server_each_is_told_how_they_get_an_id(api: FaultServer, can_list: bool) -> None:
+    made = settings_for(api, sub_organizations=f"main,{PLACE}")
+    caller = someone("main") if can_list else someone("elsewhere")
+    async with Client(hosted(made, caller)) as client:
+        definition = (await client.list_tools()).tools[0]
+        said = _refusal(await client.call_tool("get_campaign", {"campaign_id": "Spring renewals"}))
+        with pytest.raises(MCPError) as error:
+            await client.read_resource("callers://campaigns/Spring")
+    assert definition.model_dump(mode="json", by_alias=True, exclude_none=True) == wire_definition(with_lists=can_list)
+    assert GET_IT[can_list][1].format("Spring renewals") in said
+    assert GET_IT[can_list][1].format("Spring") in str(error.value)
 
 
 @pytest.mark.parametrize(

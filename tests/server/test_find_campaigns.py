@@ -31,9 +31,11 @@ FILTERS: list[tuple[Json, list[str], int]] = [
     ({}, EVERY, 8),
     ({"query": "renewals"}, ["Autumn renewals", "Spring renewals"], 8),
     ({"query": number(6).upper()}, ["Stopped"], 8),
+    ({"query": f"Spring ({number(6)}), please"}, ["Stopped"], 8),
     ({"query": "koln"}, ["Köln Rückruf"], 8),
     ({"status": "running"}, ["Insecure", "Köln Rückruf", "Spring renewals"], 8),
     ({"status": "new_chats_paused"}, ["Support line"], 8),
+    ({"status": "Paused"}, ["Support line"], 8),
     ({"status": "completed"}, ["Autumn renewals"], 8),
     ({"status": "stopped"}, ["Stopped"], 8),
     ({"status": "not_started"}, ["Waiting"], 8),
@@ -106,7 +108,7 @@ WRONG_LIMITS: list[Any] = [0, 51, -1, 10.5, "ten", "0", [5], {}, 10**30, True]
     ("wrong", "takes"),
     [
         *(({"limit": value}, "1 to 50") for value in WRONG_LIMITS),
-        ({"status": "paused"}, "running, new_chats_paused, completed, stopped, not_started or unknown"),
+        ({"status": "pausing"}, "running, new_chats_paused, completed, stopped, not_started or unknown"),
         ({"status": ["running"]}, "running, new_chats_paused"),
         ({"direction": "outgoing"}, "outbound or inbound"),
         ({"needs_attention": "maybe"}, "true or false"),
@@ -116,10 +118,10 @@ WRONG_LIMITS: list[Any] = [0, 51, -1, 10.5, "ten", "0", [5], {}, 10**30, True]
         ({"group": {"id": RENEWALS}}, "a campaign group's name or id"),
         ({"sub_organization_id": "two words"}, "a sub-organization's id"),
         ({"sub_organization_id": "a:b"}, "1 to 128 of A-Z a-z 0-9 _ -"),
-        ({"cursor": 7}, "next_cursor of the page before"),
+        ({"cursor": 7}, "the value of next_cursor in the result before"),
         ({"querry": "x"}, "did you mean query?"),
         ({"organization_id": "x"}, "did you mean sub_organization_id?"),
-        ({"zzz": 1}, "Accepted: query, status, direction, group, needs_attention, sub_organization_id, limit, cursor."),
+        ({"zzz": 1}, "Accepted: status, direction, group, needs_attention, sub_organization_id, limit, cursor, query."),
     ],
     ids=str,
 )
@@ -157,9 +159,59 @@ async def test_without_a_match_the_nearest_names_are_in_text_and_structure(api: 
         page = page_of(result)
         assert (found(page)[0], page["matched"], page["total"]) == ("Spring renewals", 0, len(FEW))
         assert page["next_cursor"] is None
-        assert "None of 8 campaigns matches; what comes nearest:" in result.content[0].model_dump()["text"]
+        assert "None of 8 campaigns matches. What comes nearest:" in result.content[0].model_dump()["text"]
         assert found(await find(client, query="sprint renewings", status="stopped")) == found(page)
         assert found(await find(client, query="qqqqqq")) == found(await find(client, query="!?")) == []
+
+
+NOTES: list[tuple[Json, list[str]]] = [
+    ({"query": "renewals"}, []),
+    ({"query": "renewals", "needs_attention": True}, ["Without query: 2 match.", "Without needs_attention: 2 match."]),
+    ({"query": "sprng renewals", "status": "stopped"}, ["Without query: 1 matches.", "Without status: 1 matches."]),
+    ({"query": "stopped", "status": "stopped", "direction": "inbound"}, ["Without direction: 1 matches."]),
+    ({"query": "campaign"}, ["Without query: 8 match."]),
+    ({"query": "sprint renewings"}, []),  # the nearest names say enough
+    ({"group": "another"}, ["Without group: 8 match."]),
+    (
+        {"query": "all", "status": "unknown", "direction": "inbound", "needs_attention": True},
+        ["Each on its own: query 0 match, status 1 matches, direction 2 match, needs_attention 2 match."],
+    ),
+    ({"needs_attention": False}, ["Without needs_attention (false): 8 match."]),
+    ({"query": "waiting", "needs_attention": False}, ["Without needs_attention (false): 1 matches."]),
+    ({"status": "new_chats_paused"}, []),
+    ({"status": "paused"}, ['Status "paused" was read as new_chats_paused; 1 is stopped.']),
+    (
+        {"status": "paused", "query": "stopped"},
+        [
+            "Without query: 1 matches.",
+            "Without status: 1 matches.",
+            'Status "paused" was read as new_chats_paused; 1 is stopped.',
+        ],
+    ),
+    (
+        {"status": "paused", "direction": "inbound"},
+        ['Status "paused" was read as new_chats_paused; 0 are stopped.'],
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "notes"), NOTES, ids=str)
+async def test_the_counts_say_how_arguments_were_read_and_which_emptied_the_result(
+    api: FaultServer, arguments: Json, notes: list[str]
+) -> None:
+    async with connected(api) as client:
+        result = await client.call_tool(FIND, arguments)
+    assert page_of(result)["notes"] == notes
+    counts, *_ = result.content[0].model_dump()["text"].splitlines()
+    assert " ".join(["", *notes]) in counts
+
+
+async def test_a_cursor_for_paused_campaigns_goes_on_by_either_name(api: FaultServer) -> None:
+    serve(api, [campaign(id=number(at), pauseNewChats=True) for at in range(3)])
+    async with connected(api) as client:
+        cursor = (await find(client, status="paused", limit=1))["next_cursor"]
+        pages = [await find(client, status=status, cursor=cursor) for status in ("paused", "new_chats_paused")]
+    assert [row["id"] for row in pages[0]["campaigns"]] == [row["id"] for row in pages[1]["campaigns"]] != []
 
 
 @pytest.mark.parametrize("filters", [{"status": "completed"}, {"group": "Partners"}, {"needs_attention": True}])

@@ -56,7 +56,8 @@ async def test_the_tool_is_listed_only_if_an_organization_is_known(
     async with Client(create_server(made) if caller is OPERATOR else hosted(made, caller)) as client:
         tools = (await client.list_tools()).tools
         assert [tool.name for tool in tools] == ["get_campaign", FIND][: 1 + listed]
-        assert tools[0].model_dump(mode="json", by_alias=True, exclude_none=True) == wire_definition()
+        definition = tools[0].model_dump(mode="json", by_alias=True, exclude_none=True)
+        assert definition == wire_definition(with_lists=listed)
         if listed:
             main = (
                 caller.organizations.main
@@ -86,7 +87,7 @@ async def test_the_variable_for_the_organization_decides_whether_it_is_there(
         if not there:
             with pytest.raises(MCPError, match="Unknown tool"):
                 await client.call_tool(FIND, {})
-    assert listed == [wire_definition(), wire_definition(FIND)][: 1 + there]
+    assert listed == [wire_definition(with_lists=there), wire_definition(FIND)][: 1 + there]
 
 
 async def test_over_stdio_it_is_there_and_goes_on_from_another_servers_cursor(
@@ -96,7 +97,7 @@ async def test_over_stdio_it_is_there_and_goes_on_from_another_servers_cursor(
     environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY, "CALLERS_ORGANIZATION_ID": MAIN_ID}
     async with connected(api) as here, Client(stdio_client(stdio_server(**environment))) as there:
         listed = (await there.list_tools()).model_dump(mode="json", by_alias=True, exclude_none=True)["tools"]
-        assert listed == [wire_definition(), wire_definition(FIND)]
+        assert listed == [wire_definition(with_lists=True), wire_definition(FIND)]
         assert FIND in (there.instructions or "")
         assert (await find(there, query="campaign", limit=1))["total"] == 120
         cursor = (await find(here, limit=50))["next_cursor"]
@@ -133,6 +134,7 @@ async def test_each_protocol_gives_the_same_page(api: FaultServer, mode: Any) ->
             "total": len(FEW),
             "next_cursor": None,
             "is_whole": True,
+            "notes": [],
         }
 
 
@@ -169,7 +171,7 @@ def test_each_argument_has_one_type_and_none_is_required() -> None:
     schema = wire_definition(FIND)["inputSchema"]
     types = {name: inner["type"] for name, inner in schema["properties"].items()}
     assert types == dict.fromkeys(
-        ["query", "status", "direction", "group", "sub_organization_id", "cursor"], "string"
+        ["status", "direction", "group", "sub_organization_id", "cursor", "query"], "string"
     ) | {"needs_attention": "boolean", "limit": "integer"}
     assert schema["additionalProperties"] is False
     assert not schema.get("required")
@@ -180,13 +182,17 @@ def test_each_argument_has_one_type_and_none_is_required() -> None:
 
 def test_what_a_model_pays_for_both_tools_in_every_chat_stays_small() -> None:
     definitions = [
-        {name: wire_definition(tool)[name] for name in ("name", "title", "description", "inputSchema")}
-        for tool in ("get_campaign", FIND)
+        {name: definition[name] for name in ("name", "title", "description", "inputSchema")}
+        for definition in (wire_definition(with_lists=True), wire_definition(FIND))
     ]
-    assert len(json.dumps(definitions, ensure_ascii=False, separators=(",", ":")).encode()) <= 1_800
+    assert len(json.dumps(definitions, ensure_ascii=False, separators=(",", ":")).encode()) <= 1_900
 
 
-@pytest.mark.parametrize("says", ["get_campaign", "never instructions", "name", "misspelt"])
+def test_the_query_comes_last_because_models_fill_in_what_comes_first() -> None:
+    assert list(wire_definition(FIND)["inputSchema"]["properties"])[-1] == "query"
+
+
+@pytest.mark.parametrize("says", ["Where no id is known", "get_campaign", "never instructions", "name", "misspelt"])
 def test_the_description_says_what_it_finds_and_what_comes_next(says: str) -> None:
     assert says in wire_definition(FIND)["description"]
     assert wire_definition(FIND)["annotations"]["readOnlyHint"] is True

@@ -14,7 +14,7 @@ from callers_mcp import Settings, create_server
 from tests.support.campaigns import Json, campaign, summary_of, wire_definition
 from tests.support.constants import ID
 
-SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "get_campaign.json"
+SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 
 
 def _size(value: object) -> int:
@@ -30,15 +30,17 @@ def _schemas(schema: Json) -> Iterator[Json]:
         yield from _schemas(schema["items"])
 
 
-def test_a_change_of_the_definition_shows_in_the_snapshot() -> None:
-    definition = wire_definition()
+@pytest.mark.parametrize(("with_lists", "name"), [(False, "get_campaign.json"), (True, "get_campaign_with_lists.json")])
+def test_a_change_of_a_definition_shows_in_its_snapshot(with_lists: bool, name: str) -> None:
+    definition, file = wire_definition(with_lists=with_lists), SNAPSHOTS / name
     if os.environ.get("UPDATE_SNAPSHOTS") == "1":
-        SNAPSHOT.write_text(json.dumps(definition, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    assert definition == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+        file.write_text(json.dumps(definition, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert definition == json.loads(file.read_text(encoding="utf-8"))
 
 
-def test_what_a_model_pays_for_in_every_chat_stays_small() -> None:
-    definition = wire_definition()
+@pytest.mark.parametrize("with_lists", [False, True])
+def test_what_a_model_pays_for_in_every_chat_stays_small(with_lists: bool) -> None:
+    definition = wire_definition(with_lists=with_lists)
     assert _size({name: definition[name] for name in ("name", "title", "description", "inputSchema")}) <= 800
 
 
@@ -58,16 +60,33 @@ def test_the_tool_has_its_name_and_title() -> None:
     assert (definition["name"], definition["title"]) == ("get_campaign", "Get a campaign")
 
 
-@pytest.mark.parametrize("words", ["summary", "raw JSON", "data", "never instructions"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("whose id is known", "any question about it", "raw JSON", "data", "never instructions"),
+        *("name", "status", "what needs attention", "calling days", "time zone", "language", "countries", "numbers"),
+        *("group", "webhooks", "Slack", "variables"),
+    ],
+)
 def test_the_description_says_what_comes_back_and_that_it_is_data(words: str) -> None:
     assert words in wire_definition()["description"]
 
 
-def test_the_schema_says_to_ask_for_ids_and_never_to_guess() -> None:
-    properties = wire_definition()["inputSchema"]["properties"]
-    assert "ask" in properties["campaign_id"]["description"]
-    assert "never guess" in properties["campaign_id"]["description"]
+@pytest.mark.parametrize(
+    ("with_lists", "says"),
+    [(False, "ask the user for it, never guess it."), (True, "find it with find_campaigns, never guess it.")],
+)
+def test_the_schema_says_where_an_id_comes_from_and_never_to_guess(with_lists: bool, says: str) -> None:
+    properties = wire_definition(with_lists=with_lists)["inputSchema"]["properties"]
+    assert properties["campaign_id"]["description"].endswith(says)
     assert "only where the user names one" in properties["sub_organization_id"]["description"]
+
+
+def test_the_two_definitions_differ_in_that_only() -> None:
+    both = [wire_definition(with_lists=with_lists) for with_lists in (False, True)]
+    for definition in both:
+        del definition["inputSchema"]["properties"]["campaign_id"]["description"]
+    assert both[0] == both[1]
 
 
 @pytest.mark.parametrize("name", ["inputSchema", "outputSchema"])

@@ -137,7 +137,11 @@ def text_of(raw: Json, *, place: str | None = None, changes: Sequence[str] = ())
     return summary_text(summarize(raw, requested_id=ID, sub_organization_id=place, now=NOW, notes=changes))
 
 
-def wire_definition(name: str = "get_campaign") -> Json:
-    """Return the definition of a tool, as in the result of ``tools/list``."""
-    (tool,) = (tool for tool in load_tools(with_lists=True) if tool.name == name)
+def wire_definition(name: str = "get_campaign", *, with_lists: bool = False) -> Json:
+    """Return the definition of a tool, as in the result of ``tools/list``.
+
+    ``with_lists`` selects the definition of ``get_campaign`` for a caller who can list campaigns.
+    """
+    tools = load_tools(with_lists=with_lists or name != "get_campaign")
+    (tool,) = (tool for tool in tools if tool.name == name)
     return tool.definition().model_dump(mode="json", by_alias=True, exclude_none=True)

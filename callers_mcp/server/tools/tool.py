@@ -25,6 +25,9 @@ IGNORED_ARGUMENTS = frozenset({"toolCallId", "sessionId", "action", "chatInput",
 _MAX_NAMED_ERRORS = 3  # invalid arguments that are explained one by one
 
 
+ArgumentHelp = str | Advice | Callable[[str | None], Advice]
+
+
 @dataclass(frozen=True, slots=True)
 class ToolResult:
     """The result of a call: the structured content, and the same as text blocks."""
@@ -42,7 +45,8 @@ class Tool(Generic[InputT, OutputT]):
         title: The name that people see.
         description: What the model reads before it decides to call.
         input_model: Validates the arguments; the model reads the descriptions of its fields.
-        argument_help: For each argument, what it takes; part of the message if it is missing or invalid.
+        argument_help: For each argument, what it takes, or a function that returns it for the text that was passed
+            (``None`` if it was not a text); part of the message if the argument is missing or invalid.
         output_model: The shape of ``structuredContent``.
         run: Does the work; raises ``CallersError``.
         texts: Renders the output as text blocks.
@@ -54,7 +58,7 @@ class Tool(Generic[InputT, OutputT]):
     title: str
     description: str
     input_model: type[InputT]
-    argument_help: Mapping[str, str | Advice]
+    argument_help: Mapping[str, ArgumentHelp]
     output_model: type[OutputT]
     run: Callable[[InputT, CallersClient, OnRetry | None], Awaitable[OutputT]]
     texts: Callable[[OutputT], Sequence[str]]
@@ -120,8 +124,11 @@ class Tool(Generic[InputT, OutputT]):
             near = get_close_matches(name.lower(), self.argument_help, 1, 0.5)
             did_you_mean = f", did you mean {near[0]}?" if near else "."
             return f"Unknown argument {quote(mask(name), 60)}{did_you_mean} Accepted: {', '.join(self.argument_help)}."
+        value = given.get(name)
+        text = mask(value) if isinstance(value, str) else None
+        takes = self.argument_help[name]
+        takes = takes(text) if callable(takes) else takes
         if kind == "missing":
-            return expected(f"{name} is missing", self.argument_help[name])
-        value = given[name]
-        shown = quote(mask(value), 60) if isinstance(value, str) else f"({type_name(value)})"
-        return expected(f"{name} {shown} is not valid", self.argument_help[name])
+            return expected(f"{name} is missing", takes)
+        shown = f"({type_name(value)})" if text is None else quote(text, 60)
+        return expected(f"{name} {shown} is not valid", takes)
