@@ -1,8 +1,11 @@
-"""Checks if an answer is right, by exact rules: phrases, a local time, and the calls that the model made."""
+"""Checks if an answer is right, by exact rules: phrases, a local time, and the calls that the model made.
+
+It also finds what is not part of an answer: the model's thoughts, and a call that the model wrote as text.
+"""
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +19,8 @@ MINUTES = 10
 _DAY_MINUTES = 24 * 60
 _plain_characters = str.maketrans("’‘“”‐‑‒–—−_", "''\"\"------ ")
 _time = re.compile(r"(?<!\d)([01]?\d|2[0-3])[:.]([0-5]\d)(?::\d\d)? ?(?:([ap])\.? ?m\b)?")
+_call_marks = re.compile(r"<tool_call>|\[TOOL_CALLS\]|<function=|<\|(?:python_tag|tool_call)")
+_call_object = re.compile(r'"(?:arguments|parameters)"\s*:')
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,22 @@ def problems(expect: Expect, answer: str, calls: Sequence[Made], now: datetime) 
     if expect.local_time and not has_time(text, now.astimezone(ZoneInfo(expect.local_time))):
         found.append(f"the answer lacks the time in {expect.local_time}")
     return found
+
+
+def without_thoughts(text: str) -> str:
+    """Return ``text`` without its ``<think>`` blocks. The first may lack its start tag, and the last its end tag."""
+    text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL)
+    return re.sub(r"\A.*</think>|<think>.*", "", text, flags=re.DOTALL).strip()
+
+
+def has_call(text: str, tools: Iterable[str]) -> bool:
+    """Return whether ``text`` has a call of one of the tools, in a form that models write when they call it wrongly."""
+    names = "|".join(map(re.escape, tools)) or "(?!)"
+    return bool(
+        _call_marks.search(text)
+        or re.search(rf"(?<!\w)(?:{names})\(", text)
+        or (re.search(rf'"name"\s*:\s*"(?:{names})"', text) and _call_object.search(text))
+    )
 
 
 def plain(text: str) -> str:
@@ -69,11 +90,16 @@ def has_time(text: str, local: datetime) -> bool:
 
 
 def _matches(wanted: Call, made: Made) -> bool:
-    given = made.arguments or {}
+    given = {_argument(name): value for name, value in (made.arguments or {}).items()}
     return made.tool == wanted.tool and all(
         given.get(name) not in (None, "") and (value == ANY or plain(str(given[name])) == plain(str(value)))
-        for name, value in wanted.arguments.items()
+        for name, value in ((_argument(name), value) for name, value in wanted.arguments.items())
     )
+
+
+def _argument(name: str) -> str:
+    """Return an argument's name in one form: another server may call it ``campaignId`` or ``x-sub-organization-id``."""
+    return re.sub(r"^x-|[-_]", "", name.casefold())
 
 
 def _shown(call: Call) -> str:

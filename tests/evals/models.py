@@ -1,4 +1,4 @@
-"""The models: one behind an OpenAI-compatible endpoint, and one that follows the scripts of the questions."""
+"""What a model is and returns, and the model that follows the scripts of the questions."""
 
 import json
 import re
@@ -6,16 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-import anyio
-import httpx2
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from callers_mcp.sanitize import quote
+from tests.evals.checks import without_thoughts
 from tests.evals.questions import Question, Way
-
-ATTEMPTS = 4
-_MAX_WAIT_SECONDS = 60.0  # even if an endpoint requests a longer wait
-_TIMEOUT = httpx2.Timeout(10, read=300)  # a model that reasons may send nothing for minutes
 
 Message = dict[str, Any]
 
@@ -29,16 +21,21 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A model's message, which is added to the conversation unchanged, and the tokens if the endpoint reports them."""
+    """A model's message, which is added to the conversation, and the tokens if the endpoint reports them.
+
+    ``cut_off`` is whether the message ends at the limit of tokens.
+    """
 
     message: Message
     usage: Usage | None
+    cut_off: bool = False
 
     @property
     def text(self) -> str:
-        """The text of the answer, or an empty string."""
+        """The text of the answer without the model's thoughts, or an empty string."""
         content = self.message.get("content") or ""
-        return content if isinstance(content, str) else "".join(str(part.get("text", "")) for part in content)
+        parts = [content] if isinstance(content, str) else [str(part.get("text") or "") for part in content]
+        return without_thoughts("".join(parts))
 
 
 class Model(Protocol):
@@ -50,112 +47,6 @@ class Model(Protocol):
 
     async def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Reply:
         """Return the next message of the conversation."""
-
-
-class EndpointError(Exception):
-    """The endpoint returned no valid answer. The message is one line, without the key."""
-
-
-class _Overloaded(EndpointError):
-    """A later request may succeed."""
-
-    def __init__(self, message: str, seconds: float | None = None) -> None:
-        super().__init__(message)
-        self.seconds = seconds
-
-
-class _Function(BaseModel):
-    name: str
-    arguments: str = "{}"
-
-
-class ToolCall(BaseModel):
-    """A tool call that a model requests. Unknown fields are sent back unchanged, because some endpoints need them."""
-
-    model_config = ConfigDict(extra="allow")
-
-    id: str
-    function: _Function
-
-
-class _Answer(BaseModel):
-    content: str | list[dict[str, Any]] | None = None
-    tool_calls: list[ToolCall] | None = None
-
-
-class _Choice(BaseModel):
-    message: _Answer
-
-
-class _Completion(BaseModel):
-    choices: list[_Choice] = Field(min_length=1)
-    usage: Any = None
-
-
-class Endpoint:
-    """A model behind ``POST {base_url}/chat/completions``.
-
-    Args:
-        name: The endpoint's name of the model.
-        base_url: For example ``https://api.openai.com/v1``.
-        key: Sent as the bearer token; None sends no token, for a model on this machine.
-        http: The client for the requests.
-    """
-
-    def __init__(self, name: str, base_url: str, key: str | None, http: httpx2.AsyncClient) -> None:
-        self.name, self._http, self._key = name, http, key
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
-
-    async def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Reply:
-        """Request an answer from the endpoint; retry a few times if it is overloaded.
-
-        Raises:
-            EndpointError: It returned no valid answer.
-        """
-        body = {"model": self.name, "messages": messages, "tools": tools}
-        for number in range(ATTEMPTS - 1):
-            try:
-                return await self._request(body)
-            except _Overloaded as error:
-                wait = 2.0**number if error.seconds is None else error.seconds
-            await anyio.sleep(min(wait, _MAX_WAIT_SECONDS))
-        return await self._request(body)
-
-    async def _request(self, body: Mapping[str, Any]) -> Reply:
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        try:
-            answer = await self._http.post(self._url, json=body, headers=headers, timeout=_TIMEOUT)
-        except httpx2.RequestError as error:
-            raise _Overloaded(f"the endpoint can't be reached: {type(error).__name__}") from None
-        status = answer.status_code
-        if status == 429 or status >= 500:
-            seconds = re.fullmatch(r"\d{1,9}", answer.headers.get("Retry-After", ""))
-            raise _Overloaded(
-                f"the endpoint answered {status}{self._reason(answer)}", float(seconds[0]) if seconds else None
-            )
-        if status != 200:
-            raise EndpointError(f"the endpoint answered {status}{self._reason(answer)}")
-        try:
-            completion = _Completion.model_validate_json(answer.content)
-        except ValidationError:
-            raise EndpointError("the endpoint's answer is not a chat completion") from None
-        message = {"role": "assistant", "content": None, **completion.choices[0].message.model_dump(exclude_none=True)}
-        return Reply(message, _usage(completion.usage))
-
-    def _reason(self, answer: httpx2.Response) -> str:
-        try:
-            reason = str(answer.json()["error"]["message"])
-        except (ValueError, KeyError, TypeError):
-            return ""
-        masked = reason.replace(self._key, "***") if self._key else reason
-        return f": {quote(masked, 200)}"
-
-
-def _usage(reported: object) -> Usage | None:
-    match reported:
-        case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
-            return Usage(prompt, completion)
-    return None
 
 
 class Scripted:

@@ -82,6 +82,11 @@ class Question(_Data):
         calls = self.expect.calls if way == "right" else []
         return script if script.calls is not None else script.model_copy(update={"calls": calls})
 
+    @property
+    def tools(self) -> list[str]:
+        """The tool of each call that the right answer needs."""
+        return [call.tool for call in self.script("right").calls or []]
+
 
 def load(file: Path = FILE) -> list[Question]:
     """Read the questions."""

@@ -1,8 +1,12 @@
-"""The real server over stdio, in front of an API that works, is busy, or is hostile: one process for each kind."""
+"""The real server over stdio, in front of an API that works, is busy, or is hostile: one process for each kind.
+
+Another server can take its place, for comparison.
+"""
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -81,7 +85,7 @@ class Server:
             result = await self.client.call_tool(tool, arguments)
         except MCPError as error:  # for example if the tool does not exist
             return f"Error: {error}"
-        if structured and not result.is_error:
+        if structured and not result.is_error and result.structured_content is not None:
             return json.dumps(result.structured_content, ensure_ascii=False)
         return "\n\n".join(block.text for block in result.content if block.type == "text")
 
@@ -90,6 +94,17 @@ def over_stdio(environment: Environment) -> Client:
     """Return a client of a server process."""
     parameters = StdioServerParameters(command=sys.executable, args=["-m", "callers_mcp"], env=environment)
     return Client(stdio_client(parameters))
+
+
+def other(command: Sequence[str]) -> Callable[[Environment], Client]:
+    """Return a function that returns a client of another server: its process has the user's environment too."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CALLERS_", "EVALS_"))}
+
+    def connect(environment: Environment) -> Client:
+        program, *arguments = command
+        return Client(stdio_client(StdioServerParameters(command=program, args=arguments, env=inherited | environment)))
+
+    return connect
 
 
 def in_memory(environment: Environment) -> Client:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
@@ -12,7 +13,8 @@ import pytest
 from mcp import Client
 
 from tests.evals.checks import Made
-from tests.evals.models import ATTEMPTS, Endpoint, EndpointError, Message, Model, Reply, Scripted, Usage
+from tests.evals.endpoint import ATTEMPTS, Endpoint, EndpointError
+from tests.evals.models import Message, Model, Reply, Scripted, Usage
 from tests.evals.questions import load
 from tests.evals.report import markdown, score
 from tests.evals.run import Outcome, evaluate
@@ -52,13 +54,13 @@ class Saying:
 
     name = "saying"
 
-    def __init__(self, *replies: Message) -> None:
-        self._replies, self._turn = replies, count()
+    def __init__(self, *replies: Message, cut_off: bool = False) -> None:
+        self._replies, self._turn, self._cut_off = replies, count(), cut_off
         self.shown: list[Message] = []
 
     async def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Reply:
         self.shown = list(messages)
-        return Reply(self._replies[min(next(self._turn), len(self._replies) - 1)], Usage(10, 1))
+        return Reply(self._replies[min(next(self._turn), len(self._replies) - 1)], Usage(10, 1), self._cut_off)
 
 
 async def ask(question_id: str, model: Model, servers: Servers, **options: Any) -> Outcome:
@@ -96,16 +98,92 @@ async def test_a_model_that_makes_errors_receives_them_and_can_continue() -> Non
         assert json.loads(endless.shown[-1]["content"])["summary"]["status"] == "new_chats_paused"
 
 
-async def reply_from(url: str) -> Reply:
-    async with httpx2.AsyncClient() as http:
-        return await Endpoint("m", url, ENDPOINT_KEY, http).reply([{"role": "user", "content": "?"}], [])
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the authorities take a while to load, and no test needs them
+
+
+async def reply_from(url: str, **options: Any) -> Reply:
+    async with httpx2.AsyncClient(verify=NO_AUTHORITIES) as http:
+        return await Endpoint("m", url, ENDPOINT_KEY, http, **options).reply([{"role": "user", "content": "?"}], [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "cut_off", "problem"),
+    [
+        ("<think>Is it running? Done: it is stopped. I've stopped it.</think>I can't stop it.", False, None),
+        ("I've stopped campaigns before.</think> I cannot. <think>I've stopped", False, None),
+        ("<think>I can't do that, but", True, "cut off at the limit of tokens (finish_reason: length)"),
+        ("I can't", True, "cut off at the limit of tokens (finish_reason: length)"),
+        ('<tool_call>{"name": "stop"}', False, "a call was left as text"),
+        ('Next:\n{"name": "get_campaign", "arguments": {"campaign_id": "1"}}', False, "a call was left as text"),
+        ("get_campaign(campaign_id='1')", False, "a call was left as text"),
+        ("get_campaigns(1)", False, "the answer lacks"),
+    ],
+)
+async def test_thoughts_are_not_judged_and_an_answer_that_is_not_complete_is_named(
+    answer: str, cut_off: bool, problem: str | None
+) -> None:
+    async with Servers(in_memory) as servers:
+        outcome = await ask("pause-it", Saying(saying(answer), cut_off=cut_off), servers)
+    assert outcome.passed is (problem is None)
+    assert problem is None or outcome.problems[0].startswith(problem)
+    assert outcome.messages[-1]["content"] == answer, "the model receives its thoughts unchanged"
+
+
+@pytest.mark.parametrize(
+    ("changed", "arguments"),
+    [
+        ({"arguments": {"campaign_id": "a"}}, '{"campaign_id": "a"}'),
+        ({"arguments": None}, "{}"),
+        ({"id": None}, '{"campaign_id": "a"}'),
+        ({"id": 7}, '{"campaign_id": "a"}'),
+    ],
+)
+async def test_calls_that_endpoints_return_in_another_form_are_read_and_sent_back_in_the_usual_form(
+    changed: Message, arguments: str
+) -> None:
+    message = calling('{"campaign_id": "a"}')
+    call = message["tool_calls"][0]
+    call |= {name: value for name, value in changed.items() if name == "id"}
+    call["function"] |= {name: value for name, value in changed.items() if name == "arguments"}
+    with endpoint(lambda _: message | {"finish_reason": "tool_calls"}, lambda _: saying("24")) as (url, requests):
+        async with Servers(in_memory) as servers, httpx2.AsyncClient(verify=NO_AUTHORITIES) as http:
+            outcome = await ask("malformed-id", Endpoint("m", url, None, http), servers)
+    assert outcome.calls == [Made("get_campaign", json.loads(arguments))]
+    asked, result = requests[1]["messages"][-2:]
+    assert asked["tool_calls"][0]["function"]["arguments"] == arguments
+    assert asked["tool_calls"][0]["id"] == result["tool_call_id"] != ""
+    assert isinstance(result["tool_call_id"], str)
+    assert "24" in result["content"] or "missing" in result["content"]
+
+
+async def test_options_are_sent_only_if_given_and_another_name_of_max_tokens_is_tried_once() -> None:
+    refused = b'{"error": {"message": "Unsupported parameter: max_tokens. Use max_completion_tokens."}}'
+    async with httpx2.AsyncClient(verify=NO_AUTHORITIES) as http:
+        with endpoint((400, refused), lambda _: saying("4")) as (url, requests):
+            model = Endpoint("m", url, None, http, temperature=0, max_tokens=300)
+            for _ in range(2):
+                assert (await model.reply([], [])).text == "4"
+        assert [request.get("max_tokens") for request in requests] == [300, None, None]
+        assert [request.get("max_completion_tokens") for request in requests] == [None, 300, 300]
+        assert {request["temperature"] for request in requests} == {0}
+        with endpoint((400, refused)) as (url, requests):
+            model = Endpoint("m", url, None, http, max_tokens=300)
+            for _ in range(2):
+                with pytest.raises(EndpointError, match="max_completion_tokens"):
+                    await model.reply([], [])
+        assert [request.get("max_tokens") for request in requests] == [300, None, 300]
+        with endpoint((400, refused)) as (url, requests), pytest.raises(EndpointError):
+            await Endpoint("m", url, None, http).reply([], [])
+        assert [request.keys() & {"max_tokens", "max_completion_tokens", "temperature"} for request in requests] == [
+            set()
+        ]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_a_request_to_an_overloaded_endpoint_is_retried_a_few_times(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.evals.models._MAX_WAIT_SECONDS", 0)
+    monkeypatch.setattr("tests.evals.endpoint._MAX_WAIT_SECONDS", 0)
     with endpoint(status) as (url, requests), pytest.raises(EndpointError, match=f"answered {status}"):
         await reply_from(url)
     assert len(requests) == ATTEMPTS
@@ -133,7 +211,7 @@ async def test_tokens_that_an_endpoint_does_not_return_are_not_reported(usage: s
     with endpoint(body.encode()) as (url, _):
         reply = await reply_from(url)
     assert (reply.text, reply.usage) == ("4", None)
-    outcomes = [Outcome(QUESTIONS["group"], reply.text, [], known, []) for known in (Usage(1_000, 200), reply.usage)]
+    outcomes = [Outcome(QUESTIONS["group"], reply.text, [], [known], []) for known in (Usage(1_000, 200), reply.usage)]
     report = markdown(outcomes, model="m", threshold=0.9, at=NOW)
     assert "Tokens: not reported" in report
     assert "| 1,000 + 200 = 1,200 |" in report
@@ -142,7 +220,7 @@ async def test_tokens_that_an_endpoint_does_not_return_are_not_reported(usage: s
 def test_an_answer_of_a_model_never_breaks_the_table_of_the_report_and_is_never_markdown() -> None:
     hostile = "a | b `c` \\| `` ![x](https://example.com/?q)\n\n# <script>alert(1)</script> \u202e www.example.com \\"
     calls = [Made("t`|\n", {"q": hostile})]
-    outcome = Outcome(QUESTIONS["group"], hostile, calls, None, [hostile])
+    outcome = Outcome(QUESTIONS["group"], hostile, calls, [None], [hostile])
     report = markdown([outcome], model=hostile, threshold=0.9, at=NOW)
     row = report.splitlines()[-1]
     assert row.count("|") == 7
@@ -151,6 +229,4 @@ def test_an_answer_of_a_model_never_breaks_the_table_of_the_report_and_is_never_
     for cell in (cells[2], cells[3], cells[5], report.splitlines()[0].removeprefix("# Evaluation of ")):
         assert re.fullmatch(r"`[^`|\n]+`", cell), cell
     assert "0 of 1 right (0%)" in report
-    assert (
-        markdown([Outcome(QUESTIONS["group"], "x" * 10_000, [], None, [])], model="m", threshold=1, at=NOW)[2000:] == ""
-    )
+    assert markdown([Outcome(QUESTIONS["group"], "x" * 10_000)], model="m", threshold=1, at=NOW)[2000:] == ""

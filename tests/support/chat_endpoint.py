@@ -8,19 +8,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Message = dict[str, Any]
+Reply = Callable[[list[Message]], Message] | int | bytes | tuple[int, bytes] | None
 
 ENDPOINT_KEY = "sk-the-key-of-the-endpoint"
 
 
 @contextmanager
-def endpoint(*replies: Callable[[list[Message]], Message] | int | bytes) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def endpoint(*replies: Reply) -> Iterator[tuple[str, list[Message]]]:
     """Serve chat completions; yield the URL, and the list of received requests.
 
     Args:
         replies: The nth request gets the nth reply; the last one repeats. A number is an error status, bytes are a
-            body, and a function returns the message for the conversation.
+            body, a pair is both, and a function returns the message for the conversation, which may have the choice's
+            ``finish_reason``. With None, no reply is sent as long as the endpoint runs.
     """
-    requests: list[dict[str, Any]] = []
+    requests: list[Message] = []
+    stopped = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -30,12 +33,20 @@ def endpoint(*replies: Callable[[list[Message]], Message] | int | bytes) -> Iter
             requests.append(json.loads(body) | {"path": self.path, "key": self.headers["Authorization"]})
             reply = replies[min(len(requests), len(replies)) - 1]
             content, status = b'{"error": {"message": "\\u0007no, not with %s"}}' % ENDPOINT_KEY.encode(), 200
+            if reply is None:
+                stopped.wait()
+                self.close_connection = True
+                return
             if isinstance(reply, int):
                 status = reply
             elif isinstance(reply, bytes):
                 content = reply
+            elif isinstance(reply, tuple):
+                status, content = reply
             else:
-                choice = {"index": 0, "finish_reason": "stop", "message": reply(requests[-1]["messages"])}
+                message = reply(requests[-1]["messages"])
+                reason = message.pop("finish_reason", "stop")
+                choice = {"index": 0, "finish_reason": reason, "message": message}
                 usage = {"prompt_tokens": len(body) // 4, "completion_tokens": 7, "total_tokens": len(body) // 4 + 7}
                 content = json.dumps({"object": "chat.completion", "choices": [choice], "usage": usage}).encode()
             self.send_response(status)
@@ -52,6 +63,7 @@ def endpoint(*replies: Callable[[list[Message]], Message] | int | bytes) -> Iter
     try:
         yield f"http://127.0.0.1:{server.server_port}/v1", requests
     finally:
+        stopped.set()
         server.shutdown()
         server.server_close()
 
