@@ -155,11 +155,10 @@ class _Report:
         import anyio
         from mcp import Client, StdioServerParameters, stdio_client
 
-        parameters = StdioServerParameters(**entry)
         try:
             # A null device does not block.
             with open(os.devnull, "w") as log, anyio.fail_after(_START_TIMEOUT_SECONDS):  # noqa: ASYNC230, PTH123
-                async with Client(stdio_client(parameters, errlog=log)) as client:
+                async with Client(stdio_client(StdioServerParameters(**entry), errlog=log)) as client:
                     tools = [tool.name for tool in (await client.list_tools()).tools]
             self._print("Server", f"starts, and offers {', '.join(tools)}")
         except Exception as error:  # of the SDK, of any type
@@ -206,7 +205,7 @@ class _Report:
         )
 
     def _write(self, name: str, value: str) -> bool:
-        """Write a variable into the host's entry if a person on the terminal wants it; return whether they do."""
+        """Write a variable into the host's entry if a person on the terminal wants it; return whether it was done."""
         from callers_mcp.cli.install import is_terminal
         from callers_mcp.install import plan
         from callers_mcp.install.lock import exclusive
@@ -223,7 +222,8 @@ class _Report:
                 plan.apply(plan.plan_change(row, {**self._entry, "env": {**self._entry["env"], name: value}}))
             self._print("Organization", f"wrote {name}={value}, to find campaigns by name. {row.next_step}")
         except (plan.InstallationError, OSError) as error:
-            self._print("Organization", f"{name}={value} could not be written. {error}", good=False)
+            self._print("Organization", f"{name}={value} could not be written: {error}", good=False)
+            return False
         return True
 
     async def _check_isolation(self, campaign_id: str) -> None:

@@ -175,3 +175,18 @@ def test_a_wrong_organization_is_replaced(cursor: Home, sandbox_environment: dic
     )
     assert QUESTION in cursor.run("check", "--campaign-id", SAMPLE_ID, answers="y\n")[2]
     assert ORGANIZATION_ID in str(cursor.entry())
+
+
+def test_if_the_entry_cannot_be_written_the_command_is_printed_too(
+    tmp_path: Path, sandbox_environment: dict[str, str]
+) -> None:
+    """Only the host's own program may write the configuration of Claude Code, and it is not on the PATH."""
+    home = Home(tmp_path, "claude-code")
+    put_entry(home, "/x/callers-mcp", **sandbox_environment)
+    before = home.files()
+    code, out, errors = home.run("check", "--campaign-id", SAMPLE_ID, answers="y\n")
+    assert code == 1
+    assert f"Write {ORGANIZATION} to Claude Code?" in errors
+    assert f"PROBLEM  Organization: {ORGANIZATION} could not be written" in out
+    assert f"callers-mcp install claude-code --campaign-id {SAMPLE_ID} writes {ORGANIZATION}" in out
+    assert home.files() == before
