@@ -112,7 +112,10 @@ def test_another_field_is_named_only_if_its_name_is_a_name_and_no_value() -> Non
     found = campaign(
         createdAt="2026-11-02T09:30:00Z", stats={"ana": 3, "b": "x"}, callParams={"maxCalls": 3, "c d": [{"ana": 1}]}
     )
-    lines = section(reported(found | unusual, key="thekey"), "A campaign")
+    text = reported(found | unusual, [found | unusual], key="thekey")
+    lines = section(text, "A campaign")
+    assert {*lines} - {*section(text, "The list$")} == set()
+    assert "thekey" not in text.lower()
     assert [line for line in lines if "not documented" in line] == [
         "- not documented: `createdAt`: string (ISO time in UTC)",
         "- not documented: `stats`: object with number or object with string",
