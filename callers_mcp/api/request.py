@@ -30,12 +30,16 @@ def campaign_id_help(given: str | None, *, can_list: bool) -> Advice:
     given = blank_to_none(given)
     is_name = given is not None and any(map(str.isalpha, given)) and not _LIKE_AN_ID.search(given)
     name = quote(given, 60) if given and is_name else ""
-    if can_list:
-        how = f"find it with find_campaigns and query {name}" if name else "find it with find_campaigns, never guess it"
-        return Advice(f"24 hexadecimal digits; {how}", CAMPAIGN_ID_HELP.for_person)
-    if name:
-        return Advice(f"24 hexadecimal digits; ask the user for the id of {name}", CAMPAIGN_ID_HELP.for_person)
-    return CAMPAIGN_ID_HELP
+    if can_list and name:
+        # An order with the argument: a small model makes this call, and only writes about a hint.
+        how = f". Call find_campaigns with query {name} to get the id"
+    elif can_list:
+        how = "; find it with find_campaigns, never guess it"
+    elif name:
+        how = f"; ask the user for the id of {name}"
+    else:
+        return CAMPAIGN_ID_HELP
+    return Advice(f"24 hexadecimal digits{how}", CAMPAIGN_ID_HELP.for_person)
 
 
 def is_object_id(text: str | None) -> TypeGuard[str]:

@@ -111,8 +111,8 @@ async def test_anything_but_an_id_is_refused_and_nothing_is_sent(api: FaultServe
 
 
 GET_IT = {
-    False: ("ask the user for the id", 'ask the user for the id of "{}"'),
-    True: ("find it with find_campaigns, never guess it", 'find it with find_campaigns and query "{}"'),
+    False: ("; ask the user for the id", '; ask the user for the id of "{}"'),
+    True: ("; find it with find_campaigns, never guess it", '. Call find_campaigns with query "{}" to get the id'),
 }
 
 
@@ -141,7 +141,7 @@ async def test_a_wrong_id_is_answered_with_how_this_caller_gets_the_right_one(
 ) -> None:
     said = _refusal(await _call(api, {"campaign_id": campaign_id}, organization_id=MAIN_ID if can_list else None))
     generic, by_name = GET_IT[can_list]
-    assert said.endswith(f"; {by_name.format(name) if name else generic}.")
+    assert said.endswith(f"{by_name.format(name) if name else generic}.")
     assert len(said) < 300
 
 
