@@ -190,7 +190,7 @@ def _text_to_fill_in(prompt: Prompt, campaigns: Sequence[str], place: str | None
     if client.access.can_list:
         steps = [
             f"First find {shown} with find_campaigns, then call get_campaign with the id.",
-            "What is 24 hexadecimal digits is the id itself. If several campaigns fit, or none, ask me which I mean.",
+            "24 hexadecimal digits are the id itself. If several campaigns fit, or none, ask me which I mean.",
         ]
     else:
         steps = [f"First call get_campaign with {shown}. If that is not 24 hexadecimal digits, ask me for the id."]
