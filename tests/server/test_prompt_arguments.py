@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 from mcp.shared.exceptions import MCPError
@@ -83,7 +84,7 @@ async def test_a_sub_organization_of_the_caller_is_never_a_part_of_a_name() -> N
     """Only for a caller who may see it: for any other, such a word says nothing about other callers."""
     inside = {"acme": [campaign(id=numbered(5), organizationId="acme")]}
     acme = "callers://sub-organizations/acme/campaigns/" + numbered(5)
-    default = {"sub_organization_id": "acme"}
+    default: dict[str, Any] = {"sub_organization_id": "acme"}
     with FaultServer(holding(*MAIN, **inside)) as server:
         for caller, settings, expected in (
             (None, {"sub_organizations": "main,acme"}, [acme]),
