@@ -105,9 +105,12 @@ def to_listed_campaign(row: CampaignRow) -> ListedCampaign:
 
 
 def label(row: CampaignRow) -> str:
-    """Return a campaign's name for people with its id for programs: ``Name (id)``."""
+    """Return a campaign's id for programs with its name for people: ``id Name``.
+
+    The id is first, as some hosts keep only the first word.
+    """
     name = _sanitized(row.name, _MAX_NAME_CHARACTERS)
-    return f"{name} ({row.id})" if name else str(row.id)
+    return f"{row.id} {name}" if name else str(row.id)
 
 
 def choice_line(row: CampaignRow) -> str:

@@ -11,7 +11,8 @@ from callers_mcp.api.errors import CallersError, InvalidArguments
 from callers_mcp.api.request import is_object_id
 from callers_mcp.campaign.listing import CampaignRow, label, parse_row
 from callers_mcp.campaign.matching import fold, search
-from callers_mcp.server.prompts import MAX_ARGUMENT_CHARACTERS, PROMPTS
+from callers_mcp.server.prompt_arguments import MAX_ARGUMENT_CHARACTERS
+from callers_mcp.server.prompts import PROMPTS
 from callers_mcp.server.resources import TEMPLATES
 
 MAX_VALUES = 100
@@ -62,16 +63,22 @@ async def complete(
 
 
 def _labels(rows: Sequence[CampaignRow], typed: str) -> list[str]:
-    """Return the labels of the campaigns whose name, id or label matches what was typed."""
-    rows, start = _with_valid_id(rows), typed.strip().casefold()
-    labelled = [row for row in rows if label(row).casefold().startswith(start)]
-    matches = [*search(rows, typed), *_sorted_by_name(labelled), *_starting_with(rows, typed)]
-    return [label(row) for row in {row.id: row for row in matches}.values()]
+    """Return the labels of the campaigns that match what was typed."""
+    return [label(row) for row in _matching(rows, typed)]
 
 
 def _ids(rows: Sequence[CampaignRow], typed: str) -> list[str]:
-    """Return the ids of the campaigns whose id or name begins with what was typed."""
-    return [row.id for row in _starting_with(_with_valid_id(rows), typed) if row.id]
+    """Return the ids of the campaigns that match what was typed."""
+    return [row.id for row in _matching(rows, typed) if row.id]
+
+
+def _matching(rows: Sequence[CampaignRow], typed: str) -> list[CampaignRow]:
+    """Return the campaigns that match what was typed, the best first: words of the name, an id, or ``Name (id)``."""
+    rows, start = _with_valid_id(rows), typed.strip().casefold()
+    forms = ((row, label(row), f"{row.name or ''} ({row.id})") for row in rows)
+    labelled = [row for row, *texts in forms if any(text.casefold().startswith(start) for text in texts)]
+    matches = [*search(rows, typed), *_sorted_by_name(labelled), *_starting_with(rows, typed)]
+    return list({row.id: row for row in matches}.values())
 
 
 def _with_valid_id(rows: Sequence[CampaignRow]) -> list[CampaignRow]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -12,12 +13,14 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from tests.support import fault_server as fault
-from tests.support.constants import KEY
+from tests.support.campaigns import campaign
+from tests.support.constants import CAMPAIGN_OWNER_ID, KEY
 from tests.support.echo_api import Hold, echo
 from tests.support.fault_server import Exchange, FaultServer
 from tests.support.hosted_server import HANDSHAKES, LATEST, bearer, message
 from tests.support.hosted_thread import HostedThread
 from tests.support.http_connection import Answer
+from tests.support.stand_in_api import holding
 from tests.support.team import Team
 from tests.support.waiting import until
 
@@ -300,3 +303,22 @@ def test_while_the_token_file_is_missing_no_caller_is_let_in_and_readiness_is_of
         away.rename(company.team.token_file)
     until(lambda: company.server.request("GET", "/readyz").status == 200, "it is ready again")
     assert outcome(company.look_up("all", CAMPAIGNS[None])) == CAMPAIGNS[None]
+
+
+def test_a_word_of_a_prompt_is_a_sub_organization_only_for_the_token_that_may_see_it(tmp_path: Path) -> None:
+    main, acme = campaign(id="a" * 24, name="Spring acme"), campaign(id="b" * 24, name="Spring", organizationId="acme")
+    with FaultServer(holding(main, acme=[acme])) as api:
+        team = Team(tmp_path, api)
+        tokens = {name: team.add(name, *places) for name, places in (("acme", ["main", "acme"]), ("main", ["main"]))}
+        environment = team.environment | {"CALLERS_ORGANIZATION_ID": CAMPAIGN_OWNER_ID}
+        with HostedThread(environment=environment) as server:
+            found = {}
+            for name, token in tokens.items():
+                words = {"campaign": "Spring", "sub_organization_id": "acme"}
+                asked, headers = message("prompts/get", {"name": "review_campaign", "arguments": words})
+                (sent,) = server.post(asked, **bearer(token) | headers).result["messages"]
+                found[name] = re.findall(r"^callers://\S+$", sent["content"]["text"], re.MULTILINE)
+    assert found == {
+        "acme": [f"callers://sub-organizations/acme/campaigns/{'b' * 24}"],
+        "main": [f"callers://campaigns/{'a' * 24}"],
+    }

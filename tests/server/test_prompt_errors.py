@@ -14,7 +14,7 @@ from tests.support.constants import CAMPAIGN_OWNER_ID, ID, KEY, A, B
 from tests.support.fault_server import FaultServer
 from tests.support.key_leaks import WALK, secret_parts
 from tests.support.lookups import call, failure, told
-from tests.support.mcp_features import MODES, connect, kind, meant, numbered, refused, review, texts
+from tests.support.mcp_features import MODES, connect, kind, meant, numbered, refused, review, text_of
 from tests.support.principals import someone
 from tests.support.stand_in_api import holding
 
@@ -153,7 +153,7 @@ async def test_a_name_is_searched_only_in_the_callers_own_organization() -> None
         async with connect(server, caller=someone(A)) as client:
             assert await meant(client, "Spring renewals") == [f"callers://campaigns/{numbered(7)}"]
         async with connect(server, caller=someone(B)) as client:
-            (text, _) = texts(await review(client, "Spring renewals"))
+            text = text_of(await review(client, "Spring renewals"))
     assert text.startswith("No campaign fits")
     assert ID not in text
 

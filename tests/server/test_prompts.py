@@ -17,6 +17,7 @@ from tests.support.hostile_names import HOSTILE
 from tests.support.lookups import call, found
 from tests.support.mcp_features import (
     MODES,
+    before,
     connect,
     embedded,
     kind,
@@ -25,7 +26,7 @@ from tests.support.mcp_features import (
     read,
     refused,
     review,
-    texts,
+    text_of,
 )
 from tests.support.stand_in_api import holding
 from tests.support.text_grammar import is_ours, outside_quotes
@@ -107,8 +108,7 @@ async def test_a_name_that_several_share_is_answered_with_ten_choices_at_most() 
             result = await review(client, "region")
             both = await client.get_prompt("compare_campaigns", {"first": "Autumn survey", "second": "region"})
         assert len(server.requests) == 1, "no campaign is fetched, and the list once"
-    text, task = texts(result)
-    assert [message.role for message in result.messages] == ["user", "user"]
+    text, task = text_of(result).split("\n\n", 1)
     assert task.startswith("When that is clear: Review this calling campaign")
     first, *choices, more, last = text.splitlines()
     assert first.startswith('15 campaigns fit the name "region".')
@@ -116,7 +116,7 @@ async def test_a_name_that_several_share_is_answered_with_ten_choices_at_most() 
         "of those that fit alike, the newest first"
     )
     assert (more, last) == ("- and 5 more", DATA)
-    question, task = texts(both)
+    question, task = text_of(both).split("\n\n", 1)
     assert question == text.replace(DATA, f"The first is campaign {numbered(20)}.\n{DATA}")
     assert task.startswith("When that is clear: Compare these two")
 
@@ -125,7 +125,7 @@ async def test_of_equal_names_each_is_a_choice_and_an_exact_one_needs_none() -> 
     twins = [campaign(id=numbered(number), name=name) for number, name in enumerate(("Reminder", "reminder", "Rémind"))]
     with FaultServer(holding(*twins, campaign(name="Reminder of spring"))) as server:
         async with connect(server) as client:
-            (text, _) = texts(await review(client, "reminder"))
+            text = text_of(await review(client, "reminder"))
             assert [numbered(number) in text for number in range(3)] == [True, True, False]
             assert await meant(client, "Remind") == [f"callers://campaigns/{numbered(2)}"]
 
@@ -133,13 +133,13 @@ async def test_of_equal_names_each_is_a_choice_and_an_exact_one_needs_none() -> 
 async def test_a_name_without_a_match_is_answered_with_the_nearest_or_a_question() -> None:
     with FaultServer(holding(campaign(name="Winter checks"), OTHER), holding()) as server:
         async with connect(server, list_cache_seconds=0) as client:
-            (near, _) = texts(await review(client, "Winter shacks of 2019"))
-            (none, _) = texts(await review(client, "Winter"))
+            near = text_of(await review(client, "Winter shacks of 2019"))
+            none = text_of(await review(client, "Winter"))
     assert near.startswith('No campaign fits the name "Winter shacks of 2019". Ask me')
     assert f'- "Winter checks" ({ID}), running, outbound' in near.splitlines()
-    assert (
-        none == 'No campaign fits the name "Winter". Tell me so, and ask me for another name or for the campaign\'s id.'
-        f"\n{DATA}"
+    assert none.startswith(
+        'No campaign fits the name "Winter". Tell me so, and ask me for another name or for the campaign\'s id.'
+        f"\n{DATA}\n\nWhen that is clear: Review"
     )
 
 
@@ -147,7 +147,7 @@ async def test_a_campaign_without_a_valid_id_is_never_chosen() -> None:
     odd = [campaign(id=wrong, name="Odd one") for wrong in (None, "", "../organizations", 7, ["x"], ID + "0")]
     with FaultServer(holding(*odd, OTHER)) as server:
         async with connect(server) as client:
-            (text, _) = texts(await review(client, "Odd one"))
+            text = text_of(await review(client, "Odd one"))
         assert [request.target.partition("?")[0] for request in server.requests] == ["/campaigns"]
     assert text.startswith('No campaign fits the name "Odd one".')
 
@@ -166,35 +166,34 @@ async def test_each_campaign_is_in_a_prompt_as_the_tool_returns_it(mode: Connect
                 await review(client, ID),
                 await client.get_prompt("compare_campaigns", {"first": ID, "second": "autumn survey"}),
             ]
-            uris = [[resource.uri for resource in embedded(result)] for result in results]
+            uris = [[shown.uri for shown in embedded(result)] for result in results]
             assert (await read(client, uris[1][1])).text == embedded(results[1])[1].text
     assert uris == [[URI], [URI, f"callers://campaigns/{OTHER['id']}"]]
     for result in results:
-        task, *summaries = texts(result)
-        shape = [message.content.type for message in result.messages]
-        assert shape == ["text"] + ["text", "resource"] * len(summaries), "each summary before its resource"
+        task = before(result)
         assert task.endswith(DATA)
-        assert "https" not in task or "s3cret" not in task
-        for summary, resource, answer in zip(summaries, embedded(result), by_tool, strict=False):
+        assert "s3cret" not in task
+        for shown, answer in zip(embedded(result), by_tool, strict=False):
             expected = [block.text for block in answer.content if isinstance(block, TextContent)]
-            assert timeless(summary) == timeless(f"Its summary:\n{expected[0]}")
-            assert (resource.text, resource.mime_type) == (expected[1], "application/json")
-            assert json.loads(resource.text) == found(answer)
-            assert "s3cret" not in resource.text
+            assert timeless(shown.summary) == timeless(f"Its summary:\n{expected[0]}")
+            assert shown.text == expected[1]
+            assert json.loads(shown.text) == found(answer)
+            assert "s3cret" not in shown.text
 
 
 async def test_a_name_that_differs_from_the_campaigns_own_is_pointed_out() -> None:
     """Another campaign may have that text as its whole name."""
     with FaultServer(holding(*(campaign(id=one, name=name) for one, name in NAMED.items()))) as server:
         async with connect(server) as client:
-            _, wrong = texts(await review(client, f'Payroll "x"\ny ({numbered(1)})'))
-            _, right = texts(await review(client, f"SPRING renew… ({numbered(1)})"))
-            _, bare = texts(await review(client, f"({numbered(1)})"))
-    said, rest = wrong.split("\n", 1)
-    assert said == r'It was asked for as "Payroll \"x\" y", which is not its name: say so first.'
-    assert rest.startswith("Its summary:\n")
-    assert right.startswith("Its summary:\n")
-    assert bare.startswith("Its summary:\n")
+            for text, said in {
+                f'Payroll "x"\ny ({numbered(1)})': r'It was asked for as "Payroll \"x\" y", which is not its name: say',
+                f"{numbered(1)} Payroll": 'It was asked for as "Payroll", which is not its name: say so',
+                f"SPRING renew… ({numbered(1)})": "Its summary:",
+                f"{numbered(1)} SPRING renew…": "Its summary:",
+                f"({numbered(1)})": "Its summary:",
+            }.items():
+                (shown,) = embedded(await review(client, text))
+                assert shown.summary.startswith(said), text
 
 
 async def test_a_campaign_is_not_compared_with_itself() -> None:
@@ -226,7 +225,7 @@ async def test_a_hostile_name_breaks_out_of_no_line_and_no_quotation_marks(text:
     held = [campaign(id=numbered(at), name=f"Plan {name}") for at, name in enumerate(HOSTILE + HOSTILE)]
     with FaultServer(holding(*held)) as server:
         async with connect(server) as client:
-            (asked, _) = texts(await review(client, text[:400]))
+            asked = text_of(await review(client, text[:400])).split("\n\n", 1)[0]
     question, *choices = asked.removesuffix(f"\n{DATA}").splitlines()
     assert _QUESTION.fullmatch(outside_quotes(question)), question
     ours = [line for line in choices if _CHOICE.fullmatch(outside_quotes(line)) or line == "- and 6 more"]
@@ -240,10 +239,10 @@ async def test_a_hostile_campaign_breaks_out_of_no_line_of_its_prompt() -> None:
         async with connect(server) as client:
             results = [await review(client, one["id"]) for one in odd]
     for result in results:
-        (_, summary), (resource,) = texts(result), embedded(result)
-        assert [line for line in summary.splitlines()[1:] if not is_ours(line)] == []
-        assert len(resource.text.splitlines()) == 1
-        assert not has_invisible(resource.text)
+        (shown,) = embedded(result)
+        assert [line for line in shown.summary.splitlines()[1:] if not is_ours(line)] == []
+        assert len(shown.text.splitlines()) == 1
+        assert not has_invisible(shown.text)
 
 
 async def test_a_prompt_looks_in_the_organization_that_is_named_and_its_uri_names_it_too() -> None:
@@ -255,12 +254,12 @@ async def test_a_prompt_looks_in_the_organization_that_is_named_and_its_uri_name
             assert await meant(client, name, **there) == [uri]
             assert await meant(client, inside, **there) == [uri]
             assert kind(await refused(review(client, inside))) == "not_found"
-            (elsewhere, _) = texts(await review(client, name, sub_organization_id="MAIN"))
+            elsewhere = text_of(await review(client, name, sub_organization_id="MAIN"))
             main = await meant(client, ID, sub_organization_id="main")
             assert (await read(client, main[0])).uri == f"callers://sub-organizations/main/campaigns/{ID}"
         assert elsewhere.startswith("No campaign fits the name")
         server.script(fault.answer(campaign()))
-        async with connect(server) as client:
+        async with connect(server, sub_organizations="main,Ab-c_D") as client:
             (odd,) = await meant(client, ID, sub_organization_id="Ab-c_D")
             await read(client, odd)
         assert [request.values("x-sub-organization-id") for request in server.requests] == [["Ab-c_D"]] * 2

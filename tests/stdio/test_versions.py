@@ -91,9 +91,17 @@ def test_a_prompt_takes_what_completion_offers(session: Session) -> None:
     ref = {"type": "ref/prompt", "name": "review_campaign"}
     completed = session.request("completion/complete", ref=ref, argument={"name": "campaign", "value": "Spring"})
     (label,) = completed["result"]["completion"]["values"]
-    result = session.request("prompts/get", name="review_campaign", arguments={"campaign": label})["result"]
-    assert [message["content"]["type"] for message in result["messages"]] == ["text", "text", "resource"]
-    assert result["messages"][2]["content"]["resource"]["uri"] == URI
+    words = [*zip(("campaign", "sub_organization_id"), label.split(), strict=False)]
+    split_name = {"campaign": "Spring", "sub_organization_id": "renewals"}
+    for arguments, first in (
+        ({"campaign": label}, "Review"),
+        (dict(words), "Review"),
+        (split_name, "Read as the name"),
+    ):
+        result = session.request("prompts/get", name="review_campaign", arguments=arguments)["result"]
+        (message,) = result["messages"]
+        assert message["content"]["text"].startswith(first)
+        assert URI in message["content"]["text"].splitlines()
 
 
 def test_an_unknown_prompt_is_an_invalid_argument(session: Session) -> None:

@@ -1,14 +1,14 @@
 """Resources, prompts and completion with the SDK's client, and an API over a real socket or the sandbox."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from mcp import Client
 from mcp.client.client import ConnectMode
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
-    EmbeddedResource,
     ErrorData,
     GetPromptResult,
     PromptReference,
@@ -80,18 +80,40 @@ def kind(error: ErrorData) -> str:
     return found
 
 
-def texts(result: GetPromptResult) -> list[str]:
-    """Return a prompt's texts in order, without embedded resources."""
-    return [message.content.text for message in result.messages if isinstance(message.content, TextContent)]
+def text_of(result: GetPromptResult) -> str:
+    """Return the text of a prompt, which must be one message of the user."""
+    (message,) = result.messages
+    assert message.role == "user"
+    assert isinstance(message.content, TextContent)
+    return message.content.text
 
 
-def embedded(result: GetPromptResult) -> list[TextResourceContents]:
-    """Return the resources that a prompt embeds."""
-    resources = [
-        message.content.resource for message in result.messages if isinstance(message.content, EmbeddedResource)
-    ]
-    assert all(message.role == "user" for message in result.messages)
-    return [resource for resource in resources if isinstance(resource, TextResourceContents)]
+_CAMPAIGN = re.compile(
+    r"\n\n((?:It was asked for as [^\n]*\n)?Its summary:\n.*?)\n\nIts resource:\n(callers://\S+)\n\n"
+    r"Its raw JSON:\n(`{3,})json\n(.*?)\n\3(?=\n|$)",
+    re.DOTALL,
+)
+
+
+class Embedded(NamedTuple):
+    """A campaign in a prompt: its summary with what is said before it, its URI, and its raw JSON."""
+
+    summary: str
+    uri: str
+    text: str
+
+
+def embedded(result: GetPromptResult) -> list[Embedded]:
+    """Return the campaigns that a prompt shows; nothing may follow them."""
+    text = text_of(result)
+    found = list(_CAMPAIGN.finditer(text))
+    assert not found or found[-1].end() == len(text)
+    return [Embedded(each[1], each[2], each[4]) for each in found]
+
+
+def before(result: GetPromptResult) -> str:
+    """Return what a prompt says before it shows campaigns."""
+    return _CAMPAIGN.split(text_of(result))[0]
 
 
 async def review(client: Client, campaign: str, **others: str) -> GetPromptResult:
@@ -100,7 +122,7 @@ async def review(client: Client, campaign: str, **others: str) -> GetPromptResul
 
 async def meant(client: Client, campaign: str, **others: str) -> list[str]:
     """Return the URI of the campaign in a review; the list is empty if the prompt asks the user which one."""
-    return [resource.uri for resource in embedded(await review(client, campaign, **others))]
+    return [shown.uri for shown in embedded(await review(client, campaign, **others))]
 
 
 async def offered(
