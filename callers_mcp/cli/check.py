@@ -175,7 +175,7 @@ class _Report:
             self._print("Server", problem, good=False)
 
     async def check_api(self, campaign_id: str | None) -> str:
-        """Ask the API, and return the organization id of the campaign that it found, or an empty text."""
+        """Look the campaign up, and return the organization id of the campaign that it found, or an empty text."""
         from callers_mcp.api.errors import CallersError
         from callers_mcp.campaign import lookup
 
