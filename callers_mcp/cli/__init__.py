@@ -11,6 +11,9 @@ _OF_LIBRARIES = {"OTEL_PROPAGATORS", "OTEL_PYTHON_CONTEXT", "OTEL_PYTHON_TRACER_
 
 def main() -> None:
     """Run ``callers-mcp``."""
+    if sys.platform != "win32" and sys.getfilesystemencoding() != "utf-8" and "-Xutf8" not in sys.orig_argv:
+        # The locale says ASCII. The configurations of hosts are UTF-8, and so are the paths in them.
+        os.execv(sys.executable, [sys.executable, "-Xutf8", *sys.orig_argv[1:]])  # noqa: S606 - this same program
     # Ctrl-C stops any command without a traceback, even while a thread waits for stdin.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     for stream in (sys.stdout, sys.stderr):

@@ -21,7 +21,8 @@ _START_TIMEOUT_SECONDS = 30.0
 @click.option("--host", type=HostType(), help="Check the server that is installed in this host, and start it.")
 @click.option("--yes", is_flag=True, help="On a terminal, answer the question of --host with yes.")
 @click.option("--shape", is_flag=True, help="Print a report on the API's answers, without values, for a public issue.")
-def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool) -> None:
+@click.option("--sandbox", "use_sandbox", is_flag=True, help="Check the simulated API; needs no key.")
+def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool, use_sandbox: bool) -> None:
     """Show the configuration, and whether the API answers.
 
     With --host, the settings are those of the host's entry instead of the environment. If the campaign shows the
@@ -32,10 +33,12 @@ def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool) -> 
     from callers_mcp import logs
     from callers_mcp.api.client import CallersClient
     from callers_mcp.api.request import CAMPAIGN_ID_HELP, is_object_id
-    from callers_mcp.cli.runtime import load_settings, run_and_exit
+    from callers_mcp.cli.runtime import load_settings, progress, run_and_exit, start_sandbox
 
+    if host and use_sandbox:
+        raise click.UsageError("--sandbox can't be used with --host.")
     entry = _use_entry(host) if host else None
-    settings = load_settings()
+    settings = load_settings(start_sandbox()[0] if use_sandbox else None)
     logs.configure(settings, command=True)
     if campaign_id is not None:
         campaign_id = campaign_id.strip()
@@ -46,7 +49,8 @@ def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool) -> 
     if shape:
         from callers_mcp.cli import shape_report
 
-        run_and_exit(lambda: shape_report.print_report(settings, str(campaign_id)))
+        with progress(f"waiting for {settings.base_url}"):
+            run_and_exit(lambda: shape_report.print_report(settings, str(campaign_id)))
         return
     report = _Report(CallersClient(settings), host, entry, yes=yes)
     is_sandbox = entry is not None and "--sandbox" in entry["args"]
@@ -55,10 +59,14 @@ def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool) -> 
 
     async def check_api() -> int:
         if entry is not None:
-            await report.check_start(entry)
+            with progress("starting the server"):
+                await report.check_start(entry)
         if not is_sandbox:
             async with report.client:
-                await report.check_api(campaign_id)
+                with progress(f"waiting for {settings.base_url}"):
+                    organization = await report.check_api(campaign_id)
+                if campaign_id and organization:
+                    report.check_organization(campaign_id, organization)
         return 1 if report.problems else 0
 
     run_and_exit(check_api)
@@ -157,7 +165,7 @@ class _Report:
 
         try:
             # A null device does not block.
-            with open(os.devnull, "w") as log, anyio.fail_after(_START_TIMEOUT_SECONDS):  # noqa: ASYNC230, PTH123
+            with open(os.devnull, "w", encoding="utf-8") as log, anyio.fail_after(_START_TIMEOUT_SECONDS):  # noqa: ASYNC230, PTH123
                 async with Client(stdio_client(StdioServerParameters(**entry), errlog=log)) as client:
                     tools = [tool.name for tool in (await client.list_tools()).tools]
             self._print("Server", f"starts, and offers {', '.join(tools)}")
@@ -165,7 +173,8 @@ class _Report:
             problem = f"{entry['command']} does not start ({type(error).__name__}); install it again"
             self._print("Server", problem, good=False)
 
-    async def check_api(self, campaign_id: str | None) -> None:
+    async def check_api(self, campaign_id: str | None) -> str:
+        """Look the campaign up, and return the organization id of the campaign that it found, or an empty text."""
         from callers_mcp.api.errors import CallersError
         from callers_mcp.campaign import lookup
 
@@ -183,12 +192,12 @@ class _Report:
             self._print("API", f"{answer} [{(time.perf_counter() - started) * 1000:.0f} ms]")
         except CallersError as error:
             self._print("API", error.message_for_person, good=False)
-            return
+            return ""
         if campaign_id:
             await self._check_isolation(campaign_id)
-            self._check_organization(campaign_id, organization)
+        return organization
 
-    def _check_organization(self, campaign_id: str, organization: str) -> None:
+    def check_organization(self, campaign_id: str, organization: str) -> None:
         """Report whether CALLERS_ORGANIZATION_ID is the organization of a campaign from the main organization."""
         from callers_mcp.api.request import is_object_id
         from callers_mcp.settings import variable

@@ -20,7 +20,7 @@ _EPILOG = "Examples: callers-mcp demo; callers-mcp install cursor"
 
 @click.group(invoke_without_command=True, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--sandbox", "use_sandbox", is_flag=True, help="Serve sample campaigns; needs no key.")
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 @click.pass_context
 def callers_mcp(context: click.Context, use_sandbox: bool) -> None:
     """MCP server that looks up calling campaigns at Callers.
@@ -35,10 +35,23 @@ def callers_mcp(context: click.Context, use_sandbox: bool) -> None:
 
         serve(use_sandbox)
     elif use_sandbox:
-        raise click.UsageError("--sandbox before a command is not possible; without a command it starts the server.")
+        raise click.UsageError("--sandbox goes after a command; without a command it starts the server.")
     else:
         gc.enable()
 
 
 for command in (check, config, demo, get, http, install, sandbox, token, uninstall):
     callers_mcp.add_command(command)
+
+
+@callers_mcp.command("help", hidden=True, epilog="Example: callers-mcp help install")
+@click.argument("words", metavar="[COMMAND]", nargs=-1)
+def print_help(words: tuple[str, ...]) -> None:
+    """Show the help of a command; the same as COMMAND --help."""
+    callers_mcp([*words, "--help"], prog_name="callers-mcp")
+
+
+@callers_mcp.command("version", hidden=True, epilog="Example: callers-mcp version")
+def print_version() -> None:
+    """Show the version; the same as --version."""
+    callers_mcp(["--version"], prog_name="callers-mcp")

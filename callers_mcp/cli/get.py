@@ -12,10 +12,11 @@ import click
 @click.option("--sub-organization", metavar="ID", help='Where to look: an id, or "main".')
 @click.option("--json", "form", flag_value="json", help="Print summary and raw as one JSON object.")
 @click.option("--raw", "form", flag_value="raw", help="Print only the raw campaign JSON.")
+@click.option("--sandbox", "use_sandbox", is_flag=True, help="Look among sample campaigns; needs no key.")
 @click.option(
     "--html", "page", metavar="FILE", type=click.Path(path_type=Path), help="Write the campaign card as a page."
 )
-def get(campaign_id: str, sub_organization: str | None, form: str | None, page: Path | None) -> None:
+def get(campaign_id: str, sub_organization: str | None, form: str | None, page: Path | None, use_sandbox: bool) -> None:
     """Look up one campaign, and print its summary.
 
     Exit code: 0 found; 1 the look-up failed, or FILE can't be written; 2 a malformed id, wrong usage, wrong
@@ -28,9 +29,9 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
     from callers_mcp.api.errors import CallersError, InvalidArguments, NotConfigured
     from callers_mcp.campaign import lookup
     from callers_mcp.campaign.text import raw_text
-    from callers_mcp.cli.runtime import load_settings, run_and_exit
+    from callers_mcp.cli.runtime import load_settings, progress, run_and_exit, start_sandbox
 
-    settings = load_settings()
+    settings = load_settings(start_sandbox()[0] if use_sandbox else None)
     logs.configure(settings, command=True)
     for notice in settings.notices:
         click.echo(f"callers-mcp: {CallersClient(settings).mask(notice)}", err=True)
@@ -38,7 +39,8 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
     async def look_up() -> int:
         async with CallersClient(settings) as client:
             try:
-                report = await lookup.look_up(client, campaign_id, sub_organization)
+                with progress(f"waiting for {settings.base_url}"):
+                    report = await lookup.look_up(client, campaign_id, sub_organization)
             except CallersError as error:
                 click.echo(f"callers-mcp: {client.mask(error.message_for_person)}", err=True)
                 return 2 if isinstance(error, InvalidArguments | NotConfigured) else 1

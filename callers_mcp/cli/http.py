@@ -29,7 +29,13 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
     Exit code: 0 after SIGTERM; 2 wrong settings, or an address that can't be used; 130 after Ctrl-C.
     """
     from callers_mcp import logs
-    from callers_mcp.cli.runtime import exit_with_usage_error, load_settings, require_http_extra, start_sandbox
+    from callers_mcp.cli.runtime import (
+        exit_with_usage_error,
+        load_settings,
+        progress,
+        require_http_extra,
+        start_sandbox,
+    )
 
     require_http_extra()
     if (certfile is None) != (keyfile is None):
@@ -46,22 +52,25 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
     from callers_mcp.http.settings import HostingSettings
     from callers_mcp.settings import SettingsError
 
-    try:
-        listener = _listen(host, port)
-        hosting = HostingSettings.from_environment(host=host, port=listener.getsockname()[1], tls=certfile is not None)
-        _check_certificate(certfile, keyfile)
-        hosted = HostedServer(settings, hosting, instructions=instructions)
-        if hosted.metrics and hosting.metrics:
-            hosted.metrics.serve(*hosting.metrics)
-    except NotConfigured as error:
-        exit_with_usage_error(error.message_for_person)
-    except (SettingsError, TokenFileError) as error:
-        exit_with_usage_error(str(error))
+    with progress("starting the server"):
+        try:
+            listener = _listen(host, port)
+            hosting = HostingSettings.from_environment(
+                host=host, port=listener.getsockname()[1], tls=certfile is not None
+            )
+            _check_certificate(certfile, keyfile)
+            hosted = HostedServer(settings, hosting, instructions=instructions)
+            if hosted.metrics and hosting.metrics:
+                hosted.metrics.serve(*hosting.metrics)
+        except NotConfigured as error:
+            exit_with_usage_error(error.message_for_person)
+        except (SettingsError, TokenFileError) as error:
+            exit_with_usage_error(str(error))
+        load_everything()
     if hosting.auth == ("none",):
         logging.getLogger(__name__).warning(
             "CALLERS_HTTP_AUTH is none: anyone who can reach this server can look up whatever the key can access."
         )
-    load_everything()
     _print_address(hosting)
     sys.exit(serve(hosted, listener, certfile=certfile, keyfile=keyfile))
 

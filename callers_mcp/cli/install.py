@@ -39,6 +39,8 @@ def install(
     Exit code: 0 done; 1 failed; 2 wrong usage or settings.
     """
     from callers_mcp.cli import key_test
+    from callers_mcp.cli.program import install_command, program
+    from callers_mcp.cli.runtime import progress
     from callers_mcp.files import remove_leftovers
     from callers_mcp.install import entry, key_file, plan
     from callers_mcp.install.lock import exclusive
@@ -58,7 +60,7 @@ def install(
         if entry.is_ephemeral() and not dry_run:
             raise plan.InstallationError(
                 "this installation is temporary, and the host needs one that stays. Install the package permanently "
-                "first, with uv tool install."
+                f"first: {install_command()}"
             )
         if campaign_id is not None:
             settings[_ORGANIZATION_ID] = key_test.organization_of(_settings_with(row, key, settings), campaign_id)
@@ -69,7 +71,7 @@ def install(
             if not (use_sandbox or no_check) and is_terminal():
                 _test_key(row, key, settings, ask=not yes and campaign_id is None)
                 wanted = entry.stdio_entry(row, settings)
-        with exclusive():
+        with progress(f"changing the configuration of {row.title}"), exclusive():
             change = plan.plan_change(row, wanted)
             earlier_key = key_file.read(file)
             is_new_key = key not in (None, earlier_key)
@@ -100,7 +102,7 @@ def install(
     for note in row.notes(Platform()):
         click.echo(f"Note: {note}")
     click.echo(f"Next: {row.next_step}")
-    click.echo(f"To check it: callers-mcp check --host {host}")
+    click.echo(f"To check it: {program()} check --host {host}")
 
 
 @click.command(epilog="Example: callers-mcp uninstall cursor")
@@ -115,12 +117,13 @@ def uninstall(host: str, dry_run: bool) -> None:
 
     Exit code: 0 done; 1 failed; 2 wrong usage.
     """
+    from callers_mcp.cli.runtime import progress
     from callers_mcp.install import key_file, plan
     from callers_mcp.install.lock import exclusive
     from callers_mcp.install.registry import HOSTS
 
     row = HOSTS[host]
-    with _exit_on_error(), exclusive():
+    with _exit_on_error(), progress(f"changing the configuration of {row.title}"), exclusive():
         plan.require_editable(row, host)
         change = plan.plan_change(row, None)
         files = {key_file.path(host), key_file.path_in_entry(change.current, host) or key_file.path(host)}
@@ -145,6 +148,7 @@ def uninstall(host: str, dry_run: bool) -> None:
 
 def _list_hosts() -> None:
     """Print the hosts on this machine with their commands."""
+    from callers_mcp.cli.program import program
     from callers_mcp.install.registry import HOSTS, Platform
 
     platform = Platform()
@@ -152,8 +156,8 @@ def _list_hosts() -> None:
     click.echo("Hosts on this machine:" if found else "No known host was found on this machine.")
     for name, row in found.items():
         command = "config" if row.by_hand else "install"
-        click.echo(f"  {row.title}: callers-mcp {command} {name}")
-    click.echo(f"All hosts: {', '.join(HOSTS)}. For another host: callers-mcp config other")
+        click.echo(f"  {row.title}: {program()} {command} {name}")
+    click.echo(f"All hosts: {', '.join(HOSTS)}. For another host: {program()} config other")
 
 
 def is_terminal() -> bool:

@@ -82,9 +82,11 @@ def _look_up(settings: "Settings", campaign_id: str, sub_organization_id: str | 
 
     from callers_mcp.api.client import CallersClient
     from callers_mcp.campaign import lookup
+    from callers_mcp.cli.runtime import progress
 
     async def look_up() -> "CampaignReport":
         async with CallersClient(settings) as client:
             return await lookup.look_up(client, campaign_id, sub_organization_id)
 
-    return anyio.run(look_up)
+    with progress(f"waiting for {settings.base_url}"):
+        return anyio.run(look_up)

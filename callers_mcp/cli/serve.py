@@ -9,9 +9,11 @@ import click
 def serve(use_sandbox: bool) -> None:
     """Serve one MCP host over stdin and stdout until it disconnects; ``use_sandbox`` serves sample campaigns."""
     if sys.stdin is not None and sys.stdin.isatty():  # a person, who would otherwise see nothing happen
+        from callers_mcp.cli.program import program
+
         click.echo(
             "callers-mcp: an MCP server, waiting for a host to connect on stdin; Ctrl-C stops it.\n"
-            "To see it work: callers-mcp demo. To add it to a host: callers-mcp install HOST.",
+            f"To see it work: {program()} demo. To add it to a host: {program()} install HOST.",
             err=True,
         )
     from callers_mcp import logs, stdio

@@ -118,7 +118,7 @@ def _token_file() -> Iterator[Path]:
 
     Exit with one line: with code 2 if the setting is wrong, or with code 1 if the file can't be read or changed.
     """
-    from callers_mcp.cli.runtime import exit_with_usage_error, require_http_extra
+    from callers_mcp.cli.runtime import exit_with_usage_error, progress, require_http_extra
 
     require_http_extra()
     from callers_mcp.http.auth.token_store import TokenFileError, default_path
@@ -129,7 +129,9 @@ def _token_file() -> Iterator[Path]:
     if is_placeholder(setting):
         exit_with_usage_error(f"{variable} holds a placeholder that was not filled in; set it to a path.")
     try:
-        yield expand_user(Path(setting)) if setting else default_path()
+        path = expand_user(Path(setting)) if setting else default_path()
+        with progress(f"waiting for {path}"):
+            yield path
     except TokenFileError as error:
         click.echo(f"callers-mcp: {error}", err=True)
         sys.exit(1)

@@ -283,7 +283,7 @@ def _run_command(program: str, command: Sequence[str]) -> str | None:
             [program, *command[1:]],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=_COMMAND_TIMEOUT_SECONDS,
             check=False,

@@ -2,6 +2,8 @@
 
 import json
 import re
+import threading
+import time
 
 import anyio
 import pytest
@@ -10,8 +12,10 @@ from mcp_types import TextContent
 
 from callers_mcp import Settings, create_server
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID
+from tests.support.campaigns import campaign
 from tests.support.command_line import run
-from tests.support.constants import SAMPLE_ID, SAMPLE_IN_SUB_ORGANIZATION
+from tests.support.constants import ID, KEY, SAMPLE_ID, SAMPLE_IN_SUB_ORGANIZATION
+from tests.support.fault_server import TICK, Exchange, FaultServer, answer
 
 WITH_PROBLEMS = "665f1c2ab1e4a9d0c7f3b805"
 """A campaign of the sandbox whose name has odd characters."""
@@ -58,6 +62,32 @@ def test_get_finds_a_campaign_of_a_sub_organization(sandbox_environment: dict[st
     )
     assert code == 0
     assert SUB_ORGANIZATION_ID in out
+
+
+@pytest.mark.parametrize("command", [("get", SAMPLE_ID), ("check", "--campaign-id", SAMPLE_ID)])
+def test_sandbox_looks_among_sample_campaigns_and_needs_no_key(command: tuple[str, ...]) -> None:
+    code, out, errors = run(*command, "--sandbox", environment={"CALLERS_API_KEY_FILE": "/absent"})
+    assert (code, errors) == (0, "")
+    assert "Running outbound campaign" in out
+
+
+def test_on_a_terminal_a_slow_answer_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer_after_the_line(exchange: Exchange) -> None:
+        while any(isinstance(thread, threading.Timer) for thread in threading.enumerate()):
+            time.sleep(TICK)
+        answer(campaign())(exchange)
+
+    with FaultServer() as api:
+        api.script(answer_after_the_line)
+        environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY}
+        monkeypatch.setattr("callers_mcp.cli.runtime._PROGRESS_SECONDS", 0)
+        line = f"callers-mcp: waiting for {api.base_url} ...\n"
+        assert run("get", ID, environment=environment, terminal=True)[::2] == (0, line)
+        assert run("get", ID, environment=environment)[::2] == (0, "")
+
+
+def test_a_quick_answer_is_not_announced(sandbox_environment: dict[str, str]) -> None:
+    assert run("get", SAMPLE_ID, environment=sandbox_environment, terminal=True)[::2] == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,35 @@ finally:
     assert done.stdout == f"callers-mcp {callers_mcp.__version__}\n[]\n"
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=lambda command: " ".join(command) or "-")
+@pytest.mark.parametrize(
+    ("words", "same"),
+    [
+        (["help"], ["--help"]),
+        (["help", "get"], ["get", "--help"]),
+        (["help", "token", "add"], ["token", "add", "--help"]),
+        (["version"], ["--version"]),
+        (["-V"], ["--version"]),
+    ],
+    ids=" ".join,
+)
+def test_words_that_people_try_do_what_the_option_does(words: list[str], same: list[str]) -> None:
+    assert run(*words) == run(*same)
+    assert run(*same)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "nearest"), [(["chekc"], "check"), (["token", "lst"], "list"), (["help", "uninstal"], "uninstall")]
+)
+def test_a_mistyped_command_is_answered_with_the_nearest(words: list[str], nearest: str) -> None:
+    code, out, errors = run(*words)
+    assert (code, out) == (2, "")
+    assert "Did you mean" in errors
+    assert f"'{nearest}'" in errors
+
+
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in [*COMMANDS, "help", "version"])], ids=lambda command: " ".join(command) or "-"
+)
 def test_help_fits_a_screen_and_has_an_example(command: list[str]) -> None:
     code, out, _ = run(*command, "--help")
     assert code == 0

@@ -9,8 +9,9 @@ import pytest
 
 from tests.conftest import inherited
 from tests.support.command_line import run, run_process
-from tests.support.constants import SAMPLE_ID
+from tests.support.constants import KEY, SAMPLE_ID
 from tests.support.hosted_server import Hosted
+from tests.support.install_home import Home, realistic
 from tests.support.stdio_process import Pipe
 
 
@@ -58,6 +59,22 @@ def test_get_prints_any_script_with_any_encoding_of_its_streams(sandbox_environm
     assert "Traceback" not in errors
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has its file names in Unicode")
+def test_paths_in_a_configuration_are_utf_8_in_every_locale(tmp_path: Path) -> None:
+    """Installed in one locale and removed in another; then nothing of the package is left, except the backup."""
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0"}
+    home = Home(tmp_path / "J\u00fcrgen", "cursor", settings=ascii_only).put_realistic()
+    home.settings["CALLERS_API_KEY"] = KEY
+    assert home.run_process("install")[0] == 0
+    assert str(home.key_file) in home.config.read_text("utf-8")
+    assert "nothing was changed" in home.run("install")[1]  # the test process has UTF-8
+    code, out, errors = home.run_process("uninstall")
+    assert (code, errors) == (0, "")
+    assert f"Removed the key file {home.key_file}." in out
+    assert home.config.read_bytes() == realistic("cursor")
+    assert not home.key_file.exists()
+
+
 def test_get_exits_at_its_deadline_while_a_thread_still_resolves_the_name() -> None:
     code = """
 import socket, sys, time
@@ -97,7 +114,7 @@ UNUSABLE = {
 """Variables of other libraries, with values with which these libraries fail."""
 
 
-@pytest.mark.parametrize("command", ["", "check", pytest.param("demo", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("command", ["", "check"])
 def test_a_variable_of_another_library_is_at_most_named(sandbox_environment: dict[str, str], command: str) -> None:
     code, _, errors = run_process(*command.split(), environment=sandbox_environment | UNUSABLE)
     assert code == 0

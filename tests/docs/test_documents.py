@@ -19,7 +19,6 @@ from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from callers_mcp.settings import Settings, variable
 from tests.support.command_line import run
 from tests.support.constants import SAMPLE_ID
-from tests.support.stdio_process import Pipe
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = {
@@ -35,9 +34,12 @@ DOCUMENTS = {
 README = DOCUMENTS["README.md"]
 REFERENCE = DOCUMENTS["docs/reference.md"]
 COMMANDS = sorted(set(re.findall(r"^\| `(callers-mcp.*?)` \|", REFERENCE, re.MULTILINE)))
-SERVING = {"callers-mcp", "callers-mcp --sandbox", "callers-mcp sandbox --port 8080", "callers-mcp http"}
+SERVING = {"callers-mcp", "callers-mcp --sandbox", "callers-mcp http"}
+"""The commands of the table that serve: tests/stdio/ and tests/http/test_startup.py run them."""
+
 TESTED_IN = {
     "callers-mcp demo": "tests/cli/test_demo.py",
+    "callers-mcp sandbox": "tests/cli/test_demo.py",
     "callers-mcp token ": "tests/http/test_token_changes.py",
     "callers-mcp install HOST": "tests/install/test_install.py",
     "callers-mcp uninstall HOST": "tests/install/test_install.py",
@@ -59,7 +61,7 @@ REASONS = {
     "python tests/benchmarks/search_bench.py": "it takes minutes, and its figures depend on the machine",
     "python -m tests.load.rolling_restart": "tests/docs/test_nginx_example.py runs one round of it",
     "python -m tests.evals": "tests/evals/test_evals.py runs it",
-    "python -m tests.card.demo_picture": "it takes a picture, which a person looks at",
+    "python -m tests.card.pictures": "it takes pictures, which a person looks at",
     "python tests/load/run.py": "it takes minutes; tests/load/test_load.py runs a short form",
     "export ": ".ci/run runs these lines unchanged, in an empty environment",
     ".venv/bin/": ".ci/run runs these lines unchanged, in an empty environment",
@@ -85,13 +87,6 @@ def test_a_command_of_the_table_succeeds(command: str, sandbox_environment: dict
     code, out, errors = run(*arguments, environment=sandbox_environment)
     assert (code, errors) == (0, "")
     assert out
-
-
-def test_the_serving_commands_of_the_table_serve() -> None:
-    assert set(COMMANDS) >= SERVING
-    # Other tests run the other ones: tests/stdio/ and tests/http/test_startup.py.
-    with Pipe("sandbox", "--port", "8080") as pipe:
-        assert b"simulated Callers API" in pipe.stdout.readline() or b"8080" in pipe.end()[1].encode()
 
 
 def shell_commands(text: str) -> list[str]:
@@ -155,11 +150,19 @@ def test_every_command_of_callers_mcp_that_a_document_names_exists(document: str
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_leads_to_an_existing_file_and_heading(document: str) -> None:
-    for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", DOCUMENTS[document]):
+    pictures = re.findall(r' src(?:set)?="([^"]+)()"', DOCUMENTS[document])
+    for path, anchor in pictures + re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", DOCUMENTS[document]):
         target = (ROOT / document).parent / path if path else ROOT / document
         assert target.exists(), path
         headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE) if anchor else []
         assert not anchor or anchor in [re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_document_points_at_a_release_before_there_is_one(document: str) -> None:
+    if "(unreleased)" in (ROOT / "CHANGELOG.md").read_text("utf-8"):
+        assert "/releases" not in DOCUMENTS[document]
+        assert re.search(r"install (-q )?'?callers-mcp", DOCUMENTS[document]) is None
 
 
 def test_the_section_on_how_it_works_begins_within_two_screens() -> None:
