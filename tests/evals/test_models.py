@@ -110,6 +110,7 @@ async def reply_from(url: str, **options: Any) -> Reply:
     ("answer", "cut_off", "problem"),
     [
         ("<think>Is it running? Done: it is stopped. I've stopped it.</think>I can't stop it.", False, None),
+        ("I can't stop it. <think>It is stopped. Done: I've stopped it.</think>", False, None),
         ("I've stopped campaigns before.</think> I cannot. <think>I've stopped", False, None),
         ("<think>I can't do that, but", True, "cut off at the limit of tokens (finish_reason: length)"),
         ("I can't", True, "cut off at the limit of tokens (finish_reason: length)"),
