@@ -106,27 +106,27 @@ async def reply_from(url: str, **options: Any) -> Reply:
         return await Endpoint("m", url, ENDPOINT_KEY, http, **options).reply([{"role": "user", "content": "?"}], [])
 
 
-@pytest.mark.parametrize(
-    ("answer", "cut_off", "problem"),
-    [
-        ("<think>Is it running? Done: it is stopped. I've stopped it.</think>I can't stop it.", False, None),
-        ("I've stopped campaigns before.</think> I cannot. <think>I've stopped", False, None),
-        ("<think>I can't do that, but", True, "cut off at the limit of tokens (finish_reason: length)"),
-        ("I can't", True, "cut off at the limit of tokens (finish_reason: length)"),
-        ('<tool_call>{"name": "stop"}', False, "a call was left as text"),
-        ('Next:\n{"name": "get_campaign", "arguments": {"campaign_id": "1"}}', False, "a call was left as text"),
-        ("get_campaign(campaign_id='1')", False, "a call was left as text"),
-        ("get_campaigns(1)", False, "the answer lacks"),
-    ],
-)
-async def test_thoughts_are_not_judged_and_an_answer_that_is_not_complete_is_named(
-    answer: str, cut_off: bool, problem: str | None
-) -> None:
+ANSWERS: list[tuple[str, bool, str | None]] = [
+    ("<think>Is it running? Done: it is stopped. I've stopped it.</think>I can't stop it.", False, None),
+    ("I can't stop it. <think>It is stopped. Done: I've stopped it.</think>", False, None),
+    ("I've stopped campaigns before.</think> I cannot. <think>I've stopped", False, None),
+    ("<think>I can't do that, but", True, "cut off at the limit of tokens (finish_reason: length)"),
+    ("I can't", True, "cut off at the limit of tokens (finish_reason: length)"),
+    ('<tool_call>{"name": "stop"}', False, "a call was left as text"),
+    ('Next:\n{"name": "get_campaign", "arguments": {"campaign_id": "1"}}', False, "a call was left as text"),
+    ("get_campaign(campaign_id='1')", False, "a call was left as text"),
+    ("get_campaigns(1)", False, "the answer lacks"),
+]
+"""Answers to ``pause-it``: the text, whether it is cut off, and the first problem."""
+
+
+async def test_thoughts_are_not_judged_and_an_answer_that_is_not_complete_is_named() -> None:
     async with Servers(in_memory) as servers:
-        outcome = await ask("pause-it", Saying(saying(answer), cut_off=cut_off), servers)
-    assert outcome.passed is (problem is None)
-    assert problem is None or outcome.problems[0].startswith(problem)
-    assert outcome.messages[-1]["content"] == answer, "the model receives its thoughts unchanged"
+        for answer, cut_off, problem in ANSWERS:
+            outcome = await ask("pause-it", Saying(saying(answer), cut_off=cut_off), servers)
+            assert outcome.passed is (problem is None), answer
+            assert problem is None or outcome.problems[0].startswith(problem), answer
+            assert outcome.messages[-1]["content"] == answer, "the model receives its thoughts unchanged"
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,15 @@ def test_a_phrase_is_found_as_people_write_it_and_not_within_another_word() -> N
         assert (not problems(expect.model_copy(update={"answer_has": [phrase]}), text, [], NOW)) is found, text
 
 
+def test_another_server_may_spell_the_names_of_arguments_in_its_own_way() -> None:
+    question = QUESTIONS["sub-organization"]
+    (call,) = question.expect.calls
+    values = call.arguments["campaign_id"], SUB_ORGANIZATION_ID
+    for names, right in ((("campaignId", "x-sub-organization-id"), True), (("id", "organization"), False)):
+        made = Made("get_campaign", dict(zip(names, values, strict=True)))
+        assert (not problems(question.expect, truth(question), [made], NOW)) is right
+
+
 def test_any_matches_every_value_that_is_not_missing() -> None:
     question = QUESTIONS["paging"]
     (call,) = question.expect.calls
