@@ -3,17 +3,20 @@
 import gc
 import sys
 
-import click
-
 
 def serve(use_sandbox: bool) -> None:
     """Serve one MCP host over stdin and stdout until it disconnects; ``use_sandbox`` serves sample campaigns."""
     if sys.stdin is not None and sys.stdin.isatty():  # a person, who would otherwise see nothing happen
+        import click
+
         click.echo(
             "callers-mcp: an MCP server, waiting for a host to connect on stdin; Ctrl-C stops it.\n"
             "To see it work: callers-mcp demo. To add it to a host: callers-mcp install HOST.",
             err=True,
         )
+    from callers_mcp.cli.sdk import import_sdk, load_rest
+
+    import_sdk()
     from callers_mcp import logs, stdio
     from callers_mcp.cli.runtime import load_settings, start_sandbox
     from callers_mcp.server.create import create_server
@@ -24,4 +27,4 @@ def serve(use_sandbox: bool) -> None:
     server = create_server(settings, instructions=instructions)
     gc.freeze()  # the loaded modules stay, so no collection needs to look at them again
     gc.enable()
-    stdio.serve(server)
+    stdio.serve(server, load_rest())
