@@ -41,8 +41,8 @@ _GRACE_SECONDS = 1.0
 _LAST_WRITE_SECONDS = 0.5
 """After that, the host has this time to read the answers."""
 
-_IDLE_SECONDS = 0.01
-"""Before each part of what a start leaves out is loaded, no request may have come for this time."""
+_IDLE_SECONDS = 0.02
+"""Before each part of what a start leaves out is loaded, all requests are answered, and none comes for this time."""
 
 
 def serve(server: Server[Any], rest: Iterable[Callable[[], object]] = ()) -> None:
@@ -72,6 +72,7 @@ class _Host(ObjectStream[SessionMessage]):
 
     def __init__(self, rest: Iterable[Callable[[], object]], stdin: int, stdout: int, tasks: TaskGroup) -> None:
         self._rest: Iterable[Callable[[], object]] | None = rest
+        self._received = 0  # requests
         self._stdin, self._stdout = os.fdopen(stdin, "rb"), os.fdopen(stdout, "wb")
         self._tasks = tasks
         self._one_reader, self._one_writer = anyio.CapacityLimiter(1), anyio.CapacityLimiter(1)
@@ -97,6 +98,7 @@ class _Host(ObjectStream[SessionMessage]):
                 if not self._unanswered:
                     self._all_answered = anyio.Event()
                 self._unanswered[coerce_request_id(message.id)] = message.id
+                self._received += 1
                 if message.method == "tools/list" and self._rest is not None:
                     self._tasks.start_soon(self._load, self._rest)
                     self._rest = None
@@ -118,8 +120,9 @@ class _Host(ObjectStream[SessionMessage]):
         """Load one part after the other while no request waits; in this thread, as the SDK's models are used in it."""
         try:
             for load in rest:
-                await anyio.sleep(_IDLE_SECONDS)
-                while self._unanswered:
+                received = -1
+                while received < self._received:
+                    received = self._received
                     await self._all_answered.wait()
                     await anyio.sleep(_IDLE_SECONDS)
                 load()
