@@ -6,10 +6,12 @@ accumulate by the hundred.
 """
 
 import codecs
+import logging
 import os
 import select
 import sys
 import threading
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import anyio
@@ -31,34 +33,46 @@ from mcp_types import (
 
 from callers_mcp.server.messages import InvalidMessage, parse_message
 
+logger = logging.getLogger(__name__)
+
 _GRACE_SECONDS = 1.0
 """After the end of stdin, calls in flight may take this long; the rest gets an error. Hosts wait 2 seconds."""
 
 _LAST_WRITE_SECONDS = 0.5
 """After that, the host has this time to read the answers."""
 
+_IDLE_SECONDS = 0.02
+"""Before each part of what a start leaves out is loaded, all requests are answered, and none comes for this time."""
 
-def serve(server: Server[Any]) -> None:
-    """Serve until the host is gone, then stop the process with exit code 0."""
+
+def serve(server: Server[Any], rest: Iterable[Callable[[], object]] = ()) -> None:
+    """Serve until the host is gone, then stop the process with exit code 0.
+
+    Args:
+        server: The server.
+        rest: Functions that load what a start leaves out; they are called after the tools are listed, between requests.
+    """
     if sys.stdin is None or sys.stdout is None:
         raise SystemExit("callers-mcp: a host has to connect stdin and stdout; one of them is closed.")
     stdin, stdout = os.dup(0), os.dup(1)
     os.dup2(2, 1)  # what a library prints must not reach the host
     if hasattr(select, "poll"):
         threading.Thread(target=_exit_when_stdout_closes, args=(stdout,), name="stdout-watch", daemon=True).start()
-    anyio.run(_serve, server, stdin, stdout)
+    anyio.run(_serve, server, rest, stdin, stdout)
 
 
-async def _serve(server: Server[Any], stdin: int, stdout: int) -> None:
+async def _serve(server: Server[Any], rest: Iterable[Callable[[], object]], stdin: int, stdout: int) -> None:
     async with anyio.create_task_group() as tasks:
-        host = _Host(stdin, stdout, tasks)
+        host = _Host(rest, stdin, stdout, tasks)
         await server.run(host, host, server.create_initialization_options())
 
 
 class _Host(ObjectStream[SessionMessage]):
     """The messages from and to the host, one a line."""
 
-    def __init__(self, stdin: int, stdout: int, tasks: TaskGroup) -> None:
+    def __init__(self, rest: Iterable[Callable[[], object]], stdin: int, stdout: int, tasks: TaskGroup) -> None:
+        self._rest: Iterable[Callable[[], object]] | None = rest
+        self._received = 0  # requests
         self._stdin, self._stdout = os.fdopen(stdin, "rb"), os.fdopen(stdout, "wb")
         self._tasks = tasks
         self._one_reader, self._one_writer = anyio.CapacityLimiter(1), anyio.CapacityLimiter(1)
@@ -84,6 +98,10 @@ class _Host(ObjectStream[SessionMessage]):
                 if not self._unanswered:
                     self._all_answered = anyio.Event()
                 self._unanswered[coerce_request_id(message.id)] = message.id
+                self._received += 1
+                if message.method == "tools/list" and self._rest is not None:
+                    self._tasks.start_soon(self._load, self._rest)
+                    self._rest = None
             elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
                 self._settle(cancelled_request_id_from_params(message.params))
             return SessionMessage(message)
@@ -97,6 +115,20 @@ class _Host(ObjectStream[SessionMessage]):
 
     async def aclose(self) -> None:
         """Do nothing: both close with the process."""
+
+    async def _load(self, rest: Iterable[Callable[[], object]]) -> None:
+        """Load one part after the other while no request waits; in this thread, as the SDK's models are used in it."""
+        try:
+            for load in rest:
+                received = -1
+                while received < self._received:
+                    received = self._received
+                    await self._all_answered.wait()
+                    await anyio.sleep(_IDLE_SECONDS)
+                load()
+            logger.debug("the rest is loaded")
+        except Exception:  # for example, the installation was removed; what is missing is loaded on first use
+            logger.debug("the rest can't be loaded", exc_info=True)
 
     async def _answer_the_rest(self) -> NoReturn:
         """Wait for the answers in progress, answer the other requests with an error, and stop the process."""

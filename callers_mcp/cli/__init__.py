@@ -26,10 +26,16 @@ def main() -> None:
         from callers_mcp.cli.runtime import ignore_unusable_variables
 
         ignore_unusable_variables()
-    from callers_mcp.cli.commands import callers_mcp
-
+    arguments = sys.argv[1:]
     try:
-        callers_mcp(prog_name="callers-mcp")
+        if arguments in ([], ["--sandbox"]) and "_CALLERS_MCP_COMPLETE" not in os.environ:  # which shells set
+            from callers_mcp.cli.serve import serve  # not through click, which takes 31 ms to load
+
+            serve(use_sandbox=bool(arguments))
+        else:
+            from callers_mcp.cli.commands import callers_mcp
+
+            callers_mcp(prog_name="callers-mcp")
     except* OSError as errors:  # output that can't be written, for example to a full disk
         problem: BaseException | None = errors.split(BrokenPipeError)[
             1

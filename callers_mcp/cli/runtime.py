@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
-import click
-
 if TYPE_CHECKING:
     from callers_mcp.sandbox import Sandbox
     from callers_mcp.settings import Settings
@@ -63,6 +61,8 @@ def ignore_unusable_variables() -> None:
     """Unset the variables with which OpenTelemetry (the MCP SDK imports it) or ``ssl`` fails; name them on stderr."""
     import logging
 
+    import click
+
     def load_propagators() -> None:
         import opentelemetry.propagate  # noqa: F401 - the import reads the variable
 
@@ -92,6 +92,8 @@ def ignore_unusable_variables() -> None:
 
 def exit_with_usage_error(problem: str) -> NoReturn:
     """Print the problem on stderr, and exit with code 2."""
+    import click
+
     click.echo(f"callers-mcp: {problem}", err=True)
     sys.exit(2)
 

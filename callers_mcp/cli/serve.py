@@ -3,12 +3,12 @@
 import gc
 import sys
 
-import click
-
 
 def serve(use_sandbox: bool) -> None:
     """Serve one MCP host over stdin and stdout until it disconnects; ``use_sandbox`` serves sample campaigns."""
     if sys.stdin is not None and sys.stdin.isatty():  # a person, who would otherwise see nothing happen
+        import click
+
         from callers_mcp.cli.program import program
 
         click.echo(
@@ -16,6 +16,9 @@ def serve(use_sandbox: bool) -> None:
             f"To see it work: {program()} demo. To add it to a host: {program()} install HOST.",
             err=True,
         )
+    from callers_mcp.cli.sdk import import_sdk, load_rest
+
+    import_sdk()
     from callers_mcp import logs, stdio
     from callers_mcp.cli.runtime import load_settings, start_sandbox
     from callers_mcp.server.create import create_server
@@ -26,4 +29,4 @@ def serve(use_sandbox: bool) -> None:
     server = create_server(settings, instructions=instructions)
     gc.freeze()  # the loaded modules stay, so no collection needs to look at them again
     gc.enable()
-    stdio.serve(server)
+    stdio.serve(server, load_rest())

@@ -6,11 +6,10 @@ configuration is an error.
 
 import ipaddress
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
 
 from callers_mcp.settings import (
     HTTP_PREFIX,
@@ -44,17 +43,17 @@ class HostingSettings(EnvironmentSettings):
         tls: Whether the server itself provides TLS; from the command line.
     """
 
-    model_config = SettingsConfigDict(env_prefix=HTTP_PREFIX)
+    _prefix: ClassVar = HTTP_PREFIX
 
-    auth: Annotated[tuple[Annotated[Method, _lower_case], ...] | None, *CommaSeparated] = Field(
+    auth: Annotated[tuple[Annotated[Method, _lower_case], ...] | None, CommaSeparated] = Field(
         default=None, description="who may call: tokens, oauth, both with a comma, or none"
     )
     token_file: UserPath | None = Field(default=None, description="the file with the tokens' digests")
     public_url: _Url | None = Field(default=None, description=f"the URL that hosts use, with its path; {SECURE_URL}")
     allowed_hosts: Annotated[
-        tuple[Annotated[str, _lower_case, Field(pattern="^[^*/@][^/@]*$")], ...], *CommaSeparated
+        tuple[Annotated[str, _lower_case, Field(pattern="^[^*/@][^/@]*$")], ...], CommaSeparated
     ] = Field(default=(), description="more accepted values of the Host header, comma separated")
-    trusted_proxies: Annotated[tuple[_Network, ...], *CommaSeparated] = Field(
+    trusted_proxies: Annotated[tuple[_Network, ...], CommaSeparated] = Field(
         default=(), description="addresses or networks of trusted proxies, comma separated"
     )
     oauth_issuer: _Url | None = Field(default=None, description=f"the issuer's URL; {SECURE_URL}")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from mcp_types.methods import CLIENT_REQUESTS
 
 import callers_mcp
 from callers_mcp.server.card import CARD_URI
@@ -17,6 +18,28 @@ from tests.support.stand_in_api import holding
 from tests.support.stdio_process import ENVELOPE, Pipe
 
 URI = f"callers://campaigns/{ID}"
+REQUESTS: dict[str, dict[str, Any]] = {
+    "completion/complete": {
+        "ref": {"type": "ref/prompt", "name": "review_campaign"},
+        "argument": {"name": "campaign", "value": ""},
+    },
+    "initialize": {"protocolVersion": "", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+    "ping": {},
+    "prompts/get": {"name": "review_campaign", "arguments": {"campaign": ID}},
+    "prompts/list": {},
+    "resources/list": {},
+    "resources/read": {"uri": URI},
+    "resources/templates/list": {},
+    "server/discover": {},
+    "tools/call": {"name": "get_campaign", "arguments": {"campaign_id": ID}},
+    "tools/list": {},
+}
+NOT_OFFERED: dict[str, dict[str, Any]] = {
+    "logging/setLevel": {"level": "info"},
+    "resources/subscribe": {"uri": URI},
+    "resources/unsubscribe": {"uri": URI},
+    "subscriptions/listen": {"notifications": {}},
+}
 
 
 class Session:
@@ -107,3 +130,9 @@ def test_a_prompt_takes_what_completion_offers(session: Session) -> None:
 def test_an_unknown_prompt_is_an_invalid_argument(session: Session) -> None:
     error = session.request("prompts/get", name="review", arguments={})["error"]
     assert (error["code"], error["data"]["callers-mcp/error"]["kind"]) == (-32602, "invalid_arguments")
+
+
+def test_every_method_of_the_protocol_is_answered(session: Session) -> None:
+    for method in sorted(name for name, version in CLIENT_REQUESTS if version == session.version):
+        answer = session.request(method, **(REQUESTS | NOT_OFFERED)[method])
+        assert "result" in answer if method in REQUESTS else answer["error"]["code"] == -32601, (method, answer)
