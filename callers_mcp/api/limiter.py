@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
 
@@ -27,7 +27,7 @@ class _Turn:
     """A place in the queue: who waits there, and whose slot is used from its beginning on."""
 
     principals: Sequence[Principal]
-    has_begun: anyio.Event = field(default_factory=anyio.Event)
+    has_begun: anyio.Event | None = None  # only if it has to wait
     user: str = ""
 
 
@@ -55,7 +55,9 @@ class PerPrincipalLimiter:
         self._queue.append(turn)
         self.update()
         try:
-            await turn.has_begun.wait()
+            if turn in self._queue:
+                turn.has_begun = anyio.Event()
+                await turn.has_begun.wait()
             yield
         finally:
             if turn in self._queue:
@@ -76,7 +78,8 @@ class PerPrincipalLimiter:
                     turn.user = principal.name
                     self._in_use[turn.user] += 1
                     self._queue.remove(turn)
-                    turn.has_begun.set()
+                    if turn.has_begun:
+                        turn.has_begun.set()
                     break
 
 

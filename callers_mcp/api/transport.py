@@ -296,7 +296,8 @@ class ConnectionPool:
         if codings := response.headers.get("content-encoding"):  # RFC 9110: x-gzip is the same as gzip
             response.headers["content-encoding"] = re.sub(r"\bx-gzip\b", "gzip", codings, flags=re.IGNORECASE)
         async for chunk in response.aiter_bytes():
-            await anyio.lowlevel.checkpoint()  # many tiny chunks may have come at once
+            if chunks:
+                await anyio.lowlevel.checkpoint()  # many tiny chunks may have come at once
             size += len(chunk)
             if size > limit:
                 if not response.is_success:
