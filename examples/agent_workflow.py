@@ -5,19 +5,18 @@
     CALLERS_API_KEY=... python examples/agent_workflow.py --file ids.txt
 
 Each line of the file is a campaign's id, followed by its sub-organization's id if it has one. The output is a table.
-Exit code: 0 if nothing needs attention, 1 if something does or a look-up failed, 2 if the usage is wrong.
+Exit code: 0 if nothing needs attention, 1 if something does or a look-up failed, 2 if the usage is wrong. If a look-up
+failed, a line on stderr says so. The server logs only errors, unless CALLERS_LOG_LEVEL is set.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import anyio
 from mcp import Client, StdioServerParameters, stdio_client
-from mcp_types import TextContent
 
 SANDBOX = [f"665f1c2ab1e4a9d0c7f3b80{number}" for number in (1, 2, 3, 4, 5, "6 65aa00112233445566778855")]
 
@@ -26,20 +25,20 @@ Row = tuple[str, str, list[str], list[str]]  # campaign, status, attention, wort
 
 async def look_up(client: Client, line: str) -> Row:
     """Look up one campaign. A failed look-up is a row that needs attention."""
-    campaign_id, *place = line.split()
-    arguments = {"campaign_id": campaign_id} | ({"sub_organization_id": place[0]} if place else {})
+    arguments = dict(zip(("campaign_id", "sub_organization_id"), line.split(), strict=False))
     result = await client.call_tool("get_campaign", arguments)
     if result.is_error or result.structured_content is None:
-        reason = " ".join(block.text for block in result.content if isinstance(block, TextContent))
-        return campaign_id, "failed", [reason], []
+        reason = " ".join(block.text for block in result.content if block.type == "text")
+        return line, "failed", [" ".join(reason.split())], []
     summary: dict[str, Any] = result.structured_content["summary"]
-    return summary["name"] or campaign_id, summary["status"], summary["attention"], summary["worth_checking"]
+    return summary["name"] or line, summary["status"], summary["attention"], summary["worth_checking"]
 
 
 async def run(lines: list[str], sandbox: bool) -> list[Row]:
     """Start the server, look up all campaigns concurrently, and return a row for each, in the given order."""
-    arguments = ["-P", "-m", "callers_mcp", *(["--sandbox"] if sandbox else [])]
-    server = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
+    arguments = ["-P", "-m", "callers_mcp", *["--sandbox"] * sandbox]
+    environment = {"CALLERS_LOG_LEVEL": "ERROR"} | os.environ
+    server = StdioServerParameters(command=sys.executable, args=arguments, env=environment)
     rows: dict[int, Row] = {}
     limiter = anyio.CapacityLimiter(8)  # out of respect for the API's rate limit
 
@@ -53,27 +52,25 @@ async def run(lines: list[str], sandbox: bool) -> list[Row]:
     return [rows[number] for number in range(len(lines))]
 
 
-def table(rows: Iterable[Row]) -> str:
-    """Return the rows as aligned text, with a line for each problem and each hint."""
-    lines = []
-    for campaign, status, attention, worth_checking in rows:
-        lines += [f"{status:<17} {len(attention)} attention, {len(worth_checking)} to check   {campaign}"]
-        lines += [f"{'':<17} ! {sentence}" for sentence in attention]
-        lines += [f"{'':<17} ? {sentence}" for sentence in worth_checking]
-    return "\n".join(lines)
-
-
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("ids", nargs="*", help="campaign ids")
 parser.add_argument("--file", type=Path, help="a file with one campaign id per line")
 parser.add_argument("--sandbox", action="store_true", help="use the sample campaigns")
 options = parser.parse_args()
 try:
-    lines = options.ids + (options.file.read_text().splitlines() if options.file else [])
-except OSError as error:
-    parser.error(f"{options.file}: {error.strerror}")
-ids = [line for line in lines if line.strip()] or (SANDBOX if options.sandbox else [])
-if not ids:
-    parser.error("give campaign ids, --file or --sandbox")
-print(table(rows := anyio.run(run, ids, options.sandbox)))
+    given = options.ids + (options.file.read_text("utf-8").splitlines() if options.file else [])
+    lines = [line for line in given if line.strip()] or SANDBOX * options.sandbox
+    rows = anyio.run(run, lines, options.sandbox) if lines else parser.error("give campaign ids, --file or --sandbox")
+except (OSError, UnicodeError) as error:
+    parser.error(str(error))
+except Exception as error:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]  # the cause
+    sys.exit(f"No campaign was looked up: {' '.join(str(error).split())}")
+for campaign, status, attention, worth_checking in rows:
+    print(f"{status:<17} {len(attention)} attention, {len(worth_checking)} to check   {campaign}")
+    for mark, sentences in (("!", attention), ("?", worth_checking)):
+        print("".join(f"{'':<17} {mark} {sentence}\n" for sentence in sentences), end="")
+if failed := [attention[0] for _, status, attention, _ in rows if status == "failed"]:
+    sys.exit(f"{len(failed)} of {len(rows)} campaigns were not looked up: {failed[0]}")
 sys.exit(any(attention for _, _, attention, _ in rows))

@@ -12,11 +12,8 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 
-async def main() -> None:
+async def main(url: str, campaign_id: str) -> None:
     """Print the summary that a model would receive."""
-    if len(sys.argv) != 3 or "TOKEN" not in os.environ:
-        sys.exit(__doc__)
-    url, campaign_id = sys.argv[1:]
     headers = {"Authorization": f"Bearer {os.environ['TOKEN']}"}
     transport = httpx2.AsyncHTTPTransport(retries=5)  # the server may still be starting
     async with (
@@ -24,9 +21,18 @@ async def main() -> None:
         Client(streamable_http_client(url, http_client=http)) as client,
     ):
         result = await client.call_tool("get_campaign", {"campaign_id": campaign_id})
-        for block in result.content[:1]:
-            print(block.text if block.type == "text" else block)
+        texts = [block.text for block in result.content if block.type == "text"]
+        if result.is_error:
+            raise LookupError(" ".join(texts))
+        print(texts[0])
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    if len(sys.argv) != 3 or "TOKEN" not in os.environ:
+        sys.exit(__doc__)
+    try:
+        anyio.run(main, *sys.argv[1:])
+    except Exception as error:
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]  # the cause
+        sys.exit(f"No campaign was looked up: {' '.join(str(error).split())}")

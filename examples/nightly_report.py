@@ -1,6 +1,6 @@
 """For cron: look up many campaigns; print as Markdown what changed since the last run and what needs attention.
 
-    CALLERS_API_KEY_FILE=... python examples/nightly_report.py saved.json < ids.txt | mail -s Campaigns ops@example.com
+    CALLERS_API_KEY_FILE=... python examples/nightly_report.py --saved saved.json < ids.txt | mail ops@example.com
 
 Or use --sandbox. A line of ids.txt is a campaign's id, and its sub-organization's id if it has one. A failed look-up is
 reported, keeps its saved result, and gives exit code 1. To use a real model, give it this output and the server.
@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 from mcp import Client, StdioServerParameters, stdio_client
 
+from callers_mcp import files
 from callers_mcp.sanitize import truncate
 
 SANDBOX = [f"665f1c2ab1e4a9d0c7f3b80{number}" for number in range(1, 6)]
@@ -34,9 +35,8 @@ async def look_up(lines: list[str], sandbox: bool) -> dict[str, Any]:
         why = {"failed": " ".join(block.text for block in result.content if block.type == "text")}
         answers[line] = why if result.is_error else result.structured_content or why
 
-    server = StdioServerParameters(
-        command=sys.executable, args=["-P", "-m", "callers_mcp", *["--sandbox"] * sandbox], env=env
-    )
+    arguments = ["-P", "-m", "callers_mcp", *["--sandbox"] * sandbox]
+    server = StdioServerParameters(command=sys.executable, args=arguments, env=env)
     async with Client(stdio_client(server)) as client, anyio.create_task_group() as tasks:
         for line in answers:
             tasks.start_soon(one, line)
@@ -66,14 +66,25 @@ def report(answers: dict[str, Any], saved: dict[str, Any]) -> str:
 
 
 parser = argparse.ArgumentParser(description="Report on many campaigns; see the top of this file.")
-parser.add_argument("saved", type=Path, help="the file with the last results; created if it is missing")
+parser.add_argument("--saved", type=Path, required=True, help="the file with the last results; created if missing")
 parser.add_argument("--sandbox", action="store_true", help="use the sample campaigns")
 options = parser.parse_args()
 ids = SANDBOX if options.sandbox else [line for line in sys.stdin.read().splitlines() if line.strip()]
-before = json.loads((options.saved.exists() and options.saved.read_text()) or "{}")
-print(report(today := anyio.run(look_up, ids, options.sandbox), before))
-new_file = options.saved.with_suffix(".new")
-new_file.touch(mode=0o600)
-new_file.write_text(json.dumps(before | {line: each for line, each in today.items() if "failed" not in each}))
-new_file.replace(options.saved)
-sys.exit(any("failed" in answer for answer in today.values()))
+try:
+    saved = json.loads(files.read(options.saved) or b"{}")
+    before = {line: {"raw": dict(answer["raw"])} for line, answer in saved.items()}
+except Exception as error:
+    parser.error(f"{options.saved} is not a file of saved results: {error!r}")
+if not ids:
+    parser.error("give a campaign's id in each line of stdin")
+try:
+    today = anyio.run(look_up, ids, options.sandbox)
+    print(report(today, before))
+    known = {line: {"raw": answer["raw"]} for line, answer in today.items() if "failed" not in answer}
+    files.write(options.saved, json.dumps(before | known).encode())
+except Exception as error:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]  # the cause
+    sys.exit(f"The results were not saved: {' '.join(str(error).split())}")
+if len(known) < len(today):
+    sys.exit(f"{len(today) - len(known)} of {len(today)} campaigns were not looked up; the report says why.")

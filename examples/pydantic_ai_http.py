@@ -12,7 +12,9 @@ The names of the models are at https://ai.pydantic.dev/models/.
 
 import argparse
 import os
+import sys
 
+from pydantic import BaseModel
 from pydantic_ai import Agent, ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart, UserPromptPart
 from pydantic_ai.mcp import MCPToolset
 from pydantic_ai.models.function import AgentInfo, FunctionModel
@@ -23,20 +25,28 @@ INSTRUCTIONS = (
 )
 
 
+class NotFound(BaseModel):
+    """Why the campaign was not looked up. A type of its own, so that a workflow can tell it from an answer."""
+
+    reason: str
+
+
 def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     """Do what a model would do: find the campaign, look it up, and answer from the results of the tools."""
     parts = [part for message in messages for part in message.parts]
     match [part.content for part in parts if isinstance(part, (UserPromptPart, ToolReturnPart))]:
-        case [str(question)]:
-            name = question.partition(": ")[2]
-            return ModelResponse([ToolCallPart("find_campaigns", {"query": name, "limit": 1})])
+        case [str(question)] if "find_campaigns" in [tool.name for tool in info.function_tools]:
+            call = ToolCallPart("find_campaigns", {"query": question.partition(": ")[2], "limit": 1})
         case [_, {"campaigns": [{"id": campaign_id}]}]:
-            return ModelResponse([ToolCallPart("get_campaign", {"campaign_id": campaign_id})])
+            call = ToolCallPart("get_campaign", {"campaign_id": campaign_id})
         case [*_, {"summary": {"name": name, "headline": headline, "attention": attention}}]:
             return ModelResponse([TextPart("\n- ".join([f"{name}: {headline}", *attention]))])
+        case [_]:
+            call = ToolCallPart(info.output_tools[0].name, {"reason": "this token gives no search by name"})
         case [*_, last]:
-            return ModelResponse([TextPart(f"I found no such campaign: {last}")])
-    raise AssertionError("there is always a question")
+            reason = "no campaign has such a name" if isinstance(last, dict) else str(last)
+            call = ToolCallPart(info.output_tools[0].name, {"reason": reason})
+    return ModelResponse([call])
 
 
 def main() -> None:
@@ -52,8 +62,15 @@ def main() -> None:
     # "failed": the model reads why a call failed and decides. The errors say whether a retry can help.
     headers = {"Authorization": f"Bearer {os.environ['TOKEN']}"}
     tools = MCPToolset[None](options.url, headers=headers, tool_error_behavior="failed")
-    agent = Agent(options.model or FunctionModel(script), instructions=INSTRUCTIONS, toolsets=[tools])
-    print(agent.run_sync(f"How is this campaign doing: {options.name}").output)
+    model = options.model or FunctionModel(script)
+    agent = Agent(model, output_type=[str, NotFound], instructions=INSTRUCTIONS, toolsets=[tools])
+    try:
+        answer = agent.run_sync(f"How is this campaign doing: {options.name}").output
+    except Exception as error:
+        sys.exit(f"No campaign was looked up: {' '.join(str(error).split())}")
+    if isinstance(answer, NotFound):
+        sys.exit(f"No campaign was looked up: {' '.join(answer.reason.split())}")
+    print(answer)
 
 
 if __name__ == "__main__":

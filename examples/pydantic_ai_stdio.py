@@ -28,24 +28,27 @@ INSTRUCTIONS = (
 class Answer(BaseModel):
     """The result of the agent."""
 
-    answer: str = Field(description="One sentence.")
+    found: bool = Field(description="Whether the campaign was found and looked up.")
+    answer: str = Field(description="One sentence; if it was not found, the reason.")
     to_do: list[str] = Field(description="What needs attention, word for word.")
 
 
 def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     """Do what a model would do: find the campaign, look it up, and answer from the results of the tools."""
     tool = info.output_tools[0].name
-    arguments: dict[str, object] = {"answer": "I was not asked.", "to_do": []}
     parts = [part for message in messages for part in message.parts]
+    arguments: dict[str, object] = {"found": False, "to_do": []}
     match [part.content for part in parts if isinstance(part, (UserPromptPart, ToolReturnPart))]:
-        case [str(question)]:
+        case [str(question)] if "find_campaigns" in [tool.name for tool in info.function_tools]:
             tool, arguments = "find_campaigns", {"query": question.partition(": ")[2], "limit": 1}
+        case [_]:
+            arguments["answer"] = "set CALLERS_API_KEY and CALLERS_ORGANIZATION_ID, or use --sandbox"
         case [_, {"campaigns": [{"id": campaign_id}]}]:
             tool, arguments = "get_campaign", {"campaign_id": campaign_id}
         case [*_, {"summary": {"name": name, "headline": headline, "attention": attention}}]:
-            arguments = {"answer": f"{name}: {headline}", "to_do": attention}
+            arguments = {"found": True, "answer": f"{name}: {headline}", "to_do": attention}
         case [*_, last]:
-            arguments = {"answer": f"I found no such campaign: {last}", "to_do": []}
+            arguments["answer"] = "no campaign has such a name" if isinstance(last, dict) else str(last)
     return ModelResponse([ToolCallPart(tool, arguments)])
 
 
@@ -58,14 +61,17 @@ def main() -> None:
     options = parser.parse_args()
 
     arguments = ["-P", "-m", "callers_mcp", *(["--sandbox"] if options.sandbox else [])]
-    environment = {"CALLERS_LOG_LEVEL": "WARNING"} | os.environ
-    server = StdioTransport(sys.executable, arguments, environment, keep_alive=False)
+    server = StdioTransport(sys.executable, arguments, {"CALLERS_LOG_LEVEL": "ERROR"} | os.environ, keep_alive=False)
     # "failed": the model reads why a call failed and decides. The errors say whether a retry can help.
     tools = MCPToolset[None](server, tool_error_behavior="failed", init_timeout=30)
-    agent = Agent(
-        options.model or FunctionModel(script), output_type=Answer, instructions=INSTRUCTIONS, toolsets=[tools]
-    )
-    answer = agent.run_sync(f"How is this campaign doing: {options.name}").output
+    model = options.model or FunctionModel(script)
+    agent = Agent(model, output_type=Answer, instructions=INSTRUCTIONS, toolsets=[tools])
+    try:
+        answer = agent.run_sync(f"How is this campaign doing: {options.name}").output
+    except Exception as error:
+        sys.exit(f"No campaign was looked up: {' '.join(str(error).split())}")
+    if not answer.found:
+        sys.exit(f"No campaign was looked up: {' '.join(answer.answer.split())}")
     print(answer.answer, *answer.to_do, sep="\n- ")
 
 

@@ -10,45 +10,46 @@ import pytest
 
 from callers_mcp.access import AllowedOrganizations
 from callers_mcp.http.auth.token_store import add
+from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, Sandbox
 from tests.support.constants import SAMPLE_ID
 from tests.support.example_runs import run_here, run_process
-from tests.support.hosted_server import Hosted
+from tests.support.hosted_thread import HostedThread
 
 SPRING_RENEWALS = "Sample: Spring renewals: Running outbound campaign"
+UNKNOWN_TOKEN = "callers_mcp_" + "0" * 64
+URL = "URL of the server"
+"""Stands for the URL in the arguments of a case."""
 
 
 @pytest.fixture(scope="module")
-def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hosted, str]]:
-    """A hosted server over the sample campaigns, and a token for it."""
+def hosted(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Iterator[tuple[str, str]]:
+    """The URL of a hosted server over the sample campaigns, and a token for it."""
     tokens = tmp_path_factory.mktemp("hosted") / "tokens.json"
     token = add(tokens, "my-agent", AllowedOrganizations.parse(["main"]))
-    settings = {"CALLERS_HTTP_AUTH": "tokens", "CALLERS_HTTP_TOKEN_FILE": str(tokens)}
-    with Hosted("--sandbox", environment=settings) as server:
-        yield server, token
+    settings = {
+        "CALLERS_HTTP_AUTH": "tokens",
+        "CALLERS_HTTP_TOKEN_FILE": str(tokens),
+        "CALLERS_BASE_URL": sandbox.base_url,
+        "CALLERS_API_KEY": API_KEY,
+        "CALLERS_ORGANIZATION_ID": ORGANIZATION_ID,
+    }
+    with HostedThread(environment=settings) as server:
+        yield server.url, token
 
 
-def test_a_client_looks_up_a_campaign_on_a_hosted_server(hosted: tuple[Hosted, str]) -> None:
-    server, token = hosted
-    code, out, errors = run_process("hosted_look_up.py", server.url, SAMPLE_ID, environment={"TOKEN": token})
+def test_a_client_looks_up_a_campaign_on_a_hosted_server(hosted: tuple[str, str]) -> None:
+    url, token = hosted
+    code, out, errors = run_here("hosted_look_up.py", url, SAMPLE_ID, environment={"TOKEN": token})
     assert (code, errors) == (0, "")
     assert out.startswith("Running outbound campaign")
 
 
-def test_an_agent_over_http_finds_and_looks_up_a_campaign(hosted: tuple[Hosted, str]) -> None:
-    server, token = hosted
-    code, out, errors = run_here("pydantic_ai_http.py", server.url, environment={"TOKEN": token})
+def test_an_agent_over_http_finds_and_looks_up_a_campaign(hosted: tuple[str, str]) -> None:
+    url, token = hosted
+    code, out, errors = run_here("pydantic_ai_http.py", url, environment={"TOKEN": token})
     assert (code, errors) == (0, "")
     assert out.startswith(SPRING_RENEWALS)
     assert token not in out
-
-
-def test_an_agent_over_http_needs_a_valid_token(hosted: tuple[Hosted, str]) -> None:
-    server, _ = hosted
-    assert run_here("pydantic_ai_http.py", server.url)[0] == 2
-    wrong = {"TOKEN": "callers_mcp_" + "0" * 64}
-    code, _, errors = run_here("pydantic_ai_http.py", server.url, environment=wrong)
-    assert code == 1
-    assert "This token is unknown or was revoked." in errors
 
 
 def test_an_agent_over_stdio_lists_what_needs_attention() -> None:
@@ -57,19 +58,53 @@ def test_an_agent_over_stdio_lists_what_needs_attention() -> None:
     assert "- It is active, but has a completion time." in out.splitlines()
 
 
-def test_an_agent_over_stdio_reports_that_it_found_no_campaign() -> None:
-    code, out, _ = run_here("pydantic_ai_stdio.py", "--sandbox", "zzzzqqq xxyyx")
-    assert code == 0
-    assert out.startswith("I found no such campaign")
+@pytest.mark.parametrize(
+    ("example", "arguments", "token", "reason"),
+    [
+        ("hosted_look_up.py", [URL, SAMPLE_ID], UNKNOWN_TOKEN, "This token is unknown or was revoked."),
+        ("hosted_look_up.py", [URL, "0" * 24], "", "0" * 24),
+        ("hosted_look_up.py", ["nonsense", SAMPLE_ID], "", "http://"),
+        ("pydantic_ai_http.py", [URL], UNKNOWN_TOKEN, "This token is unknown or was revoked."),
+        ("pydantic_ai_http.py", [URL, "zzzzqqq xxyyx"], "", "no campaign has such a name"),
+        ("pydantic_ai_http.py", ["http://127.0.0.1:9/mcp"], "", "connect"),
+        ("pydantic_ai_stdio.py", ["--sandbox", "zzzzqqq xxyyx"], "", "no campaign has such a name"),
+        ("pydantic_ai_stdio.py", [], "", "set CALLERS_API_KEY and CALLERS_ORGANIZATION_ID"),
+    ],
+)
+def test_a_failure_is_one_line_that_says_why(
+    hosted: tuple[str, str], example: str, arguments: list[str], token: str, reason: str
+) -> None:
+    url, valid = hosted
+    arguments = [url if argument == URL else argument for argument in arguments]
+    code, out, errors = run_here(example, *arguments, environment={"TOKEN": token or valid})
+    assert (code, out) == (1, "")
+    assert errors.startswith("No campaign was looked up: ")
+    assert reason in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_an_agent_over_http_needs_a_token(hosted: tuple[str, str]) -> None:
+    code, _, errors = run_here("pydantic_ai_http.py", hosted[0])
+    assert code == 2
+    assert errors.splitlines()[-1].endswith("set TOKEN to a bearer token for the server")
 
 
 @pytest.mark.slow
-def test_the_agents_run_from_a_shell(hosted: tuple[Hosted, str]) -> None:
-    server, token = hosted
+def test_the_examples_run_from_a_shell(hosted: tuple[str, str]) -> None:
+    url, token = hosted
     for code, out, errors in (
+        run_process("hosted_look_up.py", url, SAMPLE_ID, environment={"TOKEN": token}),
         run_process("pydantic_ai_stdio.py", "--sandbox"),
-        run_process("pydantic_ai_http.py", server.url, environment={"TOKEN": token}),
+        run_process("pydantic_ai_http.py", url, environment={"TOKEN": token}),
     ):
         assert (code, errors) == (0, "")
-        assert out.startswith(SPRING_RENEWALS)
+        assert "Running outbound campaign" in out
         assert token not in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", ["hosted_look_up.py", "pydantic_ai_http.py"])
+def test_a_server_that_does_not_answer_is_one_line(example: str) -> None:
+    code, _, errors = run_process(example, "http://127.0.0.1:9/mcp", SAMPLE_ID, environment={"TOKEN": UNKNOWN_TOKEN})
+    assert (code, len(errors.splitlines())) == (1, 1)
+    assert "connect" in errors

@@ -4,11 +4,13 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from callers_mcp.sandbox import SUB_ORGANIZATION_ID
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, SAMPLE_ID
 from tests.support.constants import SAMPLE_IN_SUB_ORGANIZATION as IN_SUB_ORGANIZATION
-from tests.support.example_runs import run_here, run_process
+from tests.support.example_runs import run_here
 from tests.support.fault_server import FaultServer, answer, error
 from tests.support.install_home import mode
 
@@ -19,7 +21,7 @@ WITH_PROBLEMS = "665f1c2ab1e4a9d0c7f3b805"
 
 def report(saved: Path, ids: str, environment: dict[str, str]) -> tuple[int, str, str]:
     """Report on the campaigns with ``ids``; return exit code, stdout, stderr."""
-    return run_here(EXAMPLE, str(saved), given=ids, environment=environment)
+    return run_here(EXAMPLE, "--saved", str(saved), given=ids, environment=environment)
 
 
 def section(report: str, title: str) -> list[str]:
@@ -73,6 +75,31 @@ def test_a_report_accepts_an_empty_file_of_saved_results(tmp_path: Path, sandbox
     assert "new in this report" in out
 
 
+@pytest.mark.parametrize("content", ["{", "[1]", '{"a": 1}', '{"a": {"summary": {}}}', "[" * 100_000, b"\xff"])
+def test_a_broken_file_of_saved_results_is_named_and_stays(
+    tmp_path: Path, sandbox_environment: dict[str, str], content: str | bytes
+) -> None:
+    saved = tmp_path / "saved.json"
+    saved.write_bytes(before := content if isinstance(content, bytes) else content.encode())
+    code, out, errors = report(saved, SAMPLE_ID, sandbox_environment)
+    assert (code, out) == (2, "")
+    assert f"{saved} is not a file of saved results" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+    assert saved.read_bytes() == before
+
+
+def test_a_report_writes_only_the_file_that_is_named_as_one(
+    tmp_path: Path, sandbox_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = tmp_path / "saved.new"
+    other.write_text("another file of the user")
+    assert run_here(EXAMPLE, SAMPLE_ID, given=SAMPLE_ID, environment=sandbox_environment)[0] == 2
+    assert run_here(EXAMPLE, "--saved", "saved.json", given=SAMPLE_ID, environment=sandbox_environment)[0] == 0
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "saved.json", other]
+    assert other.read_text() == "another file of the user"
+
+
 def test_a_failed_look_up_is_reported_and_keeps_its_saved_result(
     tmp_path: Path, sandbox_environment: dict[str, str]
 ) -> None:
@@ -93,7 +120,7 @@ def test_a_failed_look_up_is_reported_and_keeps_its_saved_result(
 
 
 def test_a_report_shows_no_secret_of_a_webhook(tmp_path: Path) -> None:
-    code, out, errors = run_process(EXAMPLE, "--sandbox", str(tmp_path / "saved.json"))
+    code, out, errors = run_here(EXAMPLE, "--sandbox", "--saved", str(tmp_path / "saved.json"))
     assert (code, errors) == (0, "")
     assert "## Needs attention" in out
     for text in (out, (tmp_path / "saved.json").read_text()):
