@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,13 @@ def test_the_demo_stops_without_an_error_if_its_output_is_closed(
 ) -> None:
     """As ``head`` closes it, here after the first line."""
     reader, writer = os.pipe()
-    connect = mcp.stdio_client
-    monkeypatch.setattr("mcp.stdio_client", lambda parameters: os.close(reader) or connect(parameters))
+    connect: Callable[[StdioServerParameters], Any] = mcp.stdio_client
+
+    def close_and_connect(parameters: StdioServerParameters) -> Any:
+        os.close(reader)
+        return connect(parameters)
+
+    monkeypatch.setattr("mcp.stdio_client", close_and_connect)
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     monkeypatch.setattr(sys, "argv", ["callers-mcp", "demo"])

@@ -342,6 +342,6 @@ from callers_mcp.cli import main
 main()
 """
     with Pipe(code=code, environment={"CALLERS_HTTP_TOKEN_FILE": str(file)}) as pipe:
-        code, errors = pipe.end()
-    assert (code, errors.count("\n")) == (2, 1)
+        exit_code, errors = pipe.end()
+    assert (exit_code, errors.count("\n")) == (2, 1)
     assert "[http]" in errors
