@@ -1,11 +1,13 @@
 """A host is found by any spelling of its name, and what ``install`` must say about a host is said at the right time."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from callers_mcp.install.entry import server_command
 from callers_mcp.install.registry import HOSTS
 from tests.support.command_line import run
 from tests.support.constants import KEY
@@ -62,7 +64,8 @@ def test_install_without_a_host_lists_the_hosts_on_this_machine(tmp_path: Path) 
     program = tmp_path / "bin/claude"
     program.parent.mkdir()
     program.touch(0o755)
-    environment = Home(tmp_path, "").environment(PATH=str(program.parent))
+    folders = (str(program.parent), str(Path(server_command()[0]).parent))  # the shell finds callers-mcp too
+    environment = Home(tmp_path, "").environment(PATH=os.pathsep.join(folders))
     code, out, errors = run("install", environment=environment, inherit=False)
     assert (code, errors) == (0, "")
     commands = [line.strip() for line in out.splitlines() if line.startswith(" ")]
