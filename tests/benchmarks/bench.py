@@ -132,6 +132,9 @@ def measure(command: list[str], environment: dict[str, str], calls: int) -> dict
     pipe = Pipe(command, environment)
     pipe.handshake()
     figures = {"cold start, ms": (time.perf_counter() - started) * 1000}
+    pipe.send("tools/call", CALL)
+    pipe.receive()
+    figures["first call answered, ms"] = (time.perf_counter() - started) * 1000
     latencies = []
     for _ in range(calls):
         sent = time.perf_counter()

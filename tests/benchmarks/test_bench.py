@@ -16,6 +16,7 @@ def test_the_bench_prints_a_ratio_for_each_figure() -> None:
     )
     assert [line.split("|")[1].strip().split(",")[0] for line in done.stdout.splitlines()[2:]] == [
         "cold start",
+        "first call answered",
         "p50 of a call",
         "calls a second",
         "peak memory",
