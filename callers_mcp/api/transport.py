@@ -292,7 +292,8 @@ class ConnectionPool:
 
     async def _read(self, response: httpx2.Response, limited_by: str) -> bytes:
         limit: int = getattr(self._settings, limited_by)
-        chunks, size = [], 0
+        chunks: list[bytes] = []
+        size = 0
         if codings := response.headers.get("content-encoding"):  # RFC 9110: x-gzip is the same as gzip
             response.headers["content-encoding"] = re.sub(r"\bx-gzip\b", "gzip", codings, flags=re.IGNORECASE)
         async for chunk in response.aiter_bytes():
