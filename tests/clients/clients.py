@@ -1,8 +1,8 @@
 """The clients that are tried with the server, and how one is run.
 
-Each client has a driver, a small program in ``drivers/`` that does what the columns say and prints the results. A Python
-client has an environment of its own, which is kept by its versions in the cache folder of the user. The Node packages
-are in the folder that ``TEST_NODE_MODULES`` names.
+Each client has a driver, a small program in ``drivers/`` that does what the columns say and prints the results. A
+Python client has an environment of its own, which is kept by its versions in the cache folder of the user. The Node
+packages are in the folder that ``TEST_NODE_MODULES`` names.
 """
 
 import hashlib
@@ -81,7 +81,9 @@ CLIENTS = {
     "llamaindex": Client("LlamaIndex, MCP tools", ("llama-index-tools-mcp==0.6.0", "mcp==2.3.0"), "llamaindex.py"),
     "pydantic-ai": Client("PydanticAI", PYDANTIC_AI, "fastmcp_client.py", ("pydantic-ai",)),
     "fastmcp": Client("FastMCP", (PYDANTIC_AI[1], PYDANTIC_AI[0], PYDANTIC_AI[2]), "fastmcp_client.py"),
-    "typescript-1": Client("MCP SDK for TypeScript", ("@modelcontextprotocol/sdk@1.32.2",), "typescript_sdk.mjs", ("1",)),
+    "typescript-1": Client(
+        "MCP SDK for TypeScript", ("@modelcontextprotocol/sdk@1.32.2",), "typescript_sdk.mjs", ("1",)
+    ),
     "typescript-2": Client("MCP SDK for TypeScript", ("@modelcontextprotocol/client@2.4.0",), "typescript_sdk.mjs"),
     "ai-sdk": Client("AI SDK", ("@ai-sdk/mcp@2.0.99",), "ai_sdk.mjs"),
     "inspector": Client("MCP Inspector, command line", ("@modelcontextprotocol/inspector@2.12.0",), "inspector.mjs"),
@@ -202,7 +204,8 @@ def run(name: str, transport: str, folder: Path) -> dict[str, bool | str | None]
             program = [str(node) if node.exists() else shutil.which("node") or "node"]
             if client.driver.endswith(".py"):  # it bridges stdio to HTTP
                 headers = [word for header in server["headers"].items() for word in ("--header", ":".join(header))]
-                bridge = [str(modules / "mcp-remote/dist/proxy.js"), server["url"], *headers, "--transport", "http-only"]
+                proxy = str(modules / "mcp-remote/dist/proxy.js")
+                bridge = [proxy, server["url"], *headers, "--transport", "http-only"]
                 server |= {"command": program[0], "args": bridge, "env": {**os.environ, "HOME": str(folder)}}
                 program = [str(python_of("mcp"))]
             else:  # a module of Node looks for packages beside its file

@@ -1,4 +1,4 @@
-"""Drives FastMCP's client, or with ``pydantic-ai`` as the second argument PydanticAI's toolset, which is built on it."""
+"""Drives FastMCP's client, or with ``pydantic-ai`` as the second argument PydanticAI's toolset, which uses it."""
 
 import asyncio
 import sys

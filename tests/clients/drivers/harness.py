@@ -1,8 +1,9 @@
 """What the drivers of Python clients share: the server to connect to, and how the checks are run.
 
-A driver is a script. Its argument is a JSON object: ``command``, ``args`` and ``env`` of a server over stdio, or ``url``
-and ``headers`` of a hosted one; the ids of campaigns; ``control``, the URL at which it learns what the API has seen. It
-prints a JSON object: for each check ``true``, the reason of a failure, or ``null`` if the client has no such feature.
+A driver is a script. Its argument is a JSON object: ``command``, ``args`` and ``env`` of a server over stdio, or
+``url`` and ``headers`` of a hosted one; the ids of campaigns; ``control``, the URL at which it learns what the API has
+seen. It prints a JSON object: for each check ``true``, the reason of a failure, or ``null`` if the client has no such
+feature.
 """
 
 import asyncio
