@@ -18,19 +18,23 @@ DOCUMENT = Path(__file__).parents[2] / "docs/agents.md"
 
 def main() -> None:
     """Run the command."""
-    rows = []
+    rows, missing = list[str](), list[str]()
     for name in [each for each in sys.argv[1:] if each != "--write"] or CLIENTS:
         for transport in CLIENTS[name].transports:
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                 try:
                     results = run(name, transport, Path(folder))
                 except NotInstalled as error:
-                    sys.exit(f"{name} is not installed: {error}")
+                    missing.append(name)
+                    print(f"{name} is not installed here: {error}", file=sys.stderr)  # noqa: T201
+                    continue
             rows.append(row(name, transport, results))
             for column in COLUMNS:
                 if isinstance(reason := results.get(column), str):
                     print(f"{name}, {transport}, {column}: {reason}", file=sys.stderr)  # noqa: T201
             print(rows[-1], flush=True)  # noqa: T201
+    if missing:
+        sys.exit(f"No row for {', '.join(missing)}; nothing is written.")
     if "--write" in sys.argv:
         lines = DOCUMENT.read_text("utf-8").splitlines()
         start = next(number for number, line in enumerate(lines) if line.startswith("| client | version |")) + 2
