@@ -1,33 +1,31 @@
 """A LangChain agent with the server over stdio: finds a campaign by its name, even if it is misspelt.
 
 LangChain's adapters need version 1 of the package ``mcp``, the server version 2: each has an environment of its own.
+The last words start the server. A script takes the place of a real model: ``MODEL=openai:gpt-5.2``.
 
-    uv tool install .  # in a checkout of callers-mcp: the command callers-mcp
     python3 -m venv agent && agent/bin/pip install langchain langchain-mcp-adapters
     CALLERS_API_KEY=... CALLERS_ORGANIZATION_ID=... agent/bin/python examples/langchain_agent.py renewals callers-mcp
-
-The last words start the server. A script takes the place of a real model: ``MODEL=openai:gpt-5.2``.
 """
 
 import asyncio
 import os
 import sys
-from typing import Any
 
 from langchain.agents import create_agent
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatResult
 from langchain_mcp_adapters.client import MultiServerMCPClient
 
 
 class Script(GenericFakeChatModel):
     """Does what a model would do: find the campaign, look it up, and answer from the results of the tools."""
 
-    def bind_tools(self, *_: Any, **__: Any) -> "Script":
+    def bind_tools(self, *_: object, **__: object) -> "Script":
         """Accept the tools, which it knows."""
         return self
 
-    def _generate(self, messages: Any, *_: Any, **__: Any) -> Any:
+    def _generate(self, messages: list, *_: object, **__: object) -> ChatResult:
         text, calls = "No campaign: none has such a name", []
         match [getattr(each, "artifact", None) or each.text for each in messages[1:] if each.type != "ai"]:
             case [str(name)]:

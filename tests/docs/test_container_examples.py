@@ -30,6 +30,10 @@ from tests.support.constants import PATIENCE, SAMPLE_ID
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "examples/hosting"
 CONTAINERFILE = (FILES / "Containerfile").read_text()
+CRON = ROOT / "examples/cron"
+CRON_OBJECTS: dict[str, dict[str, Any]] = {
+    each["kind"]: each for each in yaml.safe_load_all((CRON / "cronjob.yaml").read_text("utf-8"))
+}
 OBJECTS: dict[str, dict[str, Any]] = {
     each["kind"]: each for each in yaml.safe_load_all((FILES / "kubernetes.yaml").read_text())
 }
@@ -57,7 +61,7 @@ def instruction(name: str) -> str:
 @pytest.mark.parametrize("version", ["1.25", kubernetes_validate.latest_version()])
 def test_the_objects_are_valid_for_kubernetes(version: str) -> None:
     assert sorted(OBJECTS) == ["Deployment", "Secret", "Service"]
-    for each in OBJECTS.values():
+    for each in [*OBJECTS.values(), *CRON_OBJECTS.values()]:
         kubernetes_validate.validate(each, version, strict=True)
 
 
@@ -100,6 +104,20 @@ def test_a_pod_meets_the_restricted_standard() -> None:
     assert {"cpu", "memory"} == set(CONTAINER["resources"]["limits"])
     (volume,) = POD["volumes"]
     assert volume["secret"]["defaultMode"] == 0o440  # the server refuses a token file that others may read
+
+
+def test_a_cron_job_runs_what_the_image_of_the_report_runs_and_mounts_what_it_needs() -> None:
+    pod = CRON_OBJECTS["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    entry = json.loads(re.findall(r"^ENTRYPOINT (.*)$", (CRON / "Containerfile").read_text("utf-8"), re.MULTILINE)[0])
+    assert container["command"] == ["sh", "-c", f"{' '.join(entry)} < /config/ids.txt"]
+    assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+    assert {"ids.txt"} == set(CRON_OBJECTS["ConfigMap"]["data"])
+    assert {"api-key"} == set(CRON_OBJECTS["Secret"]["stringData"])
+    assert container["env"] == [{"name": "CALLERS_API_KEY_FILE", "value": "/secret/api-key"}]
+    assert container["securityContext"] == CONTAINER["securityContext"]
+    user, _ = instruction("USER").split(":")
+    assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == int(user)
 
 
 def test_a_pod_has_time_to_finish_its_calls() -> None:
@@ -309,3 +327,23 @@ def test_the_image_contains_no_test_packages_and_no_files_of_the_build(podman: P
     assert {"callers_mcp", "mcp", "uvicorn"} <= site
     assert not {"pip", "pytest", "_pytest", "mypy"} & site
     assert not [name for name in names if "pip.conf" in name or name.startswith(("build", "run/"))]
+
+
+@pytest.mark.parts
+def test_a_cron_job_in_a_container_prints_the_report_and_keeps_the_results(podman: Podman, tmp_path: Path) -> None:
+    arguments = ["--format", "docker", "--isolation", "chroot", "--build-arg", "SERVER=localhost/callers-mcp"]
+    podman.must("build", "-f", str(CRON / "Containerfile"), "-t", "callers-report", *arguments, ".")
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    os.chown(saved, 65532, 65532)
+    job = ["--rm", "--volume", f"{saved}:/saved", "callers-report"]
+    first = podman.run(*job, "--sandbox")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "new in this report" in first.stdout
+    assert [file.name for file in saved.iterdir()] == ["saved.json"]
+    second = podman.run(*job, "--sandbox")
+    assert second.returncode == 0
+    assert "new in this report" not in second.stdout
+    without_ids = podman.run(*job)
+    assert without_ids.returncode == 2
+    assert "give a campaign's id" in without_ids.stderr.splitlines()[-1]

@@ -13,16 +13,20 @@ from tests.support.constants import SAMPLE_ID
 from tests.support.example_runs import EXAMPLES, run_here, run_process
 from tests.support.lookups import call, failure, told
 
-AGENTS = ["nightly_report.py", "plain_client.py", "pydantic_ai_http.py", "pydantic_ai_stdio.py"]
+AGENTS = ["langchain_agent.py", "nightly_report.py", "openai_agents.py", "plain_client.py", "pydantic_ai_http.py"]
+AGENTS += ["pydantic_ai_stdio.py"]
 
 
 def test_every_example_is_run() -> None:
     assert {file.name for file in EXAMPLES.iterdir()} == {
         "agent_workflow.py",
         "claude_desktop_config.json",
+        "cron",  # in test_container_examples.py
         "hosted_look_up.py",  # in test_agent_examples.py
         "hosting",  # in test_hosting_examples.py, test_nginx_example.py and test_container_examples.py
+        "langchain_agent.py",  # in tests/clients/test_clients.py
         "nightly_report.py",  # in test_nightly_report.py
+        "openai_agents.py",  # in tests/clients/test_clients.py
         "plain_client.py",
         "pydantic_ai_http.py",  # in test_agent_examples.py
         "pydantic_ai_stdio.py",  # in test_agent_examples.py
@@ -35,6 +39,7 @@ def lengths() -> dict[str, int]:
 
 def test_each_example_is_short() -> None:
     assert {name: lines for name, lines in lengths().items() if lines > 90} == {}
+    assert max(lengths()[name] for name in ("langchain_agent.py", "openai_agents.py")) <= 60
 
 
 @pytest.mark.parametrize("name", AGENTS)

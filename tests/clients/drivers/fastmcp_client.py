@@ -1,0 +1,79 @@
+"""Drives FastMCP's client, or with ``pydantic-ai`` as the second argument PydanticAI's toolset, which uses it."""
+
+import asyncio
+import sys
+from typing import Any
+
+from fastmcp import Client
+from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
+from harness import HELD, ID, NAME, PROMPT, PROMPT_ARGUMENTS, RETRIED, SERVER, STDIO, URI, cancelled, expect, run
+from mcp_types import PromptReference
+
+PYDANTIC_AI = sys.argv[2:] == ["pydantic-ai"]
+
+
+async def main() -> None:
+    """Run the checks."""
+    seen = []
+
+    async def note(*progress: object) -> None:
+        seen.append(progress)
+
+    if STDIO:
+        transport: Any = StdioTransport(SERVER["command"], SERVER["args"], SERVER["env"], keep_alive=False)
+    else:
+        transport = StreamableHttpTransport(SERVER["url"], headers=SERVER["headers"])
+    if PYDANTIC_AI:
+        from pydantic_ai.mcp import MCPToolset
+
+        opened: Any = MCPToolset(transport, progress_handler=note, init_timeout=60)
+    else:
+        opened = Client(transport, progress_handler=note, init_timeout=60)
+    async with opened as client:
+
+        async def call(campaign_id: str) -> Any:
+            name = "direct_call_tool" if PYDANTIC_AI else "call_tool"
+            return await getattr(client, name)("get_campaign", {"campaign_id": campaign_id})
+
+        async def tools() -> None:
+            expect("get_campaign", [tool.name for tool in await client.list_tools()])
+
+        async def calls() -> None:
+            result = await call(ID)
+            expect(NAME, result if PYDANTIC_AI else result.content)
+
+        async def structured() -> None:
+            result = await call(ID)
+            expect(NAME, (result if PYDANTIC_AI else result.structured_content)["summary"])
+
+        async def prompts() -> None:
+            expect(PROMPT, await client.list_prompts())
+            expect(NAME, await client.get_prompt(PROMPT, PROMPT_ARGUMENTS))
+
+        async def resources() -> None:
+            expect(NAME, await client.read_resource(URI))
+
+        async def completion() -> None:
+            completed = await client.complete(PromptReference(name=PROMPT), {"name": "campaign", "value": NAME[:4]})
+            expect(ID, completed.values)
+
+        async def progress() -> None:
+            await call(RETRIED)
+            assert seen, "no progress"
+
+        async def cancellation() -> None:
+            await cancelled(call(HELD), lambda: call(ID))
+
+        await run(
+            tools=tools,
+            calls=calls,
+            structured=structured,
+            prompts=prompts,
+            resources=resources,
+            completion=None if PYDANTIC_AI else completion,
+            progress=progress,
+            cancellation=cancellation,
+        )
+
+
+asyncio.run(main())

@@ -1,0 +1,71 @@
+"""Drives the client of the MCP SDK for Python, version 2."""
+
+import asyncio
+from typing import Any
+
+import httpx2
+from harness import HELD, ID, NAME, PROMPT, PROMPT_ARGUMENTS, RETRIED, SERVER, STDIO, URI, cancelled, expect, run
+from mcp import Client, StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import PromptReference
+
+
+async def main() -> None:
+    """Run the checks."""
+    if STDIO:
+        transport: Any = stdio_client(
+            StdioServerParameters(command=SERVER["command"], args=SERVER["args"], env=SERVER["env"])
+        )
+    else:
+        http = httpx2.AsyncClient(headers=SERVER["headers"], timeout=60)
+        transport = streamable_http_client(SERVER["url"], http_client=http)
+    async with Client(transport) as client:
+
+        async def call(campaign_id: str, **options: Any) -> Any:
+            return await client.call_tool("get_campaign", {"campaign_id": campaign_id}, **options)
+
+        async def tools() -> None:
+            expect("get_campaign", [tool.name for tool in (await client.list_tools()).tools])
+
+        async def calls() -> None:
+            expect(NAME, (await call(ID)).content)
+
+        async def structured() -> None:
+            expect(NAME, (await call(ID)).structured_content["summary"])
+
+        async def prompts() -> None:
+            expect(PROMPT, await client.list_prompts())
+            expect(NAME, await client.get_prompt(PROMPT, PROMPT_ARGUMENTS))
+
+        async def resources() -> None:
+            expect(NAME, await client.read_resource(URI))
+
+        async def completion() -> None:
+            completed = await client.complete(PromptReference(name=PROMPT), {"name": "campaign", "value": NAME[:4]})
+            expect(ID, completed.completion.values)
+
+        async def progress() -> None:
+            seen = []
+
+            async def note(*progress: object) -> None:
+                seen.append(progress)
+
+            await call(RETRIED, progress_callback=note)
+            assert seen, "no progress"
+
+        async def cancellation() -> None:
+            await cancelled(call(HELD), lambda: call(ID))
+
+        await run(
+            tools=tools,
+            calls=calls,
+            structured=structured,
+            prompts=prompts,
+            resources=resources,
+            completion=completion,
+            progress=progress,
+            cancellation=cancellation,
+        )
+
+
+asyncio.run(main())
