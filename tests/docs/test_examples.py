@@ -48,9 +48,9 @@ def test_an_agent_explains_at_its_top_how_to_use_a_real_model(name: str) -> None
     assert re.search(r"\ba real (?:model|one)\b", text[:1000])
 
 
-def test_the_plain_client_has_at_most_35_lines_and_looks_up_a_campaign_from_a_shell() -> None:
+def test_the_plain_client_has_at_most_35_lines_and_looks_up_a_campaign() -> None:
     assert lengths()["plain_client.py"] <= 35
-    code, out, errors = run_process("plain_client.py", "--sandbox")
+    code, out, errors = run_here("plain_client.py", "--sandbox")
     assert (code, errors) == (0, "")
     assert out.startswith(f"{{'id': '{SAMPLE_ID}'")
     assert "'headline': 'Running outbound campaign" in out
@@ -65,7 +65,10 @@ def test_the_workflow_lists_what_needs_attention_and_what_is_worth_checking() ->
 
 
 @pytest.mark.slow
-def test_the_workflow_and_the_report_run_from_a_shell_and_log_nothing(tmp_path: Path) -> None:
+def test_the_examples_run_from_a_shell_and_log_nothing(tmp_path: Path) -> None:
+    code, out, errors = run_process("plain_client.py", "--sandbox")
+    assert (code, errors) == (0, "")
+    assert "'headline': 'Running outbound campaign" in out
     code, out, errors = run_process("agent_workflow.py", "--sandbox")
     assert (code, errors) == (1, "")
     assert "! Its time zone" in out
