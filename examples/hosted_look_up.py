@@ -31,7 +31,7 @@ if __name__ == "__main__":
     if len(sys.argv) != 3 or "TOKEN" not in os.environ:
         sys.exit(__doc__)
     try:
-        anyio.run(main, *sys.argv[1:])
+        anyio.run(main, sys.argv[1], sys.argv[2])
     except Exception as error:
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]  # the cause
