@@ -125,7 +125,7 @@ def _fastmcp_transport(_: str, arguments: list[str], environment: Mapping[str, s
         async def connect_session(self, **options: Any) -> AsyncIterator[Any]:
             async with create_client_server_memory_streams() as (client, served), anyio.create_task_group() as tasks:
                 tasks.start_soon(server.run, *served, server.create_initialization_options())
-                options.pop("transport_options")
+                options.pop("transport_options", None)
                 async with ClientSession(*client, **options) as session:
                     yield session
                 tasks.cancel_scope.cancel()
