@@ -14,7 +14,6 @@ import sys
 from langchain.agents import create_agent
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
-from langchain_core.outputs import ChatResult
 from langchain_mcp_adapters.client import MultiServerMCPClient
 
 
@@ -25,7 +24,7 @@ class Script(GenericFakeChatModel):
         """Accept the tools, which it knows."""
         return self
 
-    def _generate(self, messages: list, *_: object, **__: object) -> ChatResult:
+    def _generate(self, messages: list, *_: object, **__: object) -> object:
         text, calls = "No campaign: none has such a name", []
         match [getattr(each, "artifact", None) or each.text for each in messages[1:] if each.type != "ai"]:
             case [str(name)]:
@@ -46,7 +45,7 @@ async def main(name: str, command: str, *arguments: str) -> str:
     tools = await MultiServerMCPClient({"callers": {"transport": "stdio", **server}}).get_tools()
     if "find_campaigns" not in [tool.name for tool in tools]:
         return "No campaign: set CALLERS_API_KEY and CALLERS_ORGANIZATION_ID, or use --sandbox"
-    task = "Find the campaign and say how it is doing. If that fails, say 'No campaign: ' and the reason."
+    task = "Say how the campaign is doing. If that fails, say 'No campaign: ' and the reason."
     agent = create_agent(os.getenv("MODEL") or Script(messages=iter(())), tools, system_prompt=task)
     return str((await agent.ainvoke({"messages": [("user", name)]}))["messages"][-1].text)
 
