@@ -159,7 +159,11 @@ class Endpoint:
         for call in choice.message.tool_calls or []:
             call.id = call.id or f"call_{next(self._call_numbers)}"
         message = {"role": "assistant", "content": None, **choice.message.model_dump(exclude_none=True)}
-        return Reply(message, _usage(completion.usage), choice.finish_reason == "length")
+        usage = _usage(completion.usage)
+        limit = self.sent.get("max_tokens") or self.sent.get("max_completion_tokens")
+        # Some endpoints do not report that they cut a message off.
+        at_limit = limit is not None and usage is not None and usage.completion >= limit
+        return Reply(message, usage, choice.finish_reason == "length" or at_limit)
 
     def _reason(self, answer: httpx2.Response) -> str:
         try:

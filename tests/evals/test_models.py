@@ -156,6 +156,14 @@ async def test_calls_that_endpoints_return_in_another_form_are_read_and_sent_bac
     assert "24" in result["content"] or "missing" in result["content"]
 
 
+@pytest.mark.parametrize(("reason", "limit", "cut_off"), [("length", 8, True), ("stop", 7, True), ("stop", 8, False)])
+async def test_a_message_is_cut_off_if_the_endpoint_says_so_or_it_has_all_tokens_that_it_may_have(
+    reason: str, limit: int, cut_off: bool
+) -> None:
+    with endpoint(lambda _: saying("I can't") | {"finish_reason": reason}) as (url, _):
+        assert (await reply_from(url, max_tokens=limit)).cut_off is cut_off
+
+
 async def test_options_are_sent_only_if_given_and_another_name_of_max_tokens_is_tried_once() -> None:
     refused = b'{"error": {"message": "Unsupported parameter: max_tokens. Use max_completion_tokens."}}'
     async with httpx2.AsyncClient(verify=NO_AUTHORITIES) as http:

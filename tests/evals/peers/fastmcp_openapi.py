@@ -19,4 +19,4 @@ names = {"CampaignPublicController_getCampaign": "get_campaign"}
 mcp = FastMCP.from_openapi(document, http, name="callers", mcp_names=names)
 
 if __name__ == "__main__":
-    mcp.run(show_banner=False)
+    mcp.run(show_banner=False, log_level="ERROR")

@@ -5,7 +5,7 @@ import os
 import httpx2
 from mcp.server import MCPServer
 
-mcp = MCPServer("callers")
+mcp = MCPServer("callers", log_level="ERROR")
 
 
 @mcp.tool()
