@@ -67,7 +67,10 @@ def test_an_agent_over_stdio_lists_what_needs_attention() -> None:
         ("pydantic_ai_http.py", [URL], UNKNOWN_TOKEN, "This token is unknown or was revoked."),
         ("pydantic_ai_http.py", [URL, "zzzzqqq xxyyx"], "", "no campaign has such a name"),
         ("pydantic_ai_http.py", ["http://127.0.0.1:9/mcp"], "", "connect"),
-        ("pydantic_ai_stdio.py", ["--sandbox", "zzzzqqq xxyyx"], "", "no campaign has such a name"),
+        pytest.param(
+            *("pydantic_ai_stdio.py", ["--sandbox", "zzzzqqq xxyyx"], "", "no campaign has such a name"),
+            marks=pytest.mark.slow,
+        ),
         ("pydantic_ai_stdio.py", [], "", "set CALLERS_API_KEY and CALLERS_ORGANIZATION_ID"),
     ],
 )
