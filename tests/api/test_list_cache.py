@@ -313,8 +313,8 @@ async def test_empty_lists_do_not_fill_the_memory() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"campaignGroupName": None, "campaignGroupId": None, "name": ""}, {"name": "Приветствие 日本 " * 20}],
-    ids=["usual", "short", "long"],
+    [{"campaignGroupName": None, "campaignGroupId": None, "name": ""}, {"name": "Приветствие 日本 " * 20}],
+    ids=["short", "long"],
 )
 async def test_rows_take_at_most_the_memory_that_they_report(values: Json) -> None:
     raws = campaigns(100, organizationId=MAIN_ID, **values)

@@ -83,6 +83,7 @@ def test_only_so_many_letters_are_compared_however_long_the_list_is(
     assert compared[0] <= 120 * 5 * 50_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", ["Chinese", "words of five letters"])
 def test_a_search_needs_little_memory(names: str) -> None:
     search = NameSearch(long_list(names, 10_000), QUERIES["Chinese" if names == "Chinese" else "Latin"](Random(2)))

@@ -61,6 +61,7 @@ def test_a_page_that_replaces_another_users_file_is_for_this_user_only(
     assert (file.stat().st_uid, stat.S_IMODE(file.stat().st_mode)) == (0, 0o600)
 
 
+@pytest.mark.slow
 def test_the_demo_writes_a_page_with_every_sample_and_still_prints(tmp_path: Path) -> None:
     file = tmp_path / "samples.html"
     code, out, errors = run("demo", "--html", str(file))

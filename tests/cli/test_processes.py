@@ -17,7 +17,7 @@ from tests.support.stdio_process import Pipe
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["check"], 0), (["config", "cursor"], 0), (["get", "0" * 24], 1), (["token", "list"], 1)],
+    [(["config", "cursor"], 0), (["get", "0" * 24], 1)],
     ids=lambda value: value[0] if isinstance(value, list) else str(value),
 )
 def test_a_process_exits_and_prints_the_same_as_a_command_inside_the_test_process(
@@ -114,7 +114,7 @@ UNUSABLE = {
 """Variables of other libraries, with values with which these libraries fail."""
 
 
-@pytest.mark.parametrize("command", ["", "check"])
+@pytest.mark.parametrize("command", ["", pytest.param("check", marks=pytest.mark.slow)])
 def test_a_variable_of_another_library_is_at_most_named(sandbox_environment: dict[str, str], command: str) -> None:
     code, _, errors = run_process(*command.split(), environment=sandbox_environment | UNUSABLE)
     assert code == 0
@@ -123,6 +123,7 @@ def test_a_variable_of_another_library_is_at_most_named(sandbox_environment: dic
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_a_variable_of_another_library_does_not_stop_a_hosted_server(sandbox_environment: dict[str, str]) -> None:
     environment = sandbox_environment | UNUSABLE | {"CALLERS_HTTP_METRICS": "127.0.0.1:0"}
     with Hosted(environment=environment) as hosted:

@@ -44,6 +44,7 @@ def test_a_client_looks_up_a_campaign_on_a_hosted_server(hosted: tuple[str, str]
     assert out.startswith("Running outbound campaign")
 
 
+@pytest.mark.slow
 def test_an_agent_over_http_finds_and_looks_up_a_campaign(hosted: tuple[str, str]) -> None:
     url, token = hosted
     code, out, errors = run_here("pydantic_ai_http.py", url, environment={"TOKEN": token})

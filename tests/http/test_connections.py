@@ -281,6 +281,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_idle_connections_leave_file_descriptors_for_the_api(api: FaultServer) -> None:
     environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY}
     with Hosted(environment=environment, code=FEW_FILES) as server, ExitStack() as stack:

@@ -91,6 +91,7 @@ def test_calls_that_outlast_the_drain_are_answered_unless_their_clients_disconne
     assert all(line.startswith("{") for line in errors.splitlines()), errors
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_does_not_wait_for_calls(api: FaultServer) -> None:
     api.script(Hold())
     with Hosted(environment=environment(api, drain="300")) as server, server.begin(ID):

@@ -282,6 +282,7 @@ main()
 """
 
 
+@pytest.mark.slow
 async def test_everything_is_loaded_at_the_start_so_an_upgrade_of_the_packages_changes_nothing(tmp_path: Path) -> None:
     package = tmp_path / "callers_mcp"
     shutil.copytree(Path(callers_mcp.__file__).parent, package)

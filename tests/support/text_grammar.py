@@ -5,7 +5,7 @@ import re
 QUOTED = r'"(?:[^"\\\n]|\\["\\])*"'
 _VALUE = rf"(?:{QUOTED}|[A-Za-z0-9+](?:[A-Za-z0-9_./:+-]*[A-Za-z0-9])?)"
 _LISTED = rf"{_VALUE}(?:, {_VALUE})*(?: and \d+ more)?"
-_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z(?: \((?:less than a day|1 day|\d+ days) ago\))?"
+_TIME = r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d{3})?Z)?(?: \((?:less than a day|1 day|\d+ days) ago\))?"
 _SENTENCE = rf"(?:[A-Z]|\d+ more )(?:[A-Za-z0-9 ,.:;()'+\[\]-]|{QUOTED})+\."
 _LINES = (
     r"(?:Running|New chats paused:|Completed|Stopped|Not yet started|Outbound|Inbound|Campaign)"
