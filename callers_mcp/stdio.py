@@ -64,7 +64,10 @@ def serve(server: Server[Any], rest: Iterable[Callable[[], object]] = ()) -> Non
 async def _serve(server: Server[Any], rest: Iterable[Callable[[], object]], stdin: int, stdout: int) -> None:
     async with anyio.create_task_group() as tasks:
         host = _Host(rest, stdin, stdout, tasks)
-        await server.run(host, host, server.create_initialization_options())
+        options = server.create_initialization_options()
+        await server.run(host, host, options)
+        if host.handshake:
+            await server.run(host, host, options)
 
 
 class _Host(ObjectStream[SessionMessage]):
@@ -72,7 +75,8 @@ class _Host(ObjectStream[SessionMessage]):
 
     def __init__(self, rest: Iterable[Callable[[], object]], stdin: int, stdout: int, tasks: TaskGroup) -> None:
         self._rest: Iterable[Callable[[], object]] | None = rest
-        self._received = 0  # requests
+        self._received = self._discovered = 0  # requests, and those of server/discover
+        self.handshake: SessionMessage | None = None
         self._stdin, self._stdout = os.fdopen(stdin, "rb"), os.fdopen(stdout, "wb")
         self._tasks = tasks
         self._one_reader, self._one_writer = anyio.CapacityLimiter(1), anyio.CapacityLimiter(1)
@@ -81,7 +85,15 @@ class _Host(ObjectStream[SessionMessage]):
         self._all_answered.set()
 
     async def receive(self) -> SessionMessage:
-        """Return the next valid message; answer an invalid one. At the end of stdin, stop the process."""
+        """Return the next valid message; answer an invalid one. At the end of stdin, stop the process.
+
+        Raises:
+            anyio.EndOfStream: A client that only asked what the server supports now begins with ``handshake``, which is
+                for another run: the SDK serves one of the two ways in a run, the one of the first request.
+        """
+        if self.handshake:
+            handshake, self.handshake = self.handshake, None
+            return handshake
         while True:
             line = await anyio.to_thread.run_sync(self._read_line, limiter=self._one_reader)
             if not line:
@@ -98,7 +110,12 @@ class _Host(ObjectStream[SessionMessage]):
                 if not self._unanswered:
                     self._all_answered = anyio.Event()
                 self._unanswered[coerce_request_id(message.id)] = message.id
+                only_discovered = 0 < self._received == self._discovered
                 self._received += 1
+                self._discovered += message.method == "server/discover"
+                if message.method == "initialize" and only_discovered:
+                    self.handshake = SessionMessage(message)
+                    raise anyio.EndOfStream
                 if message.method == "tools/list" and self._rest is not None:
                     self._tasks.start_soon(self._load, self._rest)
                     self._rest = None

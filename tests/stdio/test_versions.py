@@ -136,3 +136,17 @@ def test_every_method_of_the_protocol_is_answered(session: Session) -> None:
     for method in sorted(name for name, version in CLIENT_REQUESTS if version == session.version):
         answer = session.request(method, **(REQUESTS | NOT_OFFERED)[method])
         assert "result" in answer if method in REQUESTS else answer["error"]["code"] == -32601, (method, answer)
+
+
+def test_a_client_that_asked_what_the_server_supports_may_still_begin_with_the_handshake() -> None:
+    """As the AI SDK does over stdio."""
+    with Pipe("--sandbox") as pipe:
+        for _ in range(2):
+            assert pipe.ask("server/discover", {"_meta": ENVELOPE})["result"]["supportedVersions"] == [LATEST]
+        assert pipe.handshake()["protocolVersion"] == "2025-11-25"
+        assert pipe.ask("tools/list")["result"]["tools"]
+        assert pipe.call()["isError"] is False
+        again = pipe.ask("tools/list", {"_meta": ENVELOPE})
+        assert "handshake protocol era" in again["error"]["message"]
+        pipe.stdin.close()
+        assert pipe.end()[0] == 0

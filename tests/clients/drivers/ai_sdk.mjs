@@ -7,8 +7,7 @@ import { cancelled, expect, prompt, run, server, stdio, uri } from './harness.mj
 const transport = stdio
   ? new StdioTransport({ command: server.command, args: server.args, env: server.env })
   : { type: 'http', url: server.url, headers: server.headers };
-// Over stdio it asks server/discover first and then initialize, which a server of the newest protocol refuses.
-const client = await createMCPClient({ transport, protocolVersionDiscovery: !stdio });
+const client = await createMCPClient({ transport });
 const tools = await client.tools();
 
 function call(id, abortSignal) {
