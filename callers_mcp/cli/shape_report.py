@@ -63,7 +63,8 @@ _HEADER = re.compile("cache-control|content-type|etag|retry-after|(x-)?ratelimit
 _ISOLATION = "The campaign in a made-up sub-organization: if the header is honoured, this is refused"
 _MEDIA_TYPES = ("application/json", "application/problem+json", "text/html", "text/plain")
 _TYPES = {bool: "boolean", int | float: "number", str: "string", list: "array", dict: "object"}
-_NAME = re.compile(r"(?!.*\d{4})[A-Za-z_][A-Za-z0-9_]{0,40}", re.ASCII)
+_NAME = re.compile(r"(?=.{1,41}\Z)_{0,2}[A-Za-z]+(_[A-Za-z]+)*\d{0,2}", re.ASCII)  # no id, no token
+_NAME_WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 @dataclass
@@ -110,7 +111,7 @@ async def _send_requests(pool: ConnectionPool, settings: Settings, request: Camp
     response = await get(f"/campaigns/{request.campaign_id}", request)
     campaign = parse_campaign_response(response, request).content
     sections = [_Section("A campaign", _facts(response), [campaign])]
-    owner = request.sub_organization_id or str(campaign.get("organizationId"))
+    owner = request.sub_organization_id or str(campaign.get("organizationId"))[:128]
     for title, path, each in (
         ("An id that does not exist", f"/{made_up}", request),
         (_ISOLATION, f"/{request.campaign_id}", replace(request, sub_organization_id=made_up)),
@@ -151,14 +152,20 @@ def _describe(section: _Section, values: set[str], key: str) -> Iterator[str]:
         others: dict[str, set[str]] = {}
         for each in inside:
             for name in each.keys() - names.split():
-                is_usual = _NAME.fullmatch(name) and name.casefold() not in values and key not in name.casefold()
-                shown = f"`{prefix}{name}`" if is_usual else f"{prefix}a field with an unusual name"
+                shown = f"`{prefix}{name}`" if _is_usual(name, values, key) else f"{prefix}a field with an unusual name"
                 others.setdefault(shown, set()).update(_kinds(each[name]))
         for name in names.split() if inside else ():
             kinds = set().union(*(_kinds(each[name]) if name in each else {"not there"} for each in inside))
             yield f"`{prefix}{name}`: {' or '.join(sorted(kinds))}"
         for shown, kinds in sorted(others.items()):
             yield f"not documented: {shown}: {' or '.join(sorted(kinds))}"
+
+
+def _is_usual(name: str, values: set[str], key: str) -> bool:
+    """Return whether a name is made of words, of which one is in no value, and none is a part of the key."""
+    words = [word.casefold() for word in _NAME_WORD.findall(name)]
+    in_key = any(len(word) > 3 and word in key for word in (name.casefold(), *words)) or key in name.casefold()
+    return bool(_NAME.fullmatch(name)) and not in_key and name.casefold() not in values and not values.issuperset(words)
 
 
 def _kinds(value: Any) -> set[str]:

@@ -49,7 +49,9 @@ class HostingSettings(EnvironmentSettings):
         default=None, description="who may call: tokens, oauth, both with a comma, or none"
     )
     token_file: UserPath | None = Field(default=None, description="the file with the tokens' digests")
-    public_url: _Url | None = Field(default=None, description=f"the URL that hosts use, with its path; {SECURE_URL}")
+    public_url: Annotated[_Url, Field(pattern="^[^%]*$")] | None = Field(
+        default=None, description=f"the URL that hosts use, with its path and without escapes (%20); {SECURE_URL}"
+    )
     allowed_hosts: Annotated[
         tuple[Annotated[str, _lower_case, Field(pattern="^[^*/@][^/@]*$")], ...], CommaSeparated
     ] = Field(default=(), description="more accepted values of the Host header, comma separated")

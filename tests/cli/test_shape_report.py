@@ -109,6 +109,7 @@ def test_each_field_has_its_types_and_formats(path: str, value: Any, kind: str) 
 
 def test_another_field_is_named_only_if_its_name_is_a_name_and_no_value() -> None:
     unusual = {"ana maria": 1, "a1234": 1, "x" * 42: 1, "\u00e4": 1, "Renewals": 1, "a-b": 1, "xTheKey": 1, "a\n": 1}
+    unusual |= {"T02ABCD3E": 1, "a1b2c3d4e5f6a1b2c3d4e5f6": 1, "spring_renewals": 1, "hooksExample": 1, "my_hekey": 1}
     found = campaign(
         createdAt="2026-11-02T09:30:00Z", stats={"ana": 3, "b": "x"}, callParams={"maxCalls": 3, "c d": [{"ana": 1}]}
     )

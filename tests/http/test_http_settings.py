@@ -76,6 +76,7 @@ def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, **giv
             )
         ),
         (CARD | {"AUTH": "tokens", "PUBLIC_URL": f"https://{LONG}example.com/mcp"}, "SERVER_CARD"),
+        ({"PUBLIC_URL": "https://mcp.example.com/a%20b/mcp"}, "PUBLIC_URL"),
         ({"DRAIN_SECOND": "1"}, "did you mean CALLERS_HTTP_DRAIN_SECONDS?"),
         ({"AUTHENTICATION": "none"}, "CALLERS_HTTP_AUTHENTICATION is not a setting"),
         ({"WORKERS": "2"}, "CALLERS_HTTP_WORKERS is not a setting"),  # one process serves

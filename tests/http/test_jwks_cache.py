@@ -1,5 +1,6 @@
 """How the issuer's keys are kept: fetched seldom, used while the issuer is down, and replaced when it has new ones."""
 
+import json
 import threading
 from collections.abc import Callable
 
@@ -35,6 +36,25 @@ async def test_an_issuer_that_is_down_gets_one_request_in_each_pause(
     clock.now += 0.5
     provider.away = False
     assert await outcome(verifier, token) == f"oauth:{provider.issuer}|alice"
+
+
+async def test_other_calls_run_between_tiny_chunks_of_the_keys(provider: OidcProvider, verifier: OAuthVerifier) -> None:
+    body = b" " * 5_000 + json.dumps({"keys": provider.keys}).encode()
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    provider.pages[JWKS] = fault.says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+    turns, done = 0, False
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while not done:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take_turns)
+        assert await outcome(verifier, provider.token()) == f"oauth:{provider.issuer}|alice"
+        done = True
+    assert turns >= len(body)
 
 
 async def test_one_fetch_serves_all_callers_and_outlives_each_of_them(

@@ -255,6 +255,7 @@ async def _get_object(http: httpx2.AsyncClient, url: httpx2.URL | str) -> dict[s
         if response.status_code != 200:
             raise _InvalidResponse(f"status {response.status_code}")
         async for part in response.aiter_raw():
+            await anyio.lowlevel.checkpoint()  # many tiny parts may have come at once
             body += part
             if len(body) > _MAX_BODY_BYTES:
                 raise _InvalidResponse(f"more than {_MAX_BODY_BYTES} bytes")
