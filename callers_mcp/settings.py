@@ -145,7 +145,7 @@ class EnvironmentSettings(BaseModel):
     A blank value means the default. A placeholder that a host left (``${...}``) is never used as a value.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     _prefix: ClassVar[str]
     _never_default: ClassVar[tuple[str, ...]] = ()  # the fields whose placeholders the class itself reports

@@ -28,7 +28,7 @@ async def main(url: str, campaign_id: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or "TOKEN" not in os.environ:
+    if len(sys.argv) != 3 or not os.environ.get("TOKEN"):
         sys.exit(__doc__)
     try:
         anyio.run(main, sys.argv[1], sys.argv[2])

@@ -4,7 +4,7 @@ LangChain's adapters need version 1 of the package ``mcp``, the server version 2
 The last words start the server. A script takes the place of a real model: ``MODEL=openai:gpt-5.2``.
 
     python3 -m venv agent && agent/bin/pip install langchain langchain-mcp-adapters
-    CALLERS_API_KEY=... CALLERS_ORGANIZATION_ID=... agent/bin/python examples/langchain_agent.py renewals callers-mcp
+    agent/bin/python examples/langchain_agent.py renewals callers-mcp --sandbox  # or with key and organization id
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class Script(GenericFakeChatModel):
         match [getattr(each, "artifact", None) or each.text for each in messages[1:] if each.type != "ai"]:
             case [str(name)]:
                 calls = [{"name": "find_campaigns", "args": {"query": name}, "id": "1"}]
-            case [_, {"structured_content": {"campaigns": [{"id": found}, *_]}}]:
+            case [_, {"structured_content": {"matched": matched, "campaigns": [{"id": found}, *_]}}] if matched:
                 calls = [{"name": "get_campaign", "args": {"campaign_id": found}, "id": "2"}]
             case [*_, {"structured_content": {"summary": summary}}]:
                 text = "\n- ".join([f"{summary['name']}: {summary['headline']}", *summary["attention"]])
@@ -51,7 +51,7 @@ async def main(name: str, command: str, *arguments: str) -> str:
 
 
 try:
-    result = asyncio.run(main(*sys.argv[1:]))
+    result = asyncio.run(main(*sys.argv[1:])) if sys.argv[2:] else sys.exit((__doc__ or "").strip())
 except Exception as error:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]  # the cause

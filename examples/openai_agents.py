@@ -1,9 +1,10 @@
 """An agent of the OpenAI Agents SDK with the server over stdio: finds a campaign by its name, even if it is misspelt.
 
     pip install . openai-agents  # in a checkout of callers-mcp
-    CALLERS_API_KEY=... CALLERS_ORGANIZATION_ID=... python examples/openai_agents.py "sprng renewal" callers-mcp
+    python examples/openai_agents.py "sprng renewal" callers-mcp --sandbox
 
-The last words start the server. A script takes the place of a real model: ``MODEL=gpt-5.2 OPENAI_API_KEY=...``.
+The last words start the server; for your campaigns, set CALLERS_API_KEY and CALLERS_ORGANIZATION_ID instead of
+``--sandbox``. A script takes the place of a real model: ``MODEL=gpt-5.2 OPENAI_API_KEY=...``.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ class Script(Model):
         match [json.loads(each) if isinstance(each, str) else each[0] for each in outputs]:
             case [] if "find_campaigns" in [tool.name for tool in tools]:
                 name, arguments = "find_campaigns", {"query": input[0]["content"], "limit": 1}
-            case [{"campaigns": [{"id": campaign_id}]}]:
+            case [{"matched": matched, "campaigns": [{"id": campaign_id}]}] if matched:
                 name, arguments = "get_campaign", {"campaign_id": campaign_id}
             case [*_, {"summary": {"name": campaign, "headline": headline, "attention": attention}}]:
                 text = "\n- ".join([f"{campaign}: {headline}", *attention])
@@ -51,7 +52,7 @@ async def main(name: str, command: str, *arguments: str) -> str:
 
 set_tracing_disabled(True)
 try:
-    result = asyncio.run(main(*sys.argv[1:]))
+    result = asyncio.run(main(*sys.argv[1:])) if sys.argv[2:] else sys.exit((__doc__ or "").strip())
 except Exception as error:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]  # the cause

@@ -17,7 +17,7 @@ async def main() -> None:
         if "find_campaigns" not in [tool.name for tool in (await client.list_tools()).tools]:
             raise LookupError("set CALLERS_API_KEY and CALLERS_ORGANIZATION_ID, or use --sandbox")
         found = await client.call_tool("find_campaigns", {"query": "sprng renewal"})
-        if not found.structured_content or not found.structured_content["campaigns"]:
+        if not found.structured_content or not found.structured_content["matched"]:
             raise LookupError(*(block.text for block in found.content[:1] if block.type == "text"))
         first = found.structured_content["campaigns"][0]
         answer = await client.call_tool("get_campaign", {"campaign_id": first["id"]})

@@ -37,7 +37,7 @@ def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     match [part.content for part in parts if isinstance(part, (UserPromptPart, ToolReturnPart))]:
         case [str(question)] if "find_campaigns" in [tool.name for tool in info.function_tools]:
             call = ToolCallPart("find_campaigns", {"query": question.partition(": ")[2], "limit": 1})
-        case [_, {"campaigns": [{"id": campaign_id}]}]:
+        case [_, {"matched": matched, "campaigns": [{"id": campaign_id}]}] if matched:
             call = ToolCallPart("get_campaign", {"campaign_id": campaign_id})
         case [*_, {"summary": {"name": name, "headline": headline, "attention": attention}}]:
             return ModelResponse([TextPart("\n- ".join([f"{name}: {headline}", *attention]))])
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("name", nargs="?", default="sprng renewal", help="a campaign's name; it may be misspelt")
     parser.add_argument("--model", help="the name of a model; the default is a script, which needs no account")
     options = parser.parse_args()
-    if "TOKEN" not in os.environ:
+    if not os.environ.get("TOKEN"):
         parser.error("set TOKEN to a bearer token for the server")
 
     # "failed": the model reads why a call failed and decides. The errors say whether a retry can help.

@@ -43,7 +43,7 @@ def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
             tool, arguments = "find_campaigns", {"query": question.partition(": ")[2], "limit": 1}
         case [_]:
             arguments["answer"] = "set CALLERS_API_KEY and CALLERS_ORGANIZATION_ID, or use --sandbox"
-        case [_, {"campaigns": [{"id": campaign_id}]}]:
+        case [_, {"matched": matched, "campaigns": [{"id": campaign_id}]}] if matched:
             tool, arguments = "get_campaign", {"campaign_id": campaign_id}
         case [*_, {"summary": {"name": name, "headline": headline, "attention": attention}}]:
             arguments = {"found": True, "answer": f"{name}: {headline}", "to_do": attention}

@@ -66,10 +66,10 @@ def test_an_agent_over_stdio_lists_what_needs_attention() -> None:
         ("hosted_look_up.py", [URL, "0" * 24], "", "0" * 24),
         ("hosted_look_up.py", ["nonsense", SAMPLE_ID], "", "http://"),
         ("pydantic_ai_http.py", [URL], UNKNOWN_TOKEN, "This token is unknown or was revoked."),
-        ("pydantic_ai_http.py", [URL, "zzzzqqq xxyyx"], "", "no campaign has such a name"),
+        ("pydantic_ai_http.py", [URL, "autumn survay zebra"], "", "no campaign has such a name"),
         ("pydantic_ai_http.py", ["http://127.0.0.1:9/mcp"], "", "connect"),
         pytest.param(
-            *("pydantic_ai_stdio.py", ["--sandbox", "zzzzqqq xxyyx"], "", "no campaign has such a name"),
+            *("pydantic_ai_stdio.py", ["--sandbox", "autumn survay zebra"], "", "no campaign has such a name"),
             marks=pytest.mark.slow,
         ),
         ("pydantic_ai_stdio.py", [], "", "set CALLERS_API_KEY and CALLERS_ORGANIZATION_ID"),

@@ -336,7 +336,7 @@ def test_a_cron_job_in_a_container_prints_the_report_and_keeps_the_results(podma
     saved = tmp_path / "saved"
     saved.mkdir()
     os.chown(saved, 65532, 65532)
-    job = ["--rm", "--volume", f"{saved}:/saved", "callers-report"]
+    job = ["--rm", "--no-healthcheck", "--volume", f"{saved}:/saved", "callers-report"]
     first = podman.run(*job, "--sandbox")
     assert (first.returncode, first.stderr) == (0, "")
     assert "new in this report" in first.stdout

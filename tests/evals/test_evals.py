@@ -62,6 +62,7 @@ def test_ctrl_c_at_a_terminal_stops_the_command_and_its_servers_and_leaves_the_r
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
         )
         until(lambda: len(requests) == 2, "the second question is asked")
         assert "It has not ended after 1 of 2 questions." in report.read_text("utf-8")

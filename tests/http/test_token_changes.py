@@ -77,7 +77,7 @@ def test_only_the_user_may_read_what_is_created(tmp_path: Path) -> None:
 
 def test_an_empty_file_can_be_filled_but_no_server_starts_with_it(file: Path) -> None:
     write(file, "", 0o640)
-    assert "not JSON" in refusal(TokenAuthenticator, file)
+    assert "is empty; `callers-mcp token add" in refusal(TokenAuthenticator, file)
     token = add(file, "ci", MAIN)
     assert TokenAuthenticator(file).authenticate(token)
     assert mode(file) == 0o640

@@ -186,6 +186,10 @@ def _parse(path: Path, content: bytes) -> list[TokenRecord]:
             f"The token file {quoted_path(path)} can't be used: {why}. Fix or remove that part of the file."
         )
 
+    if not content.strip():
+        raise TokenFileError(
+            f"The token file {quoted_path(path)} is empty; `callers-mcp token add NAME ...` adds a token."
+        )
     try:
         document = unique_json.parse(content.decode("utf-8-sig"))
         records = _TokenFile.model_validate(document).tokens
