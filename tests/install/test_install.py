@@ -201,3 +201,13 @@ def test_an_unknown_host_is_answered_with_the_known_hosts(tmp_path: Path) -> Non
     code, out, errors = Home(tmp_path, "emacs").run("install")
     assert (code, out) == (2, "")
     assert all(name in errors for name in HOSTS)
+
+
+def test_the_output_says_whether_campaigns_are_found_by_name_and_how_to_switch_it_on(tmp_path: Path) -> None:
+    home = Home(tmp_path, "cursor").put_realistic()
+    off = re.compile(r"^Search by name is off\. To switch it on: .*callers-mcp install cursor --campaign-id ID$", re.M)
+    assert off.search(home.install())
+    assert off.search(home.install()), "the second time, too"
+    assert "\nSearch by name is on.\n" in home.install(CALLERS_ORGANIZATION_ID=ORGANIZATION_ID)
+    assert "\nSearch by name is on.\n" in home.install()
+    assert "Search by name" not in home.install("--sandbox")
