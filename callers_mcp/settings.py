@@ -211,6 +211,8 @@ class EnvironmentSettings(BaseModel):
         if not location:
             return message.removeprefix("Value error, ")
         field = str(location[0])
+        if field not in cls.model_fields:
+            return f"{field} is not a setting."
         return f"{cls.variable(field)} has a value that can't be used; it takes {cls.model_fields[field].description}."
 
     @classmethod

@@ -342,3 +342,8 @@ async def test_ids_that_no_call_can_give_are_still_read_from_the_settings(server
     odd = "acme.eu/u:1"
     found(await look_up(server, sub_organization_id=odd, sub_organizations=f"{odd},main"))
     assert server.requests[-1].values("x-sub-organization-id") == [odd]
+
+
+def test_a_misspelt_keyword_is_refused() -> None:
+    with pytest.raises(SettingsError, match="sub_organisations is not a setting"):
+        Settings.from_environment(sub_organisations="main")
