@@ -3,8 +3,7 @@
     pip install . openai-agents  # in a checkout of callers-mcp
     python examples/openai_agents.py "sprng renewal" callers-mcp --sandbox
 
-The last words start the server; for your campaigns, set CALLERS_API_KEY and CALLERS_ORGANIZATION_ID instead of
-``--sandbox``. A script takes the place of a real model: ``MODEL=gpt-5.2 OPENAI_API_KEY=...``.
+The last words start the server. A script takes the place of a real model: ``MODEL=gpt-5.2 OPENAI_API_KEY=...``.
 """
 
 import asyncio

@@ -124,7 +124,7 @@ def _put_a_folder_there(file: Path) -> None:
 BREAKS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "gone": (lambda file: file.unlink(), "callers-mcp token add"),
     "no JSON": (lambda file: write(file, "{"), "not JSON"),
-    "cut": (lambda file: os.truncate(file, 0), "not JSON"),
+    "cut": (lambda file: os.truncate(file, 0), "is empty"),
     "of others": (lambda file: file.chmod(0o666), "chmod 640"),
     "a folder": (_put_a_folder_there, "directory"),
 }
@@ -304,7 +304,7 @@ def test_one_invalid_entry_makes_the_whole_file_invalid(file: Path, entry: Any, 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "not JSON"),
+        ("", "is empty"),
         ("{]", "not JSON"),
         ("[" * 200_000, "not JSON"),
         ('{"tokens": ' + "9" * 5000 + "}", "not JSON"),
