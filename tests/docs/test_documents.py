@@ -61,6 +61,7 @@ REASONS = {
     "python tests/benchmarks/search_bench.py": "it takes minutes, and its figures depend on the machine",
     "python -m tests.load.rolling_restart": "tests/docs/test_nginx_example.py runs one round of it",
     "python -m tests.clients": "tests/clients/test_clients.py runs each client",
+    "python -m tests.mutation": "it takes hours; tests/mutation/test_places.py tests what it leaves out",
     "python -m tests.evals": "tests/evals/test_evals.py runs it",
     "python -m tests.card.pictures": "it takes pictures, which a person looks at",
     "python tests/load/run.py": "it takes minutes; tests/load/test_load.py runs a short form",
