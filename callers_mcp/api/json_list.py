@@ -5,6 +5,7 @@ the whole list if one element is nested too deeply.
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -50,7 +51,14 @@ _in_element = re.compile(rb'(?:[^][{}"]++|' + _VALUE + rb')*+([\[{]++|[]}]++|"|\
 _in_string = re.compile(rb'(?:[^"\\]++|\\.)*+("|(?=\\?\Z))', re.DOTALL)
 _beginning = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\n\r]*+(.?)", re.DOTALL)
 _items = re.compile(rb'[ \t\n\r]*+"(?:campaigns|content|data|docs|items|records|results)"[ \t\n\r]*+:(?=[ \t\n\r]*+\[)')
-_decoder = json.JSONDecoder(parse_int=float, parse_constant=refuse_constant)
+
+
+def _number(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits  # as for a single campaign
+
+
+_decoder = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=refuse_constant)
 
 
 def read_objects(
