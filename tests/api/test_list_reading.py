@@ -1,7 +1,6 @@
 """Reading of lists: each campaign separately, so that an odd one affects no other, and without blocking other work."""
 
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
