@@ -20,7 +20,6 @@ from callers_mcp import CallersClient, Settings
 from callers_mcp.api.errors import CallersError
 from callers_mcp.campaign.listing import parse_row
 from callers_mcp.server.tools.get_campaign import GET_CAMPAIGN
-from callers_mcp.server.tools.tool import ToolResult
 from tests.benchmarks.list_bench import MAX_BLOCK_MILLISECONDS, Round, measured
 from tests.support.hostile_json import CAMPAIGNS, LISTS
 
@@ -80,9 +79,10 @@ async def bench(base_url: str, only: str) -> dict[str, tuple[Round, Round]]:
             with suppress(CallersError):
                 await client.list_campaigns(parse_row, len, sub_organization_id=f"{number}-{length}")
 
-        async def look_up(number: int, length: int, callers: int = 1) -> ToolResult:
+        async def look_up(number: int, length: int, callers: int = 1) -> None:
             call = partial(GET_CAMPAIGN.call, {"campaign_id": f"{number:012x}{length:012x}"}, client)
-            return (await asyncio.gather(*[call() for _ in range(callers)]))[0]
+            with suppress(CallersError):  # what has too many objects and lists is refused
+                await asyncio.gather(*[call() for _ in range(callers)])
 
         await look_up(0, 1_000)  # loads the modules
         half, whole = LIST_BYTES // 2, LIST_BYTES
