@@ -19,9 +19,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for the imports below: this checkout, even if another version is installed
 
-import callers_mcp  # noqa: E402
-from callers_mcp.server.tools import load_tools  # noqa: E402
-from callers_mcp.settings import Settings, variable  # noqa: E402
+import callers_mcp  # noqa: E402 - after the path is set
+from callers_mcp.server.tools import load_tools  # noqa: E402 - the same
+from callers_mcp.settings import Settings, variable  # noqa: E402 - the same
 
 NAME = "callers-mcp.mcpb"
 HOME = "https://github.com/callers-mcp/callers-mcp"
@@ -142,9 +142,8 @@ def _sources() -> list[str]:
     """Return the package's files: only those that git tracks, so that no local file is published."""
     package = callers_mcp.__name__
     if (ROOT / ".git").exists():
-        # No shell, and fixed words.
         command = ["git", "ls-files", "-z", package]
-        listed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)  # noqa: S603
+        listed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)  # noqa: S603 - fixed words
         return [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
     return [  # an unpacked release has no other files
         path.relative_to(ROOT).as_posix()

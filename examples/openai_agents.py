@@ -21,13 +21,13 @@ class Script(Model):
 
     stream_response: object = None  # not used here
 
-    async def get_response(self, *_: object, input: list, tools: list[Tool], **__: object) -> ModelResponse:  # noqa: A002
+    async def get_response(self, *_: object, tools: list[Tool], **given: object) -> ModelResponse:
         """Return the next call, or the answer."""
         name, arguments, text = "", {}, "No campaign: set CALLERS_API_KEY and CALLERS_ORGANIZATION_ID, or use --sandbox"
-        outputs = [item["output"] for item in input if "output" in item]
+        outputs = [item["output"] for item in given["input"] if "output" in item]
         match [json.loads(each) if isinstance(each, str) else each[0] for each in outputs]:
             case [] if "find_campaigns" in [tool.name for tool in tools]:
-                name, arguments = "find_campaigns", {"query": input[0]["content"], "limit": 1}
+                name, arguments = "find_campaigns", {"query": given["input"][0]["content"], "limit": 1}
             case [{"matched": matched, "campaigns": [{"id": campaign_id}]}] if matched:
                 name, arguments = "get_campaign", {"campaign_id": campaign_id}
             case [*_, {"summary": {"name": campaign, "headline": headline, "attention": attention}}]:

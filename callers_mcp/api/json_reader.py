@@ -69,13 +69,10 @@ def read_object(body: bytes, *, key: str) -> Document:
             more than ``MAX_CONTAINERS`` objects and lists.
     """
     depth, containers = _nesting(body)
-    if depth > MAX_DEPTH or containers > MAX_CONTAINERS:
-        found = (
-            f"is nested deeper than {MAX_DEPTH} levels"
-            if depth > MAX_DEPTH
-            else (f"has more than {MAX_CONTAINERS:,} objects and lists")
-        )
-        raise UnexpectedResponse(f"The API's answer {found}, so it was not read.", ADVICE)
+    if depth > MAX_DEPTH:
+        raise _not_read(f"is nested deeper than {MAX_DEPTH} levels")
+    if containers > MAX_CONTAINERS:
+        raise _not_read(f"has more than {MAX_CONTAINERS:,} objects and lists")
     counts: Counter[str] = Counter()
     try:
         text = body.decode("utf-8-sig")
@@ -113,6 +110,10 @@ def decode(decoder: json.JSONDecoder, text: str) -> JsonValue:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _not_read(reason: str) -> UnexpectedResponse:
+    return UnexpectedResponse(f"The API's answer {reason}, so it was not read.", ADVICE)
 
 
 def _nesting(body: bytes) -> tuple[int, int]:

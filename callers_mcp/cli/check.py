@@ -38,7 +38,7 @@ def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool, use
     if host and use_sandbox:
         raise click.UsageError("--sandbox can't be used with --host.")
     entry = _use_entry(host) if host else None
-    settings = load_settings(start_sandbox()[0] if use_sandbox else None)
+    settings = load_settings(start_sandbox() if use_sandbox else None)
     logs.configure(settings, command=True)
     if campaign_id is not None:
         campaign_id = campaign_id.strip()

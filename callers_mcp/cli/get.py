@@ -31,7 +31,7 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
     from callers_mcp.campaign.text import raw_text
     from callers_mcp.cli.runtime import load_settings, progress, run_and_exit, start_sandbox
 
-    settings = load_settings(start_sandbox()[0] if use_sandbox else None)
+    settings = load_settings(start_sandbox() if use_sandbox else None)
     logs.configure(settings, command=True)
     for notice in settings.notices:
         click.echo(f"callers-mcp: {CallersClient(settings).mask(notice)}", err=True)

@@ -34,13 +34,14 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
         load_settings,
         progress,
         require_http_extra,
+        sandbox_instructions,
         start_sandbox,
     )
 
     require_http_extra()
     if (certfile is None) != (keyfile is None):
         exit_with_usage_error("--certfile and --keyfile go together.")
-    sandbox, instructions = start_sandbox() if use_sandbox else (None, None)
+    sandbox = start_sandbox() if use_sandbox else None
     settings = load_settings(sandbox)
     if settings.notices:  # over stdio they are only warnings
         exit_with_usage_error(" ".join(settings.notices))
@@ -59,7 +60,7 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
                 host=host, port=listener.getsockname()[1], tls=certfile is not None
             )
             _check_certificate(certfile, keyfile)
-            hosted = HostedServer(settings, hosting, instructions=instructions)
+            hosted = HostedServer(settings, hosting, instructions=sandbox_instructions() if sandbox else None)
             if hosted.metrics and hosting.metrics:
                 hosted.metrics.serve(*hosting.metrics)
         except NotConfigured as error:

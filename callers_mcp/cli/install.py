@@ -92,7 +92,8 @@ def install(
                 key_file.write(file, None)
     if change.is_noop and not is_new_key and not is_unused:
         click.echo(f"{row.title} already has this server ({change.config}); nothing was changed.")
-        click.echo(_search_note(row, host, settings), nl=False)
+        if not use_sandbox:
+            click.echo(_search_note(host, change))
         return
     click.echo(f"Installed this server in {row.title} ({change.config}){_backup_note(backup)}.")
     if key_path := settings.get(entry.API_KEY_FILE):
@@ -103,7 +104,8 @@ def install(
         click.echo(f"Note: this installation is in a temporary folder ({sys.prefix}). The host needs it to stay there.")
     for note in row.notes(Platform()):
         click.echo(f"Note: {note}")
-    click.echo(_search_note(row, host, settings), nl=False)
+    if not use_sandbox:
+        click.echo(_search_note(host, change))
     click.echo(f"Next: {row.next_step}")
     click.echo(f"To check it: {program()} check --host {host}")
 
@@ -217,16 +219,13 @@ def _test_key(row: "Host", key: str | None, settings: dict[str, str], *, ask: bo
             settings[_ORGANIZATION_ID] = organization
 
 
-def _search_note(row: "Host", host: str, settings: Mapping[str, str]) -> str:
-    """Return a line that says whether campaigns are found by name; an empty text for the sandbox."""
+def _search_note(host: str, change: "Change") -> str:
+    """Return a line that says whether campaigns are found by name."""
     from callers_mcp.cli.program import program
-    from callers_mcp.install import entry
 
-    if entry.API_KEY_FILE not in settings:
-        return ""
-    if not _LISTED_BY.isdisjoint([*_present_variables(row), *settings]):
-        return "Search by name is on.\n"
-    return f"Search by name is off. To switch it on: {program()} install {host} --campaign-id ID\n"
+    if not _LISTED_BY.isdisjoint((change.desired or {})["env"]):
+        return "Search by name is on."
+    return f"Search by name is off. To switch it on: {program()} install {host} --campaign-id ID"
 
 
 def _key_and_settings(file: Path, *, prompt: bool) -> tuple[str | None, dict[str, str]]:

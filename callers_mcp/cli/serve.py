@@ -20,13 +20,17 @@ def serve(use_sandbox: bool) -> None:
 
     import_sdk()
     from callers_mcp import logs, stdio
-    from callers_mcp.cli.runtime import load_settings, start_sandbox
+    from callers_mcp.cli.runtime import load_settings, sandbox_instructions
     from callers_mcp.server.create import create_server
 
-    sandbox, instructions = start_sandbox() if use_sandbox else (None, None)
+    sandbox = None
+    if use_sandbox:
+        from callers_mcp.sandbox import Sandbox
+
+        sandbox = Sandbox().__enter__()  # until the process ends
     settings = load_settings(sandbox)
     logs.configure(settings)
-    server = create_server(settings, instructions=instructions)
+    server = create_server(settings, instructions=sandbox_instructions() if sandbox else None)
     gc.freeze()  # the loaded modules stay, so no collection needs to look at them again
     gc.enable()
     stdio.serve(server, load_rest())

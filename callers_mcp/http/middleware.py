@@ -95,7 +95,7 @@ class HttpMiddleware:
         try:
             if scope["path"] in self._endpoint_paths:
                 self._check_proxy_and_tls(scope)
-                await self._endpoint(scope, receive, send)  # type: ignore[arg-type]
+                await self._endpoint(scope, receive, send)  # type: ignore[arg-type]  # as above
             elif (content := self._public_paths.get(scope["path"])) and scope["method"] in ("GET", "HEAD"):
                 await JSONResponse(*content())(scope, receive, send)
             elif document := self._documents.get(scope["path"]):

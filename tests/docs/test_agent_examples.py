@@ -88,9 +88,12 @@ def test_a_failure_is_one_line_that_says_why(
 
 
 def test_an_agent_over_http_needs_a_token(hosted: tuple[str, str]) -> None:
-    code, _, errors = run_here("pydantic_ai_http.py", hosted[0])
-    assert code == 2
-    assert errors.splitlines()[-1].endswith("set TOKEN to a bearer token for the server")
+    for environment in ({}, {"TOKEN": ""}):  # a secret that is not set is often empty
+        code, _, errors = run_here("pydantic_ai_http.py", hosted[0], environment=environment)
+        assert code == 2
+        assert errors.splitlines()[-1].endswith("set TOKEN to a bearer token for the server")
+        code, _, errors = run_here("hosted_look_up.py", hosted[0], SAMPLE_ID, environment=environment)
+        assert (code, "TOKEN=..." in errors) == (1, True)
 
 
 @pytest.mark.slow

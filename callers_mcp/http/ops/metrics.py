@@ -52,7 +52,8 @@ class Metrics(Observer):
             os.environ.pop(variable_, None)  # for another program; prometheus_client reads it at import
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would add a series to each counter
+        # They would add a series to each counter. prometheus_client has no types for this function.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._log = log
         self._registry = CollectorRegistry()
         counter = partial(Counter, namespace="callers_mcp", registry=self._registry)

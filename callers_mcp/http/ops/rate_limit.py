@@ -85,7 +85,8 @@ def check_storage(url: str) -> None:
     """
     try:
         if url != _MEMORY:
-            _pool(url).make_connection()  # type: ignore[no-untyped-call]  # refuses unknown options
+            # This refuses unknown options. redis has no types for it.
+            _pool(url).make_connection()  # type: ignore[no-untyped-call]
     except Exception:
         raise ValueError(
             "takes memory:// or redis://[[user]:password@]host[:port][/number], or rediss:// with TLS; special "

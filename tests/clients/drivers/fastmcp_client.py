@@ -6,7 +6,7 @@ from typing import Any
 
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
-from harness import HELD, ID, NAME, PROMPT, PROMPT_ARGUMENTS, RETRIED, SERVER, STDIO, URI, cancelled, expect, run
+from harness import ID, NAME, PROMPT, RETRIED, SERVER, STDIO, checks_of, expect, run
 from mcp_types import PromptReference
 
 PYDANTIC_AI = sys.argv[2:] == ["pydantic-ai"]
@@ -46,13 +46,6 @@ async def main() -> None:
             result = await call(ID)
             expect(NAME, (result if PYDANTIC_AI else result.structured_content)["summary"])
 
-        async def prompts() -> None:
-            expect(PROMPT, await client.list_prompts())
-            expect(NAME, await client.get_prompt(PROMPT, PROMPT_ARGUMENTS))
-
-        async def resources() -> None:
-            expect(NAME, await client.read_resource(URI))
-
         async def completion() -> None:
             completed = await client.complete(PromptReference(name=PROMPT), {"name": "campaign", "value": NAME[:4]})
             expect(ID, completed.values)
@@ -61,19 +54,9 @@ async def main() -> None:
             await call(RETRIED)
             assert seen, "no progress"
 
-        async def cancellation() -> None:
-            await cancelled(call(HELD), lambda: call(ID))
-
-        await run(
-            tools=tools,
-            calls=calls,
-            structured=structured,
-            prompts=prompts,
-            resources=resources,
-            completion=None if PYDANTIC_AI else completion,
-            progress=progress,
-            cancellation=cancellation,
-        )
+        mine = {"tools": tools, "calls": calls, "structured": structured, "progress": progress}
+        mine |= {} if PYDANTIC_AI else {"completion": completion}
+        await run(checks_of(client, call) | mine)
 
 
 asyncio.run(main())

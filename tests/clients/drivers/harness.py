@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 SERVER: dict[str, Any] = json.loads(sys.argv[1])
@@ -44,7 +44,36 @@ async def cancelled(call: Awaitable[object], next_call: Callable[[], Awaitable[o
     assert await control("abandoned"), "the look-up went on"
 
 
-async def run(**checks: Check) -> None:
+def checks_of(client: Any, call: Callable[[str], Awaitable[Any]]) -> dict[str, Check]:
+    """Return the checks, with those that are the same for clients with the methods of the MCP SDK's client.
+
+    Args:
+        client: Has ``list_prompts``, ``get_prompt`` and ``read_resource``.
+        call: Calls ``get_campaign`` with an id; the result has ``content`` and ``structured_content``.
+    """
+
+    async def calls() -> None:
+        expect(NAME, (await call(ID)).content)
+
+    async def structured() -> None:
+        expect(NAME, (await call(ID)).structured_content["summary"])
+
+    async def prompts() -> None:
+        expect(PROMPT, await client.list_prompts())
+        expect(NAME, await client.get_prompt(PROMPT, PROMPT_ARGUMENTS))
+
+    async def resources() -> None:
+        expect(NAME, await client.read_resource(URI))
+
+    async def cancellation() -> None:
+        await cancelled(call(HELD), lambda: call(ID))
+
+    checks: dict[str, Check] = {"tools": None, "calls": calls, "structured": structured, "prompts": prompts}
+    checks |= {"resources": resources, "completion": None, "progress": None, "cancellation": cancellation}
+    return checks
+
+
+async def run(checks: Mapping[str, Check]) -> None:
     """Run the checks in order."""
     results: dict[str, object] = {"connects": True}
     for name, check in checks.items():

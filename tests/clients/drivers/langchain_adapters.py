@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from harness import HELD, ID, NAME, PROMPT, PROMPT_ARGUMENTS, RETRIED, SERVER, STDIO, URI, cancelled, expect, run
+from harness import ID, NAME, PROMPT, PROMPT_ARGUMENTS, RETRIED, SERVER, STDIO, URI, checks_of, expect, run
 from langchain_mcp_adapters.callbacks import Callbacks
 from langchain_mcp_adapters.client import MultiServerMCPClient
 
@@ -27,9 +27,6 @@ async def main() -> None:
     async def tools() -> None:
         expect("get_campaign", list(known))
 
-    async def calls() -> None:
-        expect(NAME, (await call(ID)).content)
-
     async def structured() -> None:
         expect(NAME, (await call(ID)).artifact["structured_content"]["summary"])
 
@@ -43,19 +40,8 @@ async def main() -> None:
         await call(RETRIED)
         assert seen, "no progress"
 
-    async def cancellation() -> None:
-        await cancelled(call(HELD), lambda: call(ID))
-
-    await run(
-        tools=tools,
-        calls=calls,
-        structured=structured,
-        prompts=prompts,
-        resources=resources,
-        completion=None,
-        progress=progress,
-        cancellation=cancellation,
-    )
+    mine = {"tools": tools, "structured": structured, "prompts": prompts, "resources": resources, "progress": progress}
+    await run(checks_of(client, call) | mine)
 
 
 asyncio.run(main())

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from harness import HELD, ID, NAME, PROMPT, PROMPT_ARGUMENTS, RETRIED, SERVER, STDIO, URI, cancelled, expect, run
+from harness import ID, NAME, RETRIED, SERVER, STDIO, checks_of, expect, run
 from llama_index.tools.mcp import BasicMCPClient, McpToolSpec
 
 
@@ -24,16 +24,6 @@ async def main() -> None:
     async def calls() -> None:
         expect(NAME, (await known["get_campaign"].acall(campaign_id=ID)).content)
 
-    async def structured() -> None:
-        expect(NAME, (await call(ID)).structured_content["summary"])
-
-    async def prompts() -> None:
-        expect(PROMPT, await client.list_prompts())
-        expect(NAME, await client.get_prompt(PROMPT, PROMPT_ARGUMENTS))
-
-    async def resources() -> None:
-        expect(NAME, await client.read_resource(URI))
-
     async def progress() -> None:
         seen = []
 
@@ -43,19 +33,7 @@ async def main() -> None:
         await call(RETRIED, progress_callback=note)
         assert seen, "no progress"
 
-    async def cancellation() -> None:
-        await cancelled(call(HELD), lambda: call(ID))
-
-    await run(
-        tools=tools,
-        calls=calls,
-        structured=structured,
-        prompts=prompts,
-        resources=resources,
-        completion=None,
-        progress=progress,
-        cancellation=cancellation,
-    )
+    await run(checks_of(client, call) | {"tools": tools, "calls": calls, "progress": progress})
 
 
 asyncio.run(main())

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import httpx2
-from harness import HELD, ID, NAME, PROMPT, PROMPT_ARGUMENTS, RETRIED, SERVER, STDIO, URI, cancelled, expect, run
+from harness import ID, NAME, PROMPT, RETRIED, SERVER, STDIO, checks_of, expect, run
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import PromptReference
@@ -27,19 +27,6 @@ async def main() -> None:
         async def tools() -> None:
             expect("get_campaign", [tool.name for tool in (await client.list_tools()).tools])
 
-        async def calls() -> None:
-            expect(NAME, (await call(ID)).content)
-
-        async def structured() -> None:
-            expect(NAME, (await call(ID)).structured_content["summary"])
-
-        async def prompts() -> None:
-            expect(PROMPT, await client.list_prompts())
-            expect(NAME, await client.get_prompt(PROMPT, PROMPT_ARGUMENTS))
-
-        async def resources() -> None:
-            expect(NAME, await client.read_resource(URI))
-
         async def completion() -> None:
             completed = await client.complete(PromptReference(name=PROMPT), {"name": "campaign", "value": NAME[:4]})
             expect(ID, completed.completion.values)
@@ -53,19 +40,7 @@ async def main() -> None:
             await call(RETRIED, progress_callback=note)
             assert seen, "no progress"
 
-        async def cancellation() -> None:
-            await cancelled(call(HELD), lambda: call(ID))
-
-        await run(
-            tools=tools,
-            calls=calls,
-            structured=structured,
-            prompts=prompts,
-            resources=resources,
-            completion=completion,
-            progress=progress,
-            cancellation=cancellation,
-        )
+        await run(checks_of(client, call) | {"tools": tools, "completion": completion, "progress": progress})
 
 
 asyncio.run(main())

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from agents.mcp import MCPServerStdio, MCPServerStreamableHttp
-from harness import HELD, ID, NAME, PROMPT, PROMPT_ARGUMENTS, SERVER, STDIO, URI, cancelled, expect, run
+from harness import SERVER, STDIO, checks_of, expect, run
 
 
 async def main() -> None:
@@ -18,32 +18,7 @@ async def main() -> None:
         async def tools() -> None:
             expect("get_campaign", [tool.name for tool in await server.list_tools()])
 
-        async def calls() -> None:
-            expect(NAME, (await call(ID)).content)
-
-        async def structured() -> None:
-            expect(NAME, (await call(ID)).structured_content["summary"])
-
-        async def prompts() -> None:
-            expect(PROMPT, await server.list_prompts())
-            expect(NAME, await server.get_prompt(PROMPT, PROMPT_ARGUMENTS))
-
-        async def resources() -> None:
-            expect(NAME, await server.read_resource(URI))
-
-        async def cancellation() -> None:
-            await cancelled(call(HELD), lambda: call(ID))
-
-        await run(
-            tools=tools,
-            calls=calls,
-            structured=structured,
-            prompts=prompts,
-            resources=resources,
-            completion=None,
-            progress=None,
-            cancellation=cancellation,
-        )
+        await run(checks_of(server, call) | {"tools": tools})
 
 
 asyncio.run(main())
