@@ -198,6 +198,7 @@ async def test_a_bug_reaches_all_waiting_callers_is_logged_and_the_server_goes_o
         assert "in on_api_request" in logging.Formatter().formatException(record.exc_info), "where the bug is"
 
 
+@pytest.mark.slow
 def test_over_stdio_calls_in_flight_share_a_request_and_one_that_is_cancelled_disturbs_no_other() -> None:
     held = Held()
     with FaultServer(held, KNOWN) as server:

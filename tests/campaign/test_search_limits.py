@@ -54,6 +54,7 @@ def long_list(names: str, count: int) -> list[Row]:
     return [Row(f"{number:024x}", "", fold(NAMES[names](random))) for number in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "query"),
     [
@@ -111,6 +112,7 @@ def test_a_long_name_or_query_is_still_found(query: str, name: str) -> None:
     assert found(query, "something else", name) == [name]
 
 
+@pytest.mark.slow
 def test_in_a_very_long_list_the_newest_misspelt_names_are_found() -> None:
     among = [*long_list("words of five letters", 3_000), *rows("Spring renewals")]
     newest = [*among[:-1], Row("f" * 24, "Spring renewals", "spring renewals")]

@@ -38,6 +38,7 @@ def _server_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mcp.stdio_client", connect)
 
 
+@pytest.mark.slow
 def test_the_demo_fits_forty_lines_and_suggests_commands_that_work(tmp_path: Path) -> None:
     """With the real server as a process, as for everyone."""
     code, out, errors = run("demo")

@@ -33,6 +33,7 @@ def _without_times(done: tuple[int, str, str]) -> list[str]:
     return [re.sub(r"\[\d+ ms\]", "[TIME]", str(part)) for part in done]
 
 
+@pytest.mark.slow
 @pytest.mark.measured
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell closes the streams")
 @pytest.mark.parametrize("redirection", ["2>&-", ">&-", "<&-"], ids=["stderr", "stdout", "stdin"])
@@ -59,6 +60,7 @@ def test_get_prints_any_script_with_any_encoding_of_its_streams(sandbox_environm
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has its file names in Unicode")
 def test_paths_in_a_configuration_are_utf_8_in_every_locale(tmp_path: Path) -> None:
     """Installed in one locale and removed in another; then nothing of the package is left, except the backup."""
@@ -114,6 +116,7 @@ UNUSABLE = {
 """Variables of other libraries, with values with which these libraries fail."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["", pytest.param("check", marks=pytest.mark.slow)])
 def test_a_variable_of_another_library_is_at_most_named(sandbox_environment: dict[str, str], command: str) -> None:
     code, _, errors = run_process(*command.split(), environment=sandbox_environment | UNUSABLE)

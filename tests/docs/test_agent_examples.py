@@ -53,6 +53,7 @@ def test_an_agent_over_http_finds_and_looks_up_a_campaign(hosted: tuple[str, str
     assert token not in out
 
 
+@pytest.mark.slow
 def test_an_agent_over_stdio_lists_what_needs_attention() -> None:
     code, out, errors = run_here("pydantic_ai_stdio.py", "--sandbox", "Sample: Win-back")
     assert (code, errors) == (0, "")

@@ -141,6 +141,7 @@ def test_the_environment_configures_a_server(tmp_path: Path, monkeypatch: pytest
     assert len(token_store.read(hosting.token_file)) == 1
 
 
+@pytest.mark.slow
 def test_a_secret_that_was_not_filled_in_lets_no_caller_in(tmp_path: Path) -> None:
     for name, content in OBJECTS["Secret"]["stringData"].items():
         (tmp_path / name).write_text(content)

@@ -1,5 +1,6 @@
 """The questions in ``questions.toml``, and the meaning of each field."""
 
+import functools
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -88,6 +89,7 @@ class Question(_Data):
         return [call.tool for call in self.script("right").calls or []]
 
 
-def load(file: Path = FILE) -> list[Question]:
+@functools.cache
+def load() -> list[Question]:
     """Read the questions."""
-    return [Question.model_validate(table) for table in tomllib.loads(file.read_text("utf-8"))["question"]]
+    return [Question.model_validate(table) for table in tomllib.loads(FILE.read_text("utf-8"))["question"]]

@@ -187,6 +187,7 @@ def line_of(started: subprocess.Popen[bytes]) -> bytes:
     return started.stdout.readline()
 
 
+@pytest.mark.slow
 def test_processes_share_a_file_that_is_rotated_and_lose_nothing(tmp_path: Path) -> None:
     path, old = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
     with process("a", path, 3_000) as a, process("b", path, 3_000) as b:

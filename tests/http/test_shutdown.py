@@ -37,6 +37,7 @@ def ready(server: Hosted) -> int:
     return server.request("GET", "/readyz").status
 
 
+@pytest.mark.slow
 @pytest.mark.measured
 def test_new_calls_are_answered_during_the_drain_and_ctrl_c_ends_the_drain_but_no_call(api: FaultServer) -> None:
     with Hosted(environment=environment(api, drain="300")) as server, server.connect() as kept:
@@ -65,6 +66,7 @@ def test_new_calls_are_answered_during_the_drain_and_ctrl_c_ends_the_drain_but_n
     assert all(line.startswith("{") for line in errors.splitlines()), errors  # the audit's
 
 
+@pytest.mark.slow
 @pytest.mark.measured
 def test_calls_that_outlast_the_drain_are_answered_unless_their_clients_disconnect(api: FaultServer) -> None:
     hold = Hold()

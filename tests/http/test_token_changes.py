@@ -164,6 +164,7 @@ for number in range(10):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_add_at_once_lose_nothing_and_a_reader_sees_whole_files(file: Path) -> None:
     add(file, "first", MAIN)
     processes = [

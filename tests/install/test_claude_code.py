@@ -154,6 +154,7 @@ def slow_claude(home: Home, folder: Path) -> tuple[Path, Path]:
     return started, go
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second"),
     [

@@ -133,6 +133,7 @@ def test_a_file_that_git_does_not_track_is_not_in_the_bundle(copy: Path) -> None
     assert built_here(copy) == BUNDLE
 
 
+@pytest.mark.slow
 def test_building_the_bundle_updates_the_entry_for_the_registry(copy: Path) -> None:
     package = copy / "callers_mcp/__init__.py"
     package.write_text(package.read_text().replace(f'"{callers_mcp.__version__}"', '"7.8.9"'))

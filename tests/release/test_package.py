@@ -49,6 +49,7 @@ def test_the_lock_file_has_every_requirement_of_the_project(text: str) -> None:
     assert locked[canonicalize_name(requirement.name)] in requirement.specifier
 
 
+@pytest.mark.slow
 def test_the_server_imports_only_what_it_needs_to_start() -> None:
     code = """
 import sys

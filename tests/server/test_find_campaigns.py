@@ -234,7 +234,7 @@ async def test_one_odd_campaign_spoils_no_other(api: FaultServer) -> None:
 
 
 @given(st.lists(campaigns | objects, max_size=6))
-@settings(modest, max_examples=25)
+@settings(modest, max_examples=15)
 async def test_any_list_gives_a_page_that_is_valid_in_the_dialects_of_hosts(
     listing_api: FaultServer, listed: list[Json]
 ) -> None:

@@ -62,6 +62,7 @@ def listed() -> list[Json]:
     return campaigns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1_000, pytest.param(5_000, marks=pytest.mark.slow)])
 async def test_pages_show_each_campaign_once_and_a_server_without_a_cache_has_the_same(
     api: FaultServer, listed: list[Json], count: int

@@ -90,6 +90,7 @@ async def test_the_variable_for_the_organization_decides_whether_it_is_there(
     assert listed == [wire_definition(with_lists=there), wire_definition(FIND)][: 1 + there]
 
 
+@pytest.mark.slow
 async def test_over_stdio_it_is_there_and_goes_on_from_another_servers_cursor(
     api: FaultServer, stdio_server: Callable[..., StdioServerParameters]
 ) -> None:

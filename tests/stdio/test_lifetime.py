@@ -81,6 +81,7 @@ def test_all_calls_in_flight_are_answered_when_stdin_closes_and_then_it_stops() 
         assert pipe.end() == (0, "")
 
 
+@pytest.mark.slow
 def test_calls_that_outlast_the_grace_period_get_an_error_and_their_requests_are_cancelled() -> None:
     with FaultServer(Held()) as api, Pipe(environment=environment_of(api), code=IMPATIENT) as pipe:
         pipe.handshake()
@@ -96,6 +97,7 @@ def test_calls_that_outlast_the_grace_period_get_an_error_and_their_requests_are
         api.wait_for_disconnect()
 
 
+@pytest.mark.slow
 def test_it_stops_when_stdin_closes_while_a_thread_waits_for_the_resolver() -> None:
     environment = {"CALLERS_API_KEY": "key", "CALLERS_LOG_LEVEL": "WARNING"}
     with Pipe(environment=environment, code=BLOCKED_RESOLVER) as pipe:
@@ -106,6 +108,7 @@ def test_it_stops_when_stdin_closes_while_a_thread_waits_for_the_resolver() -> N
         assert pipe.end() == (0, "")
 
 
+@pytest.mark.slow
 def test_it_stops_when_stdin_closes_while_its_event_loop_is_busy() -> None:
     with Pipe(code=BLOCKED_LOOP) as pipe:
         pipe.handshake()
@@ -116,6 +119,7 @@ def test_it_stops_when_stdin_closes_while_its_event_loop_is_busy() -> None:
         assert pipe.end() == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.measured
 def test_it_stops_when_stdin_closes_while_its_stdout_is_full() -> None:
     body = b'{"filler": "%s"}' % (b"x" * 500_000)  # more than a pipe holds

@@ -86,6 +86,7 @@ def test_the_log_never_shows_the_key_in_any_case(run: Run) -> None:
     assert KEY.lower() not in (run.log + str(run.refused)).lower()
 
 
+@pytest.mark.slow
 def test_a_host_that_never_reads_stderr_gets_its_answers(sandbox_environment: dict[str, str]) -> None:
     with Pipe(environment=sandbox_environment) as pipe:
         pipe.handshake()

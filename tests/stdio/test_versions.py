@@ -109,6 +109,7 @@ def test_a_missing_resource_has_the_error_code_of_the_version(session: Session) 
     assert error["data"]["callers-mcp/error"]["kind"] == "not_found"
 
 
+@pytest.mark.slow
 def test_a_prompt_takes_what_completion_offers(session: Session) -> None:
     assert len(session.request("prompts/list")["result"]["prompts"]) == 2
     ref = {"type": "ref/prompt", "name": "review_campaign"}
