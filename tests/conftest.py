@@ -1,6 +1,5 @@
 """What all tests share: an environment without settings, the sandbox, and the real server as a process."""
 
-import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,13 +11,6 @@ from callers_mcp.sandbox import API_KEY, Sandbox
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-
-
-def pytest_collection_finish() -> None:
-    """Keep the collected tests out of the garbage collector's runs, which take a tenth of the time otherwise."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000)
 
 
 @pytest.fixture
