@@ -11,6 +11,7 @@ import pytest
 from mcp.client.client import ConnectMode
 from mcp_types import PromptReference
 
+from callers_mcp.campaign import listing
 from callers_mcp.campaign.listing import CampaignRow, parse_row
 from callers_mcp.sandbox import organization
 from callers_mcp.sanitize import has_invisible
@@ -211,7 +212,7 @@ async def test_only_labels_that_may_be_offered_are_made(typed: str, monkeypatch:
         made[0] += 1
         return label_of(row)
 
-    label_of = completion.label
+    label_of = listing.label
     monkeypatch.setattr(completion, "label", counted)
     with FaultServer(holding(*(campaign(id=numbered(at), name=f"Plan {at}") for at in range(150)))) as server:
         async with connect(server) as client:
