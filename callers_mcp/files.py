@@ -1,6 +1,7 @@
 """Reads a file up to a limit, and replaces a file in one step: a reader sees the old or the new content, never a part.
 
-A symbolic link stays, and its target is read or replaced. Only regular files are read or replaced.
+A symbolic link stays, and its target is read or replaced; only a private file replaces the link. Only regular files are
+read or replaced.
 """
 
 import errno
@@ -72,17 +73,20 @@ def write(
     Args:
         path: The file, or a link to it; a missing target of a link is created.
         content: The new content.
-        private: Whether an existing file, too, gets mode 600, and this user as its owner.
+        private: Whether an existing file, too, gets mode 600, and this user as its owner. It replaces a link, which
+            another user may have made, and one of several hard links.
         require_owner: Whether to fail if the owner and group can't be kept; otherwise they are this user's then.
         before_replacing: Called when the new file is complete; if it raises an error, the old file stays.
 
     Raises:
-        OSError: The file can't be written; the old content stays.
+        OSError: The file can't be written, or has other hard links, which would keep the old content; nothing changes.
     """
-    target = Path(os.path.realpath(path))
+    target = path if private else Path(os.path.realpath(path))
     try:
         old = target.stat()
         _require_regular(path, old)
+        if old.st_nlink > 1 and not private:
+            raise OSError(errno.EMLINK, "it has other hard links, which would not change; replace it with a copy")
     except FileNotFoundError:
         old = None
     remove_leftovers(target, _LEFTOVER_SECONDS)

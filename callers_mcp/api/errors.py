@@ -217,7 +217,7 @@ def internal_error(operation: str) -> InternalError:
     """Log the exception that is being handled, and return an error that reports it without details."""
     reference = secrets.token_hex(4)
     logger.exception("internal error %s in %s", reference, operation)
-    if _is_installation_gone():
+    if is_installation_gone():
         return InternalError("callers-mcp was upgraded or removed while it ran; restart the host.")
     return InternalError(
         "This is a bug in callers-mcp, not in the call; trying again will hardly help. Report it with "
@@ -225,7 +225,7 @@ def internal_error(operation: str) -> InternalError:
     )
 
 
-def _is_installation_gone() -> bool:
+def is_installation_gone() -> bool:
     """Return whether a module that was still to be imported, or this one, is not there any more."""
     error = sys.exception()
     while error is not None and not isinstance(error, ImportError):

@@ -17,7 +17,15 @@ import anyio
 import httpx2
 
 from callers_mcp import __version__
-from callers_mcp.api.errors import Advice, CallersError, NotConfigured, UnexpectedResponse, Unreachable
+from callers_mcp.api.errors import (
+    Advice,
+    CallersError,
+    NotConfigured,
+    UnexpectedResponse,
+    Unreachable,
+    internal_error,
+    is_installation_gone,
+)
 from callers_mcp.api.events import Observer
 from callers_mcp.api.responses import RawResponse
 from callers_mcp.sanitize import truncate
@@ -137,6 +145,8 @@ def transport_error(error: httpx2.RequestError | OSError, proxy: str | None) -> 
         problem = "No secure connection (TLS) to the Callers API could be made"
     elif isinstance(error, httpx2.ConnectError):
         problem = f"No connection to the {endpoint} could be made"
+    elif is_installation_gone():  # the sandbox, in this process, imports modules when it needs them
+        return internal_error("a request")
     else:
         problem = "The connection to the Callers API was reset before the answer was complete"
     return Unreachable(

@@ -154,7 +154,7 @@ class NameSearch(Generic[SearchableT]):
             return []
         ranks: dict[int, int] = {}
         accepted: set[int] = set()
-        for index in _until_cancelled(range(len(self._items))):
+        for index in until_cancelled(range(len(self._items))):
             if accepts(item := self._items[index]):
                 accepted.add(index)
                 if (rank := self._rank(item)) is not None:
@@ -181,7 +181,7 @@ class NameSearch(Generic[SearchableT]):
             item = self._items[index]
             return SortKey(ranks[index], 100 - round(ratio(self._phrase, item.folded_name)), item.id or "")
 
-        return ranked((key(index), self._items[index]) for index in _until_cancelled(list(ranks)))
+        return ranked((key(index), self._items[index]) for index in until_cancelled(list(ranks)))
 
     def _rank(self, item: SearchableT) -> int | None:
         """Return the rank of an item that matches with the query's own spelling, or ``None`` if it does not match."""
@@ -213,8 +213,8 @@ class NameSearch(Generic[SearchableT]):
         """
         width, unspaced = max(map(len, self._words), default=0) + 2, bool(_unspaced.search(self._phrase))
         tails: dict[str, list[int]] = {}
-        ids = [(self._items[index].id or "", index) for index in _until_cancelled(range(len(self._items)))]
-        for _, index in _until_cancelled(sorted(ids, reverse=True)):  # the newest first
+        ids = [(self._items[index].id or "", index) for index in until_cancelled(range(len(self._items)))]
+        for _, index in until_cancelled(sorted(ids, reverse=True)):  # the newest first
             name = self._items[index].folded_name
             joined = _join_words(name)
             starts = [*islice(_word_starts(name, joined), _MAX_STARTS)]
@@ -228,7 +228,7 @@ class NameSearch(Generic[SearchableT]):
         texts = list(tails)
         beginnings = cache(lambda length: [text[:length] for text in texts])
         similar: dict[str, dict[int, int]] = {}
-        for word in _until_cancelled(self._words, 1):
+        for word in until_cancelled(self._words, 1):
             by_distance: dict[int, set[str]] = {0: set(), 1: set(), 2: set()}
             for text, distance in _similar_texts(word, texts, beginnings):
                 by_distance[distance].add(text)
@@ -239,7 +239,7 @@ class NameSearch(Generic[SearchableT]):
         return similar
 
 
-def _until_cancelled(items: Sequence[ItemT], interval: int = _CHECK_INTERVAL) -> Iterator[ItemT]:
+def until_cancelled(items: Sequence[ItemT], interval: int = _CHECK_INTERVAL) -> Iterator[ItemT]:
     """Yield ``items``. In a worker thread, raise if the task that waits for the thread was cancelled."""
     for start in range(0, len(items), interval):
         with suppress(NoEventLoopError):  # not in a worker thread

@@ -74,6 +74,7 @@ def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool, use
 
 def _use_entry(host: str) -> Mapping[str, Any]:
     """Return command, args and env of the host's entry, and set its variables; exit with code 1 if there is none."""
+    from callers_mcp.cli.runtime import say
     from callers_mcp.install import plan
     from callers_mcp.install.entry import is_variable_of_ours as is_ours
     from callers_mcp.install.registry import HOSTS, Platform
@@ -88,7 +89,7 @@ def _use_entry(host: str) -> Mapping[str, Any]:
                 reason = f"has this server as an extension, which only {row.title} can start: see Settings > Extensions"
             raise plan.InstallationError(f"{row.title} {reason}")
     except plan.InstallationError as error:
-        click.echo(f"callers-mcp: {error}", err=True)
+        say(f"callers-mcp: {error}", err=True)
         sys.exit(1)
     for name in [each for each in os.environ if is_ours(each)]:
         del os.environ[name]

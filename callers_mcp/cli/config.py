@@ -28,6 +28,7 @@ def config(host: str, url: str | None, use_token: bool, use_sandbox: bool) -> No
     zed, devin-desktop, lm-studio, kiro, amp, kilo-code, warp, auggie, visual-studio, mistral-vibe, goose, antigravity,
     junie or crush; "other" is for any other host. No file is changed. Replace the placeholder with your API key.
     """
+    from callers_mcp.cli.runtime import say
     from callers_mcp.install import entry, plan
     from callers_mcp.install.registry import ANY_HOST, HOSTS, Platform
     from callers_mcp.settings import SECURE_URL, check_url
@@ -57,7 +58,7 @@ def config(host: str, url: str | None, use_token: bool, use_sandbox: bool) -> No
     if host == OTHER:
         click.echo(_ANY_HOST, err=True)
     elif not row.command:
-        click.echo(f"Put this into {row.config(Platform())}:", err=True)
+        say(f"Put this into {row.config(Platform())}:", err=True)
     click.echo(plan.snippet(row, content), nl=False)
 
 

@@ -35,7 +35,7 @@ async def _demo(show_all: bool) -> list[dict[str, Any]]:
     """Run the demo; return the structured content of the look-ups, of which only the first is printed by default."""
     from mcp import Client, StdioServerParameters, stdio_client
 
-    from callers_mcp.cli.runtime import progress, sandbox_settings
+    from callers_mcp.cli.runtime import progress, sandbox_settings, say
     from callers_mcp.install.entry import server_command
     from callers_mcp.sandbox import MISSING_ID, SAMPLES, Sandbox
     from callers_mcp.settings import variable
@@ -50,7 +50,7 @@ async def _demo(show_all: bool) -> list[dict[str, Any]]:
         with progress("starting the server"):
             client = await stack.enter_async_context(Client(stdio_client(parameters)))
             tools = ", ".join(tool.name for tool in (await client.list_tools()).tools)
-        click.echo(f"{command} serves over stdio (MCP {client.protocol_version}). Its tools: {tools}.")
+        say(f"{command} serves over stdio (MCP {client.protocol_version}). Its tools: {tools}.")
         click.echo("Below are some calls, each with what a model receives.")
         await _call(client, "find_campaigns", {"query": "sprng renewal"})
         results: list[dict[str, Any] | None] = []

@@ -56,13 +56,13 @@ def get(campaign_id: str, sub_organization: str | None, form: str | None, page: 
 def write_cards(page: Path, results: Sequence[Mapping[str, Any]]) -> int:
     """Write the cards of the results as a page, print its path on stderr, and return the exit code."""
     from callers_mcp import files
-    from callers_mcp.sanitize import sanitize
+    from callers_mcp.cli.runtime import say
     from callers_mcp.server.card import card_page
 
     try:
         files.write(page, card_page(results).encode(), private=True)  # a campaign's URLs can be credentials
     except OSError as error:
-        click.echo(f"callers-mcp: {sanitize(str(page))} can't be written: {error.strerror}", err=True)
+        say(f"callers-mcp: {page} can't be written: {error.strerror}", err=True)
         return 1
-    click.echo(f"callers-mcp: wrote {sanitize(str(page))}, which only you can read; open it in a browser", err=True)
+    say(f"callers-mcp: wrote {page}, which only you can read; open it in a browser", err=True)
     return 0

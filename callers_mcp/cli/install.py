@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from callers_mcp.cli.host_argument import HostType
+from callers_mcp.cli.runtime import exit_with_usage_error, load_settings, progress, say
 
 if TYPE_CHECKING:
     from callers_mcp.install.plan import Change
@@ -41,7 +42,6 @@ def install(
     """
     from callers_mcp.cli import key_test
     from callers_mcp.cli.program import install_command, program
-    from callers_mcp.cli.runtime import progress
     from callers_mcp.files import remove_leftovers
     from callers_mcp.install import entry, key_file, plan
     from callers_mcp.install.lock import exclusive
@@ -80,9 +80,9 @@ def install(
             if dry_run:
                 click.echo(change.as_text() or "Nothing would change.\n", nl=False)
                 if is_new_key:
-                    click.echo(f"The key would be stored in {file}.")
+                    say(f"The key would be stored in {file}.")
                 if is_unused:
-                    click.echo(f"The key file {file} would be removed.")
+                    say(f"The key file {file} would be removed.")
                 return
             if key is None and earlier_key is None and settings.get(entry.API_KEY_FILE) == str(file):
                 raise plan.InstallationError("an uninstallation has removed the key in the meantime. Try again.")
@@ -91,17 +91,17 @@ def install(
             if is_unused:
                 key_file.write(file, None)
     if change.is_noop and not is_new_key and not is_unused:
-        click.echo(f"{row.title} already has this server ({change.config}); nothing was changed.")
+        say(f"{row.title} already has this server ({change.config}); nothing was changed.")
         if not use_sandbox:
             click.echo(_search_note(host, change))
         return
-    click.echo(f"Installed this server in {row.title} ({change.config}){_backup_note(backup)}.")
+    say(f"Installed this server in {row.title} ({change.config}){_backup_note(backup)}.")
     if key_path := settings.get(entry.API_KEY_FILE):
-        click.echo(f"The key is in {key_path}.")
+        say(f"The key is in {key_path}.")
     if is_unused:
-        click.echo(f"Removed the key file {file}.")
+        say(f"Removed the key file {file}.")
     if entry.is_in_temporary_folder():
-        click.echo(f"Note: this installation is in a temporary folder ({sys.prefix}). The host needs it to stay there.")
+        say(f"Note: this installation is in a temporary folder ({sys.prefix}). The host needs it to stay there.")
     for note in row.notes(Platform()):
         click.echo(f"Note: {note}")
     if not use_sandbox:
@@ -122,7 +122,6 @@ def uninstall(host: str, dry_run: bool) -> None:
 
     Exit code: 0 done; 1 failed; 2 wrong usage.
     """
-    from callers_mcp.cli.runtime import progress
     from callers_mcp.install import key_file, plan
     from callers_mcp.install.lock import exclusive
     from callers_mcp.install.registry import HOSTS
@@ -136,7 +135,7 @@ def uninstall(host: str, dry_run: bool) -> None:
         if dry_run:
             click.echo(change.as_text() or "Nothing would change.\n", nl=False)
             for file in keys:
-                click.echo(f"The key file {file} would be removed.")
+                say(f"The key file {file} would be removed.")
             return
         if row.before and not change.is_noop:
             click.echo(row.before)
@@ -144,11 +143,11 @@ def uninstall(host: str, dry_run: bool) -> None:
         for file in files:
             key_file.write(file, None)
     if change.is_noop:
-        click.echo(f"{row.title} does not have this server ({change.config}); nothing was changed.")
+        say(f"{row.title} does not have this server ({change.config}); nothing was changed.")
     else:
-        click.echo(f"Removed this server from {row.title} ({change.config}){_backup_note(backup)}.")
+        say(f"Removed this server from {row.title} ({change.config}){_backup_note(backup)}.")
     for file in keys:
-        click.echo(f"Removed the key file {file}.")
+        say(f"Removed the key file {file}.")
 
 
 def _list_hosts() -> None:
@@ -173,14 +172,15 @@ def is_terminal() -> bool:
 def _prepare(row: "Host", *, ask: bool) -> None:
     """Say what the user must know before the change, and ask whether to go on; exit with code 1 if not."""
     from callers_mcp.install.registry import Platform
+    from callers_mcp.sanitize import sanitize
 
     platform = Platform()
     if not row.is_found(platform) and not row.command:
         missing = f"{row.title} seems not to be on this machine: {row.host_folder(platform)} does not exist."
         if ask:
-            click.confirm(f"{missing} Create it?", abort=True, err=True)
+            click.confirm(f"{sanitize(missing)} Create it?", abort=True, err=True)
         else:
-            click.echo(f"callers-mcp: {missing} It is created.", err=True)
+            say(f"callers-mcp: {missing} It is created.", err=True)
     if row.before:
         click.echo(row.before)
         if ask:
@@ -233,14 +233,13 @@ def _key_and_settings(file: Path, *, prompt: bool) -> tuple[str | None, dict[str
 
     Exit with code 2 if the settings are wrong or there is no key.
     """
-    from callers_mcp.cli.runtime import exit_with_usage_error, load_settings
     from callers_mcp.install import entry, key_file
 
     settings = load_settings()
     if settings.unresolved:
         exit_with_usage_error(f"{' and '.join(settings.unresolved)} holds a placeholder; set it to its value.")
     for notice in settings.notices:
-        click.echo(f"callers-mcp: {notice}", err=True)
+        say(f"callers-mcp: {notice}", err=True)
     key = None
     if settings.api_key_file:
         file = _checked_key_file(settings)
@@ -256,12 +255,11 @@ def environment_to_copy(key: str | None) -> dict[str, str]:
 
     Exit with code 2 if one of them holds the key by mistake: an entry, a preview and a command line must not have it.
     """
-    from callers_mcp.cli.runtime import exit_with_usage_error
     from callers_mcp.install import entry
 
     network, logins = entry.network_settings(os.environ)
     for name in logins:
-        click.echo(
+        say(
             f"callers-mcp: {name} has a user name or a password, so it is not in the entry. The server needs it to "
             "reach the API: use a proxy without a login, or add it to the entry's variables yourself.",
             err=True,
@@ -277,7 +275,6 @@ def _checked_key_file(settings: "Settings") -> Path:
     """Return the absolute path of the user's own key file; exit with code 2 if it has no key."""
     from callers_mcp.api.errors import NotConfigured
     from callers_mcp.api.key import KeySource
-    from callers_mcp.cli.runtime import exit_with_usage_error
 
     try:
         KeySource(settings).current()
@@ -298,7 +295,6 @@ def stored_key(settings: "Settings") -> str | None:
 
 
 def _prompt_for_key() -> str:
-    from callers_mcp.cli.runtime import exit_with_usage_error
     from callers_mcp.settings import is_key, is_placeholder, variable
 
     if not is_terminal():
@@ -336,11 +332,11 @@ def _exit_on_error() -> Iterator[None]:
         yield
         return
     except InstallationError as error:
-        click.echo(f"callers-mcp: {error}", err=True)
+        say(f"callers-mcp: {error}", err=True)
         click.echo(error.lines, nl=False)
     except OSError as error:  # from the key file, or from waiting for another installation
         name = f"{error.filename}: " if error.filename else ""
-        click.echo(f"callers-mcp: {name}{error.strerror or error}", err=True)
+        say(f"callers-mcp: {name}{error.strerror or error}", err=True)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(1)

@@ -99,20 +99,25 @@ def ignore_unusable_variables() -> None:
     logger.setLevel(logging.NOTSET)
 
 
-def exit_with_usage_error(problem: str) -> NoReturn:
-    """Print the problem on stderr, and exit with code 2."""
+def say(text: str, *, err: bool = False) -> None:
+    """Print one line; a line break or an escape sequence in it, for example in a path, is removed."""
     import click
 
-    click.echo(f"callers-mcp: {problem}", err=True)
+    from callers_mcp.sanitize import sanitize
+
+    click.echo(sanitize(text), err=err)
+
+
+def exit_with_usage_error(problem: str) -> NoReturn:
+    """Print the problem on stderr, and exit with code 2."""
+    say(f"callers-mcp: {problem}", err=True)
     sys.exit(2)
 
 
 @contextmanager
 def progress(activity: str) -> Iterator[None]:
     """Print on stderr what the program is doing, if the block takes over two seconds and stderr is a terminal."""
-    import click
-
-    timer = threading.Timer(_PROGRESS_SECONDS, click.echo, (f"callers-mcp: {activity} ...",), {"err": True})
+    timer = threading.Timer(_PROGRESS_SECONDS, say, (f"callers-mcp: {activity} ...",), {"err": True})
     timer.daemon = True
     if sys.stderr is not None and sys.stderr.isatty():
         timer.start()

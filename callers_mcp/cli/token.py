@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from callers_mcp.cli.runtime import exit_with_usage_error, progress, require_http_extra, say
+
 if TYPE_CHECKING:
     from callers_mcp.access import AllowedOrganizations
 
@@ -72,7 +74,7 @@ def add(name: str, main: bool, ids: tuple[str, ...], unrestricted: bool) -> None
     with _token_file() as path:
         bearer_token = token_store.add(path, name, organizations)
     try:
-        click.echo(f"Added {name} to {path}. This is its token, which is shown only once:", err=True)
+        say(f"Added {name} to {path}. This is its token, which is shown only once:", err=True)
         if sys.stdout is None:
             raise OSError("There is no stdout to print the token to.")
         click.echo(bearer_token)
@@ -90,7 +92,7 @@ def list_tokens() -> None:
     with _token_file() as path:
         records = token_store.read(path)
     if not records:
-        click.echo(f"There are no tokens in {path}.")
+        say(f"There are no tokens in {path}.")
         return
     rows = [
         ("NAME", "MAY SEE", "CREATED"),
@@ -109,7 +111,7 @@ def revoke(name: str) -> None:
 
     with _token_file() as path:
         token_store.revoke(path, name)
-    click.echo(f"Revoked {name} in {path}.")
+    say(f"Revoked {name} in {path}.")
 
 
 @contextmanager
@@ -118,8 +120,6 @@ def _token_file() -> Iterator[Path]:
 
     Exit with one line: with code 2 if the setting is wrong, or with code 1 if the file can't be read or changed.
     """
-    from callers_mcp.cli.runtime import exit_with_usage_error, progress, require_http_extra
-
     require_http_extra()
     from callers_mcp.http.auth.token_store import TokenFileError, default_path
     from callers_mcp.settings import HTTP_PREFIX, expand_user, is_placeholder

@@ -1,6 +1,7 @@
 """The hosted server as one ASGI application: middleware, the SDK's transport, look-ups, audit log and metrics."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -27,6 +28,25 @@ from callers_mcp.http.settings import MCP_PATH, HostingSettings
 from callers_mcp.server.create import create_server
 from callers_mcp.settings import Settings
 
+logger = logging.getLogger(__name__)
+
+
+class _WatchedKey(KeySource):
+    """Logs an error when the key can't be read any more. Each look-up's audit line and each probe reads it."""
+
+    _is_usable = False
+
+    def current(self) -> str:
+        was_usable, self._is_usable = self._is_usable, False
+        try:
+            key = super().current()
+        except NotConfigured as error:
+            if was_usable:
+                logger.error("look-ups fail until the key can be read again: %s", error.message_for_person)
+            raise
+        self._is_usable = True
+        return key
+
 
 class HostedServer:
     """All parts of the hosted server.
@@ -51,7 +71,7 @@ class HostedServer:
 
     def __init__(self, settings: Settings, hosting: HostingSettings, *, instructions: str | None = None) -> None:
         self.settings, self.hosting = settings, hosting
-        keys = KeySource(settings)
+        keys = _WatchedKey(settings)
         keys.current()
         require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
         tokens = TokenAuthenticator(hosting.token_file or default_path()) if "tokens" in hosting.methods else None

@@ -17,7 +17,7 @@ from callers_mcp.install import documents
 from callers_mcp.install.documents import UnreadableConfig
 from callers_mcp.install.entry import NAME, from_host, hidden_names, is_ours, merge, redact, to_host
 from callers_mcp.install.registry import Host, Platform
-from callers_mcp.sanitize import truncate
+from callers_mcp.sanitize import escape_invisible, sanitize, truncate
 
 _COMMAND_TIMEOUT_SECONDS = 60.0
 """The time limit for a host's own command."""
@@ -76,7 +76,8 @@ class Change:
             [] if entry is None else snippet(self.host, redact(entry)).splitlines(keepends=True)
             for entry in (self.current, self.desired)
         )
-        old, new = (str(self.config) if text is not None else "/dev/null" for text in (self.before, self.after))
+        config = sanitize(str(self.config))
+        old, new = (config if text is not None else "/dev/null" for text in (self.before, self.after))
         return "".join(difflib.unified_diff(before, after, old, new))
 
 
@@ -175,7 +176,8 @@ def snippet(host: Host, entry: Mapping[str, Any]) -> str:
     if host.form == "yaml":  # JSON is YAML too
         fields = "".join(f"    {key}: {json.dumps(value)}\n" for key, value in written.items())
         return f"{host.container[0]}:\n  {NAME}:\n{fields}"
-    return documents.set_entry("", host.format, _key_path(host), written)
+    lines = documents.set_entry("", host.format, _key_path(host), written).split("\n")
+    return "\n".join(map(escape_invisible, lines))
 
 
 def quote_command(command: Sequence[str]) -> str:

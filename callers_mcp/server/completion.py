@@ -1,8 +1,9 @@
 """Completion: the values that a host offers while a user fills in a prompt or a resource template."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from heapq import nsmallest
 
 from mcp_types import PromptReference, ResourceTemplateReference
 
@@ -10,7 +11,7 @@ from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError, InvalidArguments
 from callers_mcp.api.request import is_object_id
 from callers_mcp.campaign.listing import CampaignRow, label, parse_row
-from callers_mcp.campaign.matching import fold, search
+from callers_mcp.campaign.matching import search, until_cancelled
 from callers_mcp.server.prompt_arguments import MAX_ARGUMENT_CHARACTERS
 from callers_mcp.server.prompts import PROMPTS
 from callers_mcp.server.resources import TEMPLATES
@@ -25,8 +26,8 @@ async def complete(
     typed: str,
     other_arguments: Mapping[str, str],
     client: CallersClient,
-) -> list[str]:
-    """Return the values that ``argument`` could have, best first; an empty list if there are none to offer.
+) -> tuple[list[str], int]:
+    """Return the first values that ``argument`` could have, the best first, and how many there are.
 
     Args:
         ref: The prompt or the resource template.
@@ -47,50 +48,37 @@ async def complete(
     if argument_names is None:
         raise InvalidArguments("There is no such prompt or resource template.")
     if argument not in argument_names or len(typed) > MAX_ARGUMENT_CHARACTERS:
-        return []
+        return [], 0
     if argument == "sub_organization_id":
-        return [
+        organizations = [
             organization
             for organization in client.access.organizations or ()
             if organization.lower().startswith(typed.strip().lower())
         ]
-    select = partial(_labels if isinstance(ref, PromptReference) else _ids, typed=typed)
+        return organizations[:MAX_VALUES], len(organizations)
+    select = partial(_values, typed=typed, to_value=label if isinstance(ref, PromptReference) else _id)
     try:
         organization = other_arguments.get("sub_organization_id")
         return await client.list_campaigns(parse_row, select, sub_organization_id=organization)
     except CallersError:  # the operator's log has it; do not disturb the user who types
-        return []
+        return [], 0
 
 
-def _labels(rows: Sequence[CampaignRow], typed: str) -> list[str]:
-    """Return the labels of the campaigns that match what was typed."""
-    return [label(row) for row in _matching(rows, typed)]
+def _values(rows: Sequence[CampaignRow], typed: str, to_value: Callable[[CampaignRow], str]) -> tuple[list[str], int]:
+    """Return the first values, and how many campaigns match: by words of the name, an id, or ``Name (id)``."""
+    rows, start = [row for row in until_cancelled(rows) if is_object_id(row.id)], typed.strip().casefold()
+    found = {row.id: row for row in search(rows, typed)}
+    others = {row.id: row for row in until_cancelled(rows) if row.id not in found and _begins_with(row, start)}
+    first = nsmallest(MAX_VALUES, others.values(), key=lambda row: (row.folded_name, row.id or ""))
+    return [to_value(row) for row in [*found.values(), *first][:MAX_VALUES]], len(found) + len(others)
 
 
-def _ids(rows: Sequence[CampaignRow], typed: str) -> list[str]:
-    """Return the ids of the campaigns that match what was typed."""
-    return [row.id for row in _matching(rows, typed) if row.id]
+def _begins_with(row: CampaignRow, start: str) -> bool:
+    """Return whether the label or ``Name (id)`` begins with ``start``; a label takes long to make."""
+    if str(row.id).lower().startswith(start[:24]):
+        return len(start) <= 24 or label(row).casefold().startswith(start)
+    return f"{row.name or ''} ({row.id})".casefold().startswith(start)
 
 
-def _matching(rows: Sequence[CampaignRow], typed: str) -> list[CampaignRow]:
-    """Return the campaigns that match what was typed, the best first: words of the name, an id, or ``Name (id)``."""
-    rows, start = _with_valid_id(rows), typed.strip().casefold()
-    forms = ((row, label(row), f"{row.name or ''} ({row.id})") for row in rows)
-    labelled = [row for row, *texts in forms if any(text.casefold().startswith(start) for text in texts)]
-    matches = [*search(rows, typed), *_sorted_by_name(labelled), *_starting_with(rows, typed)]
-    return list({row.id: row for row in matches}.values())
-
-
-def _with_valid_id(rows: Sequence[CampaignRow]) -> list[CampaignRow]:
-    return [row for row in rows if is_object_id(row.id)]
-
-
-def _starting_with(rows: Sequence[CampaignRow], typed: str) -> Sequence[CampaignRow]:
-    start, name = typed.strip().lower(), fold(typed)
-    return _sorted_by_name(
-        row for row in rows if (row.id or "").lower().startswith(start) or (name and row.folded_name.startswith(name))
-    )
-
-
-def _sorted_by_name(rows: Iterable[CampaignRow]) -> list[CampaignRow]:
-    return sorted(rows, key=lambda row: (row.folded_name, row.id or ""))
+def _id(row: CampaignRow) -> str:
+    return str(row.id)

@@ -135,12 +135,11 @@ async def _get_prompt(ctx: Context, params: GetPromptRequestParams, client: Call
 
 
 async def _complete(ctx: Context, params: CompleteRequestParams, client: CallersClient) -> HandlerResult:
-    from callers_mcp.server.completion import MAX_VALUES, complete
+    from callers_mcp.server.completion import complete
 
     others = params.context.arguments if params.context else None
-    values = await complete(params.ref, params.argument.name, params.argument.value, others or {}, client)
-    completion = {"values": values[:MAX_VALUES], "total": len(values), "hasMore": len(values) > MAX_VALUES}
-    return {"completion": completion}
+    values, total = await complete(params.ref, params.argument.name, params.argument.value, others or {}, client)
+    return {"completion": {"values": values, "total": total, "hasMore": total > len(values)}}
 
 
 HANDLERS: Mapping[str, tuple[type[RequestParams], Handler]] = {

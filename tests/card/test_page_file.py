@@ -61,6 +61,16 @@ def test_a_page_that_replaces_another_users_file_is_for_this_user_only(
     assert (file.stat().st_uid, stat.S_IMODE(file.stat().st_mode)) == (0, 0o600)
 
 
+@posix
+def test_a_page_replaces_a_link_and_not_what_it_names(sandbox_environment: dict[str, str], tmp_path: Path) -> None:
+    """In a folder for all users, another one may have made it."""
+    file, target = tmp_path / "card.html", tmp_path / "other"
+    target.write_text("theirs")
+    file.symlink_to(target)
+    assert run("get", SAMPLE_ID, "--html", str(file), environment=sandbox_environment)[0] == 0
+    assert (target.read_text(), file.is_symlink()) == ("theirs", False)
+
+
 @pytest.mark.slow
 def test_the_demo_writes_a_page_with_every_sample_and_still_prints(tmp_path: Path) -> None:
     file = tmp_path / "samples.html"

@@ -2,11 +2,14 @@
 
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.support.command_line import run
-from tests.support.constants import PATIENCE
+from tests.support.constants import KEY, PATIENCE
+from tests.support.install_home import Home
 from tests.support.terminal import terminal
 
 
@@ -46,3 +49,34 @@ def test_no_color_and_pipes_turn_colours_off(
     assert code == 0
     assert ("\x1b[" in out) == (coloured and on_a_terminal)
     assert "Base URL" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such paths")
+@pytest.mark.parametrize("odd", ["a\nb", "a\x9b31mb"], ids=ascii)
+def test_a_path_adds_neither_a_line_nor_an_escape_sequence(tmp_path: Path, odd: str) -> None:
+    home, tokens = Home(tmp_path / odd, "cursor"), {"CALLERS_HTTP_TOKEN_FILE": str(tmp_path / odd / "tokens.json")}
+    printed = [
+        home.run(command, *options, CALLERS_API_KEY="" if command == "check" else KEY)
+        for command, *options in (
+            ("check",),
+            ("config",),
+            ("install", "--dry-run"),
+            ("install",),
+            ("install",),
+            ("install", "--dry-run", "--sandbox"),
+            ("install", "--sandbox"),
+            ("uninstall",),
+            ("uninstall",),
+        )
+    ]
+    home.config.write_text("{")
+    printed += [home.run("install", CALLERS_API_KEY=KEY)]
+    printed += [
+        run("token", *words, environment=tokens)
+        for words in (("add", "ci", "--main"), ("revoke", "ci"), ("list",), ("revoke", "ci"))
+    ]
+    assert [code for code, _, _ in printed] == [1, *[0] * 8, 1, 0, 0, 0, 1]
+    texts = "".join(out + errors for _, out, errors in printed)
+    assert odd[1] == "\n" or odd[1] not in texts
+    assert odd not in texts
+    assert odd.replace(odd[1], " ") in texts

@@ -191,6 +191,25 @@ def test_deleting_through_a_link_deletes_its_target(tmp_path: Path) -> None:
     assert names(tmp_path) == {"config.json", "real.json.callers-mcp-backup"}
 
 
+def test_one_of_several_hard_links_is_not_cut_off_from_the_others(config: Path) -> None:
+    other = config.with_name("dotfile.json")
+    other.hardlink_to(config)
+    with pytest.raises(OSError, match="other hard links"):
+        replace(config, OLD, NEW)
+    assert config.samefile(other)
+    assert read(config) == OLD
+
+
+@posix
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_private_file_is_never_written_through_a_link(config: Path, link: str) -> None:
+    """Another user may have made it."""
+    path = config.with_name("private")
+    getattr(path, link)(config)
+    write(path, NEW, private=True)
+    assert (read(config), read(path), path.is_symlink(), mode(path)) == (OLD, NEW, False, 0o600)
+
+
 @posix
 def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
     link = tmp_path / "config.json"

@@ -12,7 +12,7 @@ from callers_mcp.access import AllowedOrganizations, Principal
 from callers_mcp.http.auth.oauth import OAuthVerifier
 from tests.support import fault_server as fault
 from tests.support.oauth_cases import ABSENT, each
-from tests.support.oauth_verifier import reason, verifier_of
+from tests.support.oauth_verifier import Clock, reason, verifier_of, warnings
 from tests.support.oidc_provider import OidcProvider, Signer, compact, rsa_key
 
 
@@ -144,3 +144,19 @@ async def test_keys_with_the_same_id_are_all_tried() -> None:
             await verifier.verify(signer.token(provider.claims()))
             assert await reason(verifier, signer.token(provider.claims(exp=1))) == "expired"
         assert await reason(verifier, Signer("same").token(provider.claims())) == "signature"
+
+
+async def test_of_very_many_keys_with_the_same_id_only_the_first_are_tried(
+    caplog: pytest.LogCaptureFixture, clock: Clock
+) -> None:
+    """A token that is not signed by any of them costs as little as another one."""
+    signers = [Signer("same", "EdDSA") for _ in range(32)]
+    with OidcProvider(Signer("other"), *signers, Signer("last"), *(Signer(None) for _ in range(32))) as provider:
+        verifier = verifier_of(provider.issuer, clock)
+        for signer in (provider.signer, *signers[:30]):
+            await verifier.verify(signer.token(provider.claims()))
+        for signer in signers[30:]:
+            clock.now += 31  # the keys are fetched again
+            assert await reason(verifier, signer.token(provider.claims())) == "signature"
+        assert provider.fetches == 3
+    assert warnings(caplog) == ["The OAuth issuer publishes more than 30 keys with the same id; 2 keys are not used."]

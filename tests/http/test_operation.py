@@ -80,6 +80,30 @@ def test_an_audit_that_cannot_be_written_turns_readiness_off_until_it_can(team: 
     assert team.audit()[-1]["outcome"] == "found"
 
 
+def test_a_key_that_can_not_be_read_any_more_is_one_error_in_the_log(
+    tmp_path: Path, team: Team, api: FaultServer
+) -> None:
+    ann, file = team.add("ann", "main"), tmp_path / "key"
+    file.write_text(KEY)
+    api.script(echo)
+    environment = team.environment | {"CALLERS_API_KEY": "", "CALLERS_API_KEY_FILE": str(file)}
+    with HostedThread(environment=environment) as server:
+
+        def look_up() -> bool:
+            return not server.look_up(campaign_id(1), **bearer(ann)).result["isError"]
+
+        def probe() -> bool:
+            return server.request("GET", "/readyz").status == 200
+
+        for number, use in enumerate((look_up, probe), 1):
+            assert use()
+            file.rename(tmp_path / "moved")
+            assert [use(), use(), look_up(), probe()] == [False] * 4
+            (tmp_path / "moved").rename(file)
+            assert server.errors.count("CALLERS_API_KEY_FILE names can't be read (No such file") == number
+    assert server.errors.count("ERROR") == number
+
+
 @pytest.mark.parts
 @pytest.mark.usefixtures("patient")
 def test_two_servers_with_one_redis_apply_one_limit_to_a_caller(

@@ -152,3 +152,24 @@ async def test_another_server_than_redis_stops_no_look_up(caplog: pytest.LogCapt
         await limiter.aclose()
     assert len(errors(caplog)) == 1
     gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("answer", "count"),
+    [(b":0", 3), (b":1", 0), (b":60", 0), (b":61", 3), (b":-5", 3), (b"$400\r\n" + b"9" * 400, 3), (b"+soon", 3)],
+)
+async def test_only_a_time_within_the_span_is_believed(
+    answer: bytes, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while parts := int((await reader.readline())[1:] or b"0"):
+            words = [await reader.readexactly(int((await reader.readline())[1:]) + 2) for _ in range(parts)]
+            writer.write((answer if words[0] == b"EVAL\r\n" else b"+OK") + b"\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as store:
+        limiter = RateLimiter("9/minute", f"redis://127.0.0.1:{store.sockets[0].getsockname()[1]}?protocol=2")
+        assert await admitted(limiter, ALICE, 3) == count
+        await limiter.aclose()
+    is_believed = answer in (b":0", b":1", b":60")
+    assert ["its answer is not a number of seconds" in error for error in errors(caplog)] == [True] * (not is_believed)

@@ -2,15 +2,22 @@
 
 import json
 import random
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import anyio
 import pytest
 from mcp.client.client import ConnectMode
 from mcp_types import PromptReference
 
+from callers_mcp.campaign import listing
+from callers_mcp.campaign.listing import CampaignRow, parse_row
 from callers_mcp.sandbox import organization
 from callers_mcp.sanitize import has_invisible
+from callers_mcp.server import completion
 from tests.support.campaigns import Json, campaign
-from tests.support.constants import ID
+from tests.support.constants import ID, PATIENCE
 from tests.support.fault_server import FaultServer
 from tests.support.hostile_names import HOSTILE
 from tests.support.mcp_features import CAMPAIGN, COMPARE, MODES, REVIEW, connect, meant, numbered, offered
@@ -194,3 +201,58 @@ async def test_huge_texts_are_offered_nothing() -> None:
                 for ref in (REVIEW, CAMPAIGN):
                     assert await offered(client, value, ref) == []
         assert server.connections == 0
+
+
+@pytest.mark.parametrize("typed", ["", "plan", "665f0", f"{numbered(7)} pl", "plan 7 (", "zzzzzzzz"])
+async def test_only_labels_that_may_be_offered_are_made(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each key that a user types, as a list can have 100,000 campaigns."""
+    made = [0]
+
+    def counted(row: CampaignRow) -> str:
+        made[0] += 1
+        return label_of(row)
+
+    label_of = listing.label
+    monkeypatch.setattr(completion, "label", counted)
+    with FaultServer(holding(*(campaign(id=numbered(at), name=f"Plan {at}") for at in range(150)))) as server:
+        async with connect(server) as client:
+            await offered(client, typed)
+    assert made[0] <= 100
+
+
+class Endless(Sequence[CampaignRow]):
+    """A list that takes long to read. ``begun`` is set when that has begun."""
+
+    def __init__(self) -> None:
+        self.begun, self.seen = threading.Event(), 0
+
+    def __len__(self) -> int:
+        return 5_000
+
+    def __getitem__(self, index: Any) -> Any:
+        if index == len(self):
+            raise IndexError
+        rows = [ROW] * len(range(len(self))[index]) if isinstance(index, slice) else [ROW]
+        self.begun.set()
+        self.seen += len(rows)
+        threading.Event().wait(0.0001 * len(rows))
+        return rows if isinstance(index, slice) else ROW
+
+    access: Any = None
+
+    async def list_campaigns(self, _: object, select: Callable[[Sequence[CampaignRow]], Any], **__: object) -> Any:
+        """Be the list of this client."""
+        return await anyio.to_thread.run_sync(select, self)
+
+
+ROW = parse_row(campaign())
+
+
+async def test_a_completion_stops_when_its_user_leaves() -> None:
+    endless: Any = Endless()
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(completion.complete, REVIEW, "campaign", "", {}, endless)
+            await anyio.to_thread.run_sync(endless.begun.wait)
+            tasks.cancel_scope.cancel()
+    assert 0 < endless.seen < len(endless)

@@ -21,14 +21,16 @@ main()
 def test_a_request_that_needs_what_is_gone_is_answered_with_what_to_do(tmp_path: Path) -> None:
     package = tmp_path / "callers_mcp"
     shutil.copytree(Path(callers_mcp.__file__).parent, package)
-    environment = {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1", "CALLERS_API_KEY": KEY}
-    with Pipe(environment=environment) as pipe:
+    environment = {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
+    with Pipe("--sandbox", environment=environment) as pipe:
         pipe.handshake()
         (package / "server/prompts.py").write_text("")  # another version, without what this one needs
         answers = [pipe.ask("prompts/list")]
         shutil.rmtree(package)
         answers += [pipe.ask("prompts/list"), pipe.ask("resources/read", {"uri": CARD_URI})]
         assert pipe.ask("tools/list")["result"]["tools"]
+        found = pipe.ask("tools/call", {"name": "find_campaigns", "arguments": {"query": "renewals"}})["result"]
+    assert (found["isError"], found["content"][0]["text"]) == (True, ADVICE)
     for answer in answers:
         error = answer["error"]
         assert (error["code"], error["message"]) == (-32603, ADVICE)

@@ -5,7 +5,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,7 @@ _REFRESH_AFTER_SECONDS = 3600.0  # older keys are still used, and fetched again 
 _MAX_AGE_SECONDS = 24 * 3600.0  # how long keys are used while the issuer is unavailable
 _TIMEOUT_SECONDS = 10.0  # for a whole fetch
 _MAX_BODY_BYTES = 262_144
+_MAX_KEYS_WITH_ONE_ID = 30  # a token is checked with each; providers that reuse an id publish two or three
 
 _HEADERS = {
     "Accept": "application/json, application/jwk-set+json",
@@ -87,6 +89,7 @@ class IssuerKeys:
         self.unavailable = False
         self._clock = clock
         self._keys: tuple[VerificationKey, ...] = ()
+        self._left_out = 0
         self._fetched_at = self._next_at = -math.inf
         self._task: asyncio.Task[None] | None = None
 
@@ -166,7 +169,14 @@ class IssuerKeys:
                 variable("oauth_issuer"),
             )
         else:
-            self._keys, self._fetched_at, self.unavailable = keys, self._clock(), False
+            self._keys, self._fetched_at, self.unavailable = _limited(keys), self._clock(), False
+            left_out, self._left_out = self._left_out, len(keys) - len(self._keys)
+            if self._left_out and not left_out:
+                logger.warning(
+                    "The OAuth issuer publishes more than %d keys with the same id; %d keys are not used.",
+                    _MAX_KEYS_WITH_ONE_ID,
+                    self._left_out,
+                )
             logger.info("fetched the keys of the OAuth issuer: %d usable, %d not usable", len(keys), unusable)
         finally:
             self._next_at = self._clock() + _FETCH_INTERVAL_SECONDS
@@ -206,6 +216,16 @@ async def _fetch_keys(issuer: str) -> tuple[tuple[VerificationKey, ...], int]:
     if not keys:
         raise _InvalidResponse("its jwks_uri: no key there can check a signature")
     return keys, len(members) - len(keys)
+
+
+def _limited(keys: Iterable[VerificationKey]) -> tuple[VerificationKey, ...]:
+    """Return the keys without those beyond the limit; of keys without an id, a token is checked with one at most."""
+    kept, counts = list[VerificationKey](), Counter[str | None]()
+    for key in keys:
+        counts[key.key_id] += 1
+        if key.key_id is None or counts[key.key_id] <= _MAX_KEYS_WITH_ONE_ID:
+            kept.append(key)
+    return tuple(kept)
 
 
 def _client(url: str) -> httpx2.AsyncClient:

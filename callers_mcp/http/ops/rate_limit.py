@@ -184,6 +184,8 @@ class _RedisWindow:
                 # redis has no types for this method.
                 arguments = f"callers_mcp/{key}", self._rate.amount, self._rate.seconds
                 seconds = int(await self._redis.execute_command("EVAL", _COUNT, 1, *arguments))  # type: ignore[no-untyped-call]
+            if not 0 <= seconds <= self._rate.seconds:
+                raise ValueError
         except Exception as error:  # no error of the store may stop the look-up
             if not self._unlimited:
                 logger.error(
@@ -237,4 +239,6 @@ def _reason(error: Exception) -> str:
         return "no response in time"
     if isinstance(error, (OSError, redis.ConnectionError)):
         return "no connection"
+    if isinstance(error, ValueError):
+        return "its answer is not a number of seconds"
     return f"it returned an error, {type(error).__name__}"
