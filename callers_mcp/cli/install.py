@@ -172,19 +172,20 @@ def is_terminal() -> bool:
 
 def _prepare(row: "Host", *, ask: bool) -> None:
     """Say what the user must know before the change, and ask whether to go on; exit with code 1 if not."""
+    from callers_mcp.cli import runtime
     from callers_mcp.install.registry import Platform
 
     platform = Platform()
     if not row.is_found(platform) and not row.command:
         missing = f"{row.title} seems not to be on this machine: {row.host_folder(platform)} does not exist."
         if ask:
-            click.confirm(f"{missing} Create it?", abort=True, err=True)
+            runtime.ask(click.confirm, f"{missing} Create it?", abort=True)
         else:
             click.echo(f"callers-mcp: {missing} It is created.", err=True)
     if row.before:
         click.echo(row.before)
         if ask:
-            click.confirm("Go on?", default=True, abort=True, err=True)
+            runtime.ask(click.confirm, "Go on?", abort=True)
 
 
 def _settings_with(row: "Host", key: str | None, settings: Mapping[str, str]) -> "Settings":
@@ -298,12 +299,12 @@ def stored_key(settings: "Settings") -> str | None:
 
 
 def _prompt_for_key() -> str:
-    from callers_mcp.cli.runtime import exit_with_usage_error
+    from callers_mcp.cli.runtime import ask, exit_with_usage_error
     from callers_mcp.settings import is_key, is_placeholder, variable
 
     if not is_terminal():
         exit_with_usage_error(f"there is no API key: set {variable('api_key')}, or run this command on a terminal.")
-    key = str(click.prompt("API key of the organization (not shown)", hide_input=True, err=True)).strip()
+    key = str(ask(click.prompt, "API key of the organization (not shown)", hide_input=True)).strip()
     if not is_key(key) or is_placeholder(key):
         exit_with_usage_error("this is not a valid API key: it must be one line of visible ASCII.")
     return key
