@@ -69,7 +69,7 @@ async def test_the_tool_is_listed_only_if_an_organization_is_known(
             assert failure(refused)["kind"] in ("forbidden", "not_configured")
             if caller is OPERATOR:
                 assert "before the operator sets CALLERS_ORGANIZATION_ID" in told(refused)
-                assert "Ask the user for the campaign's id" in told(refused)
+                assert "by its id, which the user may know" in told(refused)
     assert len(api.requests) == listed
 
 
