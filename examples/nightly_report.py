@@ -74,7 +74,7 @@ try:
     saved = json.loads(files.read(options.saved) or b"{}")
     before = {line: {"raw": dict(answer["raw"])} for line, answer in saved.items()}
 except Exception as error:
-    parser.error(f"{options.saved} is not a file of saved results: {error!r}")
+    parser.error(f"{options.saved} is not a file of saved results: {getattr(error, 'strerror', 'name another file')}")
 if not ids:
     parser.error("give a campaign's id in each line of stdin")
 try:
@@ -85,6 +85,6 @@ try:
 except Exception as error:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]  # the cause
-    sys.exit(f"The results were not saved: {' '.join(str(error).split())}")
+    sys.exit(f"{options.saved} was not saved: {getattr(error, 'strerror', None) or ' '.join(str(error).split())}")
 if len(known) < len(today):
     sys.exit(f"{len(today) - len(known)} of {len(today)} campaigns were not looked up; the report says why.")

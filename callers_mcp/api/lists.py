@@ -58,7 +58,7 @@ def list_query(request: CampaignRequest, settings: Settings) -> str:
                 f"Set {name} to list the campaigns of {request.location}; nothing was sent.",
             ),
             Advice(
-                "Look a campaign up by its id, or give a sub_organization_id.",
+                "Look a campaign up by its id, which the user may know, or give a sub_organization_id.",
                 "Or look a campaign up by its id, or give a sub-organization's id.",
             ),
         )

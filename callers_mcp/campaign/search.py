@@ -22,7 +22,7 @@ class SearchCriteria(Protocol):
     Attributes:
         query: Words of the campaign's name.
         status: The campaign's status; ``paused`` is read as ``new_chats_paused``.
-        direction: The campaign's direction.
+        direction: The campaign's direction; ``unknown`` if it has none.
         group: The group's name or id.
         needs_attention: Whether something is certainly wrong.
         limit: Campaigns on a page; ``None`` is ``DEFAULT_LIMIT``.
@@ -30,10 +30,15 @@ class SearchCriteria(Protocol):
 
     query: str | None
     status: CampaignStatus | Literal["paused"] | None
-    direction: Direction | None
+    direction: Direction | Literal["unknown"] | None
     group: str | None
     needs_attention: bool | None
     limit: int | None
+
+
+def wanted_status(criteria: SearchCriteria) -> CampaignStatus | None:
+    """Return the status that a campaign must have."""
+    return "new_chats_paused" if criteria.status == "paused" else criteria.status
 
 
 def search_page(
@@ -79,10 +84,10 @@ def search_page(
 def _accepted_ids(rows: Sequence[CampaignRow], criteria: SearchCriteria) -> dict[str, set[int]]:
     """Return for each argument that was given, other than ``query``, the rows that it accepts, by ``id()``."""
     group, words = (criteria.group or "").lower(), fold(criteria.group or "").split()
-    status = "new_chats_paused" if criteria.status == "paused" else criteria.status
+    status = wanted_status(criteria)
     filters: dict[str, Callable[[CampaignRow], bool]] = {
         "status": lambda row: row.status == status,
-        "direction": lambda row: row.direction == criteria.direction,
+        "direction": lambda row: (row.direction or "unknown") == criteria.direction,
         "group": lambda row: _in_group(row, group, words),
         "needs_attention": lambda row: row.needs_attention == criteria.needs_attention,
     }

@@ -37,7 +37,7 @@ def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool, use
 
     if host and use_sandbox:
         raise click.UsageError("--sandbox can't be used with --host.")
-    entry = _use_entry(host) if host else None
+    entry = use_entry(host) if host else None
     settings = load_settings(start_sandbox() if use_sandbox else None)
     logs.configure(settings, command=True)
     if campaign_id is not None:
@@ -72,7 +72,7 @@ def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool, use
     run_and_exit(check_api)
 
 
-def _use_entry(host: str) -> Mapping[str, Any]:
+def use_entry(host: str) -> Mapping[str, Any]:
     """Return command, args and env of the host's entry, and set its variables; exit with code 1 if there is none."""
     from callers_mcp.cli.runtime import say
     from callers_mcp.install import plan
@@ -217,6 +217,7 @@ class _Report:
     def _write(self, name: str, value: str) -> bool:
         """Write a variable into the host's entry if a person on the terminal wants it; return whether it was done."""
         from callers_mcp.cli.install import is_terminal
+        from callers_mcp.cli.runtime import ask
         from callers_mcp.install import plan
         from callers_mcp.install.lock import exclusive
         from callers_mcp.install.registry import HOSTS
@@ -225,7 +226,7 @@ class _Report:
             return False
         row = HOSTS[self._host]
         question = f"{row.before} Write {name}={value} to {row.title}?".lstrip()
-        if not (self._yes or click.confirm(question, err=True)):
+        if not (self._yes or ask(click.confirm, question)):
             return False
         try:
             with exclusive():

@@ -1,5 +1,7 @@
 """``callers-mcp config``: print the text for a host's configuration, for people who edit it by hand."""
 
+from pathlib import Path
+
 import click
 
 from callers_mcp.cli.host_argument import OTHER, HostType
@@ -33,10 +35,11 @@ def config(host: str, url: str | None, use_token: bool, use_sandbox: bool) -> No
     from callers_mcp.install.registry import ANY_HOST, HOSTS, Platform
     from callers_mcp.settings import SECURE_URL, check_url
 
-    row = ANY_HOST if host == OTHER else HOSTS[host]
+    row, platform = ANY_HOST if host == OTHER else HOSTS[host], Platform()
     if use_token and url is None:
         raise click.UsageError("--token is for a hosted server; use it with --url.")
     if url is not None:
+        platform = Platform(environment={}, home=Path("~"))  # the text is for the machines of other people too
         if use_sandbox:
             raise click.UsageError("--sandbox is for a server that the host starts; it can't be used with --url.")
         try:
@@ -58,7 +61,7 @@ def config(host: str, url: str | None, use_token: bool, use_sandbox: bool) -> No
     if host == OTHER:
         click.echo(_ANY_HOST, err=True)
     elif not row.command:
-        say(f"Put this into {row.config(Platform())}:", err=True)
+        say(f"Put this into {row.config(platform)}:", err=True)
     click.echo(plan.snippet(row, content), nl=False)
 
 

@@ -117,7 +117,10 @@ def _print_address(hosting: "HostingSettings") -> None:
     server: dict[str, Any] = {"type": "http", "url": hosting.url}
     if "tokens" in hosting.methods:
         server["headers"] = {"Authorization": "Bearer <token>"}
-    address = f" (listening on {hosting.address})" if hosting.public_url else ""
+    address = ""
+    if hosting.public_url:
+        host = f"for the Host header {hosting.known_hosts[0]}; CALLERS_HTTP_ALLOWED_HOSTS adds others"
+        address = f" (listening on {hosting.address}, {host})"
     click.echo(f"callers-mcp serves on {hosting.url}{address}")
     click.echo(f"Who may call: {callers}")
     click.echo(f"Host config: {json.dumps({'mcpServers': {'callers': server}})}")

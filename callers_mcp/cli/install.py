@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from callers_mcp.cli.host_argument import HostType
-from callers_mcp.cli.runtime import exit_with_usage_error, load_settings, progress, say
+from callers_mcp.cli.runtime import ask, exit_with_usage_error, load_settings, progress, say
 
 if TYPE_CHECKING:
     from callers_mcp.install.plan import Change
@@ -68,9 +68,9 @@ def install(
         wanted = entry.stdio_entry(row, settings, sandbox=use_sandbox)
         is_same = plan.plan_change(row, wanted).is_noop and key in (None, key_file.read(file))
         if not dry_run and not is_same:
-            _prepare(row, ask=not yes and is_terminal())
+            _prepare(row, may_ask=not yes and is_terminal())
             if not (use_sandbox or no_check) and is_terminal():
-                _test_key(row, key, settings, ask=not yes and campaign_id is None)
+                _test_key(row, key, settings, may_ask=not yes and campaign_id is None)
                 wanted = entry.stdio_entry(row, settings)
         with progress(f"changing the configuration of {row.title}"), exclusive():
             change = plan.plan_change(row, wanted)
@@ -169,7 +169,7 @@ def is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def _prepare(row: "Host", *, ask: bool) -> None:
+def _prepare(row: "Host", *, may_ask: bool) -> None:
     """Say what the user must know before the change, and ask whether to go on; exit with code 1 if not."""
     from callers_mcp.install.registry import Platform
     from callers_mcp.sanitize import sanitize
@@ -177,14 +177,14 @@ def _prepare(row: "Host", *, ask: bool) -> None:
     platform = Platform()
     if not row.is_found(platform) and not row.command:
         missing = f"{row.title} seems not to be on this machine: {row.host_folder(platform)} does not exist."
-        if ask:
-            click.confirm(f"{sanitize(missing)} Create it?", abort=True, err=True)
+        if may_ask:
+            ask(click.confirm, f"{sanitize(missing)} Create it?", abort=True)
         else:
             say(f"callers-mcp: {missing} It is created.", err=True)
     if row.before:
         click.echo(row.before)
-        if ask:
-            click.confirm("Go on?", default=True, abort=True, err=True)
+        if may_ask:
+            ask(click.confirm, "Go on?", abort=True)
 
 
 def _settings_with(row: "Host", key: str | None, settings: Mapping[str, str]) -> "Settings":
@@ -208,12 +208,12 @@ def _present_variables(row: "Host") -> dict[str, str]:
     return {name: str(value) for name, value in present.items()} if isinstance(present, dict) else {}
 
 
-def _test_key(row: "Host", key: str | None, settings: dict[str, str], *, ask: bool) -> None:
+def _test_key(row: "Host", key: str | None, settings: dict[str, str], *, may_ask: bool) -> None:
     """Test the key, and add the organization's id to the settings if the user gives a campaign of it."""
     from callers_mcp.cli import key_test
 
     key_test.check_key(_settings_with(row, key, settings))
-    if ask and _ORGANIZATION_ID not in {**_present_variables(row), **settings}:
+    if may_ask and _ORGANIZATION_ID not in {**_present_variables(row), **settings}:
         organization = key_test.ask_for_organization(_settings_with(row, key, settings))
         if organization is not None:
             settings[_ORGANIZATION_ID] = organization
@@ -299,7 +299,7 @@ def _prompt_for_key() -> str:
 
     if not is_terminal():
         exit_with_usage_error(f"there is no API key: set {variable('api_key')}, or run this command on a terminal.")
-    key = str(click.prompt("API key of the organization (not shown)", hide_input=True, err=True)).strip()
+    key = str(ask(click.prompt, "API key of the organization (not shown)", hide_input=True)).strip()
     if not is_key(key) or is_placeholder(key):
         exit_with_usage_error("this is not a valid API key: it must be one line of visible ASCII.")
     return key

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from callers_mcp.api.errors import CallersError
     from callers_mcp.campaign.lookup import CampaignReport
+    from callers_mcp.install.plan import InstallationError
     from callers_mcp.settings import Settings
 
 _QUESTION = "Paste a campaign's id to switch on search by name (Enter to skip)"
@@ -20,13 +22,12 @@ def check_key(settings: "Settings") -> None:
         InstallationError: The API refused the key.
     """
     from callers_mcp.api.errors import CallersError, CampaignNotFound, Forbidden, Rejected, Unauthorized
-    from callers_mcp.install.plan import InstallationError
 
     click.echo(f"Testing the key at {settings.base_url} ...", err=True)
     try:
         _look_up(settings, secrets.token_hex(12))
     except Unauthorized as error:
-        raise InstallationError(f"{error.message_for_person} Nothing was changed.") from None
+        raise _installation_error(error, settings) from None
     except (CampaignNotFound, Forbidden, Rejected):
         click.echo("The API did not refuse the key; it is not proven until a campaign is looked up.", err=True)
     except CallersError as error:
@@ -35,9 +36,10 @@ def check_key(settings: "Settings") -> None:
 
 def ask_for_organization(settings: "Settings") -> str | None:
     """Ask for a campaign's id on the terminal; return the id of its organization if the user wants to use it."""
+    from callers_mcp.cli.runtime import ask
     from callers_mcp.install.plan import InstallationError
 
-    while text := str(click.prompt(_QUESTION, default="", show_default=False, err=True)):
+    while text := str(ask(click.prompt, _QUESTION, default="", show_default=False)):
         ids = re.findall(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{24}(?![0-9A-Za-z])", text)
         if len(ids) != 1:
             click.echo("That has no campaign id, or more than one. An id has 24 hexadecimal digits.", err=True)
@@ -47,7 +49,7 @@ def ask_for_organization(settings: "Settings") -> str | None:
         except InstallationError as error:
             click.echo(str(error), err=True)
             continue
-        if click.confirm(f"Campaign {name} belongs to organization {organization}. Use it?", default=True, err=True):
+        if ask(click.confirm, f"Campaign {name} belongs to organization {organization}. Use it?"):
             return organization
     return None
 
@@ -70,11 +72,26 @@ def _name_and_organization(settings: "Settings", campaign_id: str) -> tuple[str,
     try:
         raw = _look_up(settings, campaign_id, "main").raw
     except CallersError as error:
-        raise InstallationError(f"{error.message_for_person} Nothing was changed.") from None
+        raise _installation_error(error, settings) from None
     name, organization = quote(str(raw.get("name"))), str(raw.get("organizationId"))
     if not is_object_id(organization):
         raise InstallationError(f"campaign {name} has no organization id; nothing was changed. Try another campaign.")
     return name, organization
+
+
+def _installation_error(error: "CallersError", settings: "Settings") -> "InstallationError":
+    """Return the error of an installation; about a refused key it says how to give another one."""
+    from callers_mcp.api.errors import Unauthorized
+    from callers_mcp.cli.runtime import load_settings
+    from callers_mcp.install.plan import InstallationError
+
+    given = load_settings()
+    if not isinstance(error, Unauthorized) or given.api_key or given.api_key_file:
+        return InstallationError(f"{error.message_for_person} Nothing was changed.")
+    advice = "Run the command again, and type the right key."
+    if not settings.api_key:  # the key is that of an earlier installation
+        advice = "To replace the stored key, set CALLERS_API_KEY and run the command again."
+    return InstallationError(f"{error.args[0]} Nothing was changed. {advice}")
 
 
 def _look_up(settings: "Settings", campaign_id: str, sub_organization_id: str | None = None) -> "CampaignReport":

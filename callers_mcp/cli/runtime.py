@@ -1,12 +1,13 @@
 """What the commands share: reading the settings, running an event loop, exiting with a code."""
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from callers_mcp.sandbox import Sandbox
@@ -112,6 +113,27 @@ def exit_with_usage_error(problem: str) -> NoReturn:
     """Print the problem on stderr, and exit with code 2."""
     say(f"callers-mcp: {problem}", err=True)
     sys.exit(2)
+
+
+def ask(question: Callable[..., Any], text: str, **options: Any) -> Any:
+    """Return the answer on the terminal to ``question``, which is ``click.prompt`` or ``click.confirm``.
+
+    Exit with a sentence, and with code 130 after Ctrl-C, or 1 after the end of the input or a no that aborts. The
+    sentence says that nothing was changed, so ask before the first change.
+    """
+    import click
+
+    # Otherwise Ctrl-C at the prompt for the key would leave a terminal that does not show what is typed.
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return question(text, err=True, **options)
+    except click.Abort as error:
+        if error.__context__ and not options.get("hide_input"):  # the cursor is still after the question
+            click.echo(err=True)
+        click.echo("callers-mcp: stopped. Nothing was changed.", err=True)
+        _exit_process(130 if isinstance(error.__context__, KeyboardInterrupt) else 1)
+    finally:
+        signal.signal(signal.SIGINT, earlier)
 
 
 @contextmanager

@@ -160,7 +160,14 @@ class HttpMiddleware:
         if len(_values(request.scope, b"host")) > 1:
             raise HttpRejection("There is more than one Host header.")
         if refusal := await self._security.validate_request(request, is_post=True):
-            raise HttpRejection(bytes(refusal.body).decode(), status=refusal.status_code)
+            message = bytes(refusal.body).decode()
+            if refusal.status_code == HTTPStatus.MISDIRECTED_REQUEST:
+                message += (
+                    f": this server expects {self._security.settings.allowed_hosts[0]}. If clients use another name, "
+                    "the operator sets CALLERS_HTTP_PUBLIC_URL to their URL, or adds the name to "
+                    "CALLERS_HTTP_ALLOWED_HOSTS."
+                )
+            raise HttpRejection(message, status=refusal.status_code)
 
     async def _call(self, scope: Scope, body: bytes, receive: Receive, send: Send, turn: Turn) -> None:
         """Pass the call to the SDK, and cancel it if its client disconnects, which the SDK does not notice."""

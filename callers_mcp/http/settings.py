@@ -124,14 +124,14 @@ class HostingSettings(EnvironmentSettings):
 
     @property
     def known_hosts(self) -> tuple[str, ...]:
-        """The values of the Host header that are accepted; ``:*`` matches any port."""
+        """The values of the Host header that are accepted, that of the public URL first; ``:*`` matches any port."""
         public = _host_values(self.public_url) if self.public_url else ()
         own: tuple[str, ...] = ()
         if self.on_loopback:
             own = tuple(host + port for host in ("127.0.0.1", "localhost", "[::1]") for port in ("", ":*"))
         elif not _is_unspecified(self.host):
             own = _host_values(self._origin)
-        return (*own, *public, *self.allowed_hosts)
+        return (*public, *self.allowed_hosts, *own)
 
     @field_validator("metrics", mode="before")
     @classmethod

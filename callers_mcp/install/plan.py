@@ -78,7 +78,8 @@ class Change:
         )
         config = sanitize(str(self.config))
         old, new = (config if text is not None else "/dev/null" for text in (self.before, self.after))
-        return "".join(difflib.unified_diff(before, after, old, new))
+        diff = "".join(difflib.unified_diff(before, after, old, new))
+        return f"{diff}Only this entry would change; the other settings of {self.host.title} stay as they are.\n"
 
 
 def require_editable(host: Host, name: str) -> None:

@@ -87,7 +87,9 @@ def create_server(
         return ListToolsResult(tools=definitions[can_list(client)])
 
     async def call_tool(ctx: Context, params: CallToolRequestParams, client: CallersClient) -> HandlerResult:
-        tool = tools[can_list(client)].get(params.name) or tools[with_lists].get(params.name)
+        tool = tools[can_list(client)].get(params.name)
+        # A tool that needs lists says what the operator sets.
+        tool = tool or next((each for each in load_tools(with_lists=True) if each.name == params.name), None)
         if tool is None:
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {quote(client.mask(params.name), 60)}")
         try:

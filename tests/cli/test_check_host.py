@@ -66,6 +66,21 @@ def test_settings_and_command_are_those_of_the_entry(
     assert "CALLERS_TIMEOUT" not in environment
 
 
+def test_get_uses_the_settings_of_the_entry_and_does_not_start_it(cursor: Home) -> None:
+    """Its command does not exist any more."""
+    wrong = {"CALLERS_API_KEY": "wrong", "CALLERS_BASE_URL": "http://127.0.0.1:9", "CALLERS_TIMEOUT": "x"}
+    code, out, errors = cursor.run("get", SAMPLE_ID, **wrong)
+    assert (code, errors) == (0, "")
+    assert "Spring renewals" in out
+    cursor.install("--sandbox")
+    assert cursor.run("get", SAMPLE_ID, **wrong)[0] == 0
+    assert cursor.run("get", SAMPLE_ID, "--sandbox")[0] == 2
+    cursor.uninstall()
+    code, _, errors = cursor.run("get", SAMPLE_ID)
+    assert code == 1
+    assert "Cursor does not have this server: callers-mcp install cursor adds it." in errors
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="starts a shell script")
 def test_of_a_sandbox_in_a_host_only_the_start_is_checked(tmp_path: Path) -> None:
     home = Home(tmp_path, "cursor").put_realistic()
@@ -149,6 +164,13 @@ def test_the_organization_is_written_after_a_yes_on_a_terminal(
     cursor.uninstall()
     assert cursor.entry() is None
     assert not cursor.key_file.exists()
+
+
+def test_the_end_of_the_input_at_the_question_stops(cursor: Home) -> None:
+    before = cursor.files()
+    code, _, errors = cursor.run("check", "--campaign-id", SAMPLE_ID, answers="")
+    assert (code, cursor.files()) == (1, before)
+    assert errors.endswith("callers-mcp: stopped. Nothing was changed.\n")
 
 
 @pytest.mark.parametrize("answers", ["n\n", "\n", None], ids=["no", "Enter", "no terminal"])

@@ -83,6 +83,7 @@ def test_the_text_for_a_server_with_tokens_is_complete(tmp_path: Path, host: str
     code, out, errors = Home(tmp_path, host).run("config", "--url", URL, "--token", CALLERS_TOKEN="tk-secret")
     assert code == 0
     assert "tk-secret" not in out + errors
+    assert str(tmp_path) not in out + errors, "the text is for other machines too"
     with_token, without = entry(host, out), entry(host, printed(tmp_path, host, "--url", URL))
     added = {key: value for key, value in with_token.items() if key not in without}
     assert with_token == without | added

@@ -97,7 +97,7 @@ def test_a_quick_answer_is_not_announced(sandbox_environment: dict[str, str]) ->
         (["nonsense"], {}, 2, "24 hexadecimal digits"),
         ([SAMPLE_ID, "--sub-organization", "a b"], {}, 2, "sub_organization_id"),
         ([], {}, 2, "Missing argument"),
-        ([SAMPLE_ID], {"CALLERS_API_KEY": ""}, 2, "CALLERS_API_KEY"),
+        ([SAMPLE_ID], {"CALLERS_API_KEY": ""}, 2, "CALLERS_API_KEY_FILE. To use the settings of an installed server"),
         ([SAMPLE_ID], {"CALLERS_API_KEY": "wrong"}, 1, "refused the API key"),
         ([SAMPLE_ID], {"CALLERS_TIMEOUT": "soon"}, 2, "CALLERS_TIMEOUT"),
     ],

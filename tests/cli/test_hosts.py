@@ -86,14 +86,15 @@ def test_install_says_that_the_host_is_not_on_this_machine(tmp_path: Path) -> No
 
 
 @posix
-@pytest.mark.parametrize("answer", ["n", "y"])
+@pytest.mark.parametrize("answer", ["n\n", "\n", "y\n", ""], ids=["no", "Enter", "yes", "end"])
 def test_a_terminal_asks_before_the_folder_of_a_missing_host_is_created(tmp_path: Path, answer: str) -> None:
     home = Home(tmp_path, "cursor")
-    code, _, errors = home.run("install", "--no-check", answers=f"{answer}\n", CALLERS_API_KEY=KEY)
-    assert code == (0 if answer == "y" else 1)
+    code, _, errors = home.run("install", "--no-check", answers=answer, CALLERS_API_KEY=KEY)
+    assert code == (0 if answer == "y\n" else 1)
     assert "Create it? [y/N]:" in errors
-    assert home.config.exists() == (answer == "y")
-    assert home.key_file.exists() == (answer == "y")
+    assert errors.endswith("callers-mcp: stopped. Nothing was changed.\n") == (answer != "y\n")
+    assert home.config.exists() == (answer == "y\n")
+    assert home.key_file.exists() == (answer == "y\n")
 
 
 @posix
@@ -101,11 +102,11 @@ def test_claude_desktop_must_be_closed_before_the_change(tmp_path: Path) -> None
     """When it quits, it writes its configuration again, without what was added in the meantime."""
     home = Home(tmp_path, "claude-desktop").put_realistic()
     before = home.config.read_bytes()
-    code, out, errors = home.run("install", "--no-check", answers="n\n", CALLERS_API_KEY=KEY)
+    code, out, errors = home.run("install", "--no-check", answers="\n", CALLERS_API_KEY=KEY)
     assert (code, home.config.read_bytes()) == (1, before)
-    assert "Go on? [Y/n]:" in errors
+    assert "Go on? [y/N]:" in errors
     assert "Quit Claude Desktop first" in out
-    out = home.run("install", "--no-check", answers="\n", CALLERS_API_KEY=KEY)[1]
+    out = home.run("install", "--no-check", answers="y\n", CALLERS_API_KEY=KEY)[1]
     assert "Start Claude Desktop." in out
     assert home.entry()
     for option in "--yes", "--sandbox":

@@ -1,5 +1,6 @@
 """``install`` tests the key on a terminal, and finds the organization's id by a campaign."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -42,15 +43,15 @@ def test_a_terminal_tests_the_key_and_finds_the_organization(home: Home) -> None
         assert "No campaign" in shell.read_until(QUESTION)
         assert home.entry() is None
         shell.write(f"https://app.callers.ai/campaigns/{SAMPLE_ID}?tab=1\n")
-        assert f"belongs to organization {ORGANIZATION_ID}." in shell.read_until("Use it? [Y/n]: ")
-        shell.write("\n")
+        assert f"belongs to organization {ORGANIZATION_ID}." in shell.read_until("Use it? [y/N]: ")
+        shell.write("y\n")
         assert shell.process.wait(PATIENCE) == 0
     assert organization(home) == ORGANIZATION_ID
     home.uninstall()
     assert organization(home) is None
 
 
-@pytest.mark.parametrize("answers", ["\n", f"{SAMPLE_ID}\nn\n\n"], ids=["skipped", "refused"])
+@pytest.mark.parametrize("answers", ["\n", f"{SAMPLE_ID}\n\n\n"], ids=["skipped", "refused"])
 def test_no_organization_is_written_without_a_yes(home: Home, answers: str) -> None:
     code, _, errors = home.run("install", answers=answers)
     assert code == 0
@@ -65,8 +66,37 @@ def test_a_refused_key_is_not_written(home: Home) -> None:
     assert code == 1
     assert "refused the API key" in errors
     assert "Nothing was changed." in errors
+    assert "check CALLERS_API_KEY" in errors
     assert home.config.read_bytes() == before
     assert not home.key_file.exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--campaign-id", SAMPLE_ID)])
+def test_a_refused_key_without_a_variable_can_be_replaced(
+    home: Home, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A typed one by typing it again; one that is stored by the variable, as the command does not prompt again."""
+    home.settings["CALLERS_API_KEY"] = " "
+    monkeypatch.setattr("click.termui.hidden_prompt_func", lambda prompt: "wrong")
+    code, _, errors = home.run("install", *options, answers="")
+    assert code == 1
+    assert errors.endswith("(401). Nothing was changed. Run the command again, and type the right key.\n")
+    assert not home.key_file.exists()
+    home.install("--no-check", CALLERS_API_KEY="wrong")
+    code, _, errors = home.run("install", *options, answers="", CALLERS_TIMEOUT="9")
+    assert code == 1
+    assert errors.endswith("To replace the stored key, set CALLERS_API_KEY and run the command again.\n")
+
+
+def test_ctrl_c_at_the_prompt_for_the_key_leaves_a_usable_terminal(home: Home) -> None:
+    with terminal("install", "cursor", environment=home.environment(CALLERS_API_KEY="")) as shell:
+        shell.read_until("(not shown): ")
+        assert not shell.shows_typing()
+        shell.process.send_signal(signal.SIGINT)
+        assert "callers-mcp: stopped. Nothing was changed." in shell.read_until("changed.")
+        assert shell.process.wait(PATIENCE) == 130
+        assert shell.shows_typing()
+    assert home.entry() is None
 
 
 @pytest.mark.parametrize("answer", [fault.answer({}, status=400), fault.answer({}, status=503)], ids=["400", "503"])

@@ -84,8 +84,17 @@ def test_a_broken_file_of_saved_results_is_named_and_stays(
     code, out, errors = report(saved, SAMPLE_ID, sandbox_environment)
     assert (code, out) == (2, "")
     assert f"{saved} is not a file of saved results" in errors.splitlines()[-1]
-    assert "Traceback" not in errors
+    assert not re.search(r"Traceback|Error\b|\(", errors.splitlines()[-1])
     assert saved.read_bytes() == before
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert report(folder, SAMPLE_ID, sandbox_environment)[2].endswith(
+        f"{folder} is not a file of saved results: Is a directory\n"
+    )
+    missing = folder / "missing/saved.json"
+    assert report(missing, SAMPLE_ID, sandbox_environment)[2].endswith(
+        f"{missing} was not saved: No such file or directory\n"
+    )
 
 
 def test_a_report_writes_only_the_file_that_is_named_as_one(

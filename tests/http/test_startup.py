@@ -88,7 +88,9 @@ def test_an_explicit_none_is_warned_of(start: Start) -> None:
     with start("--host", "::1", **environment) as command:
         serves, who, _ = command.lines(3)
     assert re.fullmatch(
-        r"callers-mcp serves on https://mcp\.example\.com/team \(listening on \[::1\]:[1-9]\d+\)", serves
+        r"callers-mcp serves on https://mcp\.example\.com/team \(listening on \[::1\]:[1-9]\d+, "
+        r"for the Host header mcp\.example\.com; CALLERS_HTTP_ALLOWED_HOSTS adds others\)",
+        serves,
     )
     assert who == "Who may call: anyone who can reach it (CALLERS_HTTP_AUTH=none)"
     (warning,) = command.errors.splitlines()
@@ -110,7 +112,12 @@ def test_an_explicit_none_accepts_what_a_gateway_forwards() -> None:
             assert server.look_up(ID, Host="mcp.example.com:443").status == 200
             assert server.look_up(ID, Host="inside.example.com:8000").status == 200
             assert server.look_up(ID, Host=f"[::1]:{server.address[1]}").status == 200
-            assert server.look_up(ID, Host="mcp.example.com:444").status == 421
+            refused = server.look_up(ID, Host="mcp.example.com:444")
+            assert refused.status == 421
+            said = refused.content["error"]["message"]
+            for expected in "expects mcp.example.com.", "CALLERS_HTTP_PUBLIC_URL", "CALLERS_HTTP_ALLOWED_HOSTS":
+                assert expected in said
+            assert "444" not in said
 
 
 def test_a_server_for_tokens_prints_where_a_host_puts_one(start: Start, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_a_dry_run_shows_the_change_and_changes_nothing(each_format: Home, one_l
     code, out, errors = home.run("install", "--dry-run", CALLERS_ORGANIZATION_ID="a" * 24)
     assert (code, errors) == (0, "")
     assert out.startswith(f"--- {home.config}\n+++ {home.config}\n@@ ")
-    for shown in ("callers", str(home.key_file), "CALLERS_ORGANIZATION_ID", f'"{"a" * 24}"'):
+    for shown in ("callers", "the other settings of", str(home.key_file), "CALLERS_ORGANIZATION_ID", f'"{"a" * 24}"'):
         assert shown in out
     assert home.files() == before
     home.install()

@@ -99,7 +99,7 @@ class Hosted(Endpoint):
         self._reader = threading.Thread(target=self._read_errors, daemon=True)
         self._reader.start()
         self.printed = self._read_printed()
-        found = re.search(r"https?://(\S+)/\S+(?: \(listening on (\S+)\))?", self.printed[0])
+        found = re.search(r"https?://(\S+)/\S+(?: \(listening on (\S+),)?", self.printed[0])
         if not found:
             self._reader.join()
             raise AssertionError(f"it did not start: {self.errors}")

@@ -103,7 +103,7 @@ class Home:
 
     def run(self, command: str, *options: str, answers: str | None = None, **variables: str) -> tuple[int, str, str]:
         """Run ``callers-mcp COMMAND HOST``; return exit code, stdout and stderr, and check that they have no secret."""
-        host = ("--host", self.host) if command == "check" else (self.host,)
+        host = ("--host", self.host) if command in ("check", "get") else (self.host,)
         environment = self.environment(**variables)
         return _checked(run(command, *host, *options, environment=environment, inherit=False, answers=answers))
 

@@ -13,6 +13,7 @@ from tests.conftest import inherited
 from tests.support.constants import PATIENCE
 
 pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+termios = pytest.importorskip("termios", reason="this system has no pseudo-terminals")
 
 
 class Terminal:
@@ -44,6 +45,10 @@ class Terminal:
     def write(self, text: str) -> None:
         """Type text."""
         os.write(self._ours, text.encode())
+
+    def shows_typing(self) -> bool:
+        """Return whether the terminal shows what is typed."""
+        return bool(termios.tcgetattr(self._ours)[3] & termios.ECHO)
 
     def close(self) -> None:
         self.process.kill()

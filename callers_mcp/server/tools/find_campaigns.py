@@ -14,7 +14,7 @@ from callers_mcp.api.client import CallersClient
 from callers_mcp.api.request import is_object_id
 from callers_mcp.api.retry import OnRetry
 from callers_mcp.campaign.listing import CampaignList, list_text, parse_row
-from callers_mcp.campaign.search import Cursor, search_page
+from callers_mcp.campaign.search import Cursor, search_page, wanted_status
 from callers_mcp.campaign.summary import CampaignStatus, Direction
 from callers_mcp.server.tools.arguments import SubOrganizationId
 from callers_mcp.server.tools.tool import Tool
@@ -49,7 +49,7 @@ class FindCampaignsInput(BaseModel):
     status: Annotated[CampaignStatus | SkipJsonSchema[Literal["paused"]] | None, BeforeValidator(_normalize_enum)] = (
         None
     )
-    direction: Annotated[Direction | None, BeforeValidator(_normalize_enum)] = None
+    direction: Annotated[Direction | SkipJsonSchema[Literal["unknown"]] | None, BeforeValidator(_normalize_enum)] = None
     group: OptionalText = Field(default=None, description="Name or id of the campaign group.")
     needs_attention: Annotated[bool | None, BeforeValidator(blank_to_none)] = None
     sub_organization_id: SubOrganizationId = Field(
@@ -90,9 +90,7 @@ def texts(output: CampaignList) -> Sequence[str]:
 
 def _query_hash(arguments: FindCampaignsInput) -> str:
     """Return a hash of the search, the same in every process: all arguments but ``limit`` and ``cursor``."""
-    search = arguments.model_dump(exclude={"limit", "cursor"})
-    if search["status"] == "paused":
-        search["status"] = "new_chats_paused"
+    search = arguments.model_dump(exclude={"limit", "cursor"}) | {"status": wanted_status(arguments)}
     return hashlib.sha256(json.dumps(search, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -106,7 +104,7 @@ FIND_CAMPAIGNS = Tool(
     input_model=FindCampaignsInput,
     argument_help={
         "status": "running, new_chats_paused, completed, stopped, not_started or unknown",
-        "direction": "outbound or inbound",
+        "direction": "outbound, inbound or unknown",
         "group": f"a campaign group's name or id, at most {MAX_QUERY_CHARACTERS} characters",
         "needs_attention": "true or false",
         "sub_organization_id": SUB_ORGANIZATION_HELP,
