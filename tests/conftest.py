@@ -1,16 +1,35 @@
 """What all tests share: an environment without settings, the sandbox, and the real server as a process."""
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from mcp import StdioServerParameters
 
 from callers_mcp.sandbox import API_KEY, Sandbox
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _check_each_schema_once() -> Iterator[None]:
+    """The SDK's client checks the schema of a tool's results in each session, which takes longer than the calls."""
+    check, checked = Draft202012Validator.check_schema, set[str]()
+
+    def check_once(schema: Any, **options: Any) -> None:
+        text = json.dumps(schema)
+        if text not in checked:
+            check(schema, **options)
+            checked.add(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draft202012Validator, "check_schema", check_once)
+        yield
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """JSON schemas for the wire: few tokens for models, and only features that all hosts support."""
 
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 
+@cache
 def lean_schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
     """Return the model's JSON schema without ``title`` and ``default``, references resolved, null as a plain type.
 
@@ -12,6 +14,8 @@ def lean_schema(model: type[BaseModel], mode: Literal["validation", "serializati
 
     In an input schema an optional field has one type, without null: Cursor rejects a call if a type is a union
     (https://forum.cursor.com/t/3778). In an output schema it is ``"type": ["string", "null"]``.
+
+    The result is kept, because pydantic takes milliseconds to make it: do not change it.
     """
     schema = model.model_json_schema(mode=mode)
     definitions = schema.pop("$defs", {})
