@@ -7,8 +7,7 @@ entry has its new value, all other values are the same, and so is all text outsi
 import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from callers_mcp.install.json_document import JsonDocument
 from callers_mcp.install.toml_document import TomlDocument
@@ -16,11 +15,8 @@ from callers_mcp.install.toml_document import TomlDocument
 _BOM = "\ufeff"
 
 
-class Format(StrEnum):
-    """The format of a configuration. JSON may have comments and trailing commas."""
-
-    JSON = "json"
-    TOML = "toml"
+Format = Literal["json", "toml"]
+"""The format of a configuration. JSON may have comments and trailing commas."""
 
 
 class UnreadableConfig(ValueError):
@@ -81,14 +77,14 @@ def remove_entry(text: str, syntax: Format, path: Sequence[str]) -> str:
 
 def _parse(text: str, syntax: Format) -> JsonDocument | TomlDocument:
     eol = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
-    editor = TomlDocument if syntax is Format.TOML else JsonDocument
+    editor = TomlDocument if syntax == "toml" else JsonDocument
     try:
         return editor(text.removeprefix(_BOM), eol)
     except RecursionError:
         raise UnreadableConfig("the file is nested too deeply") from None
     except ValueError as error:
         line = re.search(r"line \d+", str(error))
-        hint = " (comments and trailing commas are allowed, JSON5 is not)" if syntax is Format.JSON else ""
+        hint = " (comments and trailing commas are allowed, JSON5 is not)" if syntax == "json" else ""
         raise UnreadableConfig(f"{line[0] if line else 'it'} is not valid {syntax.upper()}{hint}") from None
 
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from importlib import resources
@@ -29,16 +29,12 @@ class Platform:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     home: Path = field(default_factory=lambda: _home())
 
-    def folder(self, variable: str, default: str = "") -> Path:
-        """Return the folder that a variable names by an absolute path; otherwise the default in the home folder."""
-        folder = Path(self.environment.get(variable) or ".")
-        return folder if folder.is_absolute() else self.home / default
-
     def path(self, template: str) -> Path:
-        """Return the path for a template of ``hosts.toml``."""
-        match = _FOLDER_VARIABLE.match(template)
-        if match:
-            return self.folder(match[1], match[2]) / template[match.end() :].lstrip("/")
+        """Return the path for a template of ``hosts.toml``; a variable counts if it holds an absolute path."""
+        if match := _FOLDER_VARIABLE.match(template):
+            folder = Path(self.environment.get(match[1]) or ".")
+            folder = folder if folder.is_absolute() else self.home / match[2]
+            return folder / template[match.end() :].lstrip("/")
         return self.home / template.removeprefix("~").lstrip("/")
 
 
@@ -56,15 +52,15 @@ class Host:
     title: str
     source: str
     read: date
-    files: tuple[str, ...]
+    files: Sequence[str]
     next_step: str = ""
     folder: str | Mapping[str, str] = "~"
     version: str = ""
-    aliases: tuple[str, ...] = ()
+    aliases: Sequence[str] = ()
     file_variable: str = ""
-    container: tuple[str, ...] = ("mcpServers",)
+    container: Sequence[str] = ("mcpServers",)
     nested: str = ""
-    format: Format = Format.JSON
+    format: Format = "json"
     stdio: Mapping[str, Any] = field(default_factory=dict)
     remote: Mapping[str, Any] = field(default_factory=dict)
     url: str = "url"
@@ -77,7 +73,7 @@ class Host:
     by_hand: str = ""
     must_exist: bool = False
     before: str = ""
-    systems: tuple[str, ...] = ()
+    systems: Sequence[str] = ()
     form: str = ""
     others: str = ""
     others_note: str = ""
@@ -119,19 +115,8 @@ class Host:
         return self.config(platform).exists() or (folder != platform.home and folder.is_dir()) or is_program_found
 
 
-def _row(fields: dict[str, Any]) -> Host:
-    for name in "files", "aliases", "container", "systems":
-        if name in fields:
-            fields[name] = tuple(fields[name])
-    return Host(**fields | {"format": Format(fields.get("format", Format.JSON))})
-
-
-def _read() -> dict[str, Host]:
-    text = (resources.files("callers_mcp.install") / "hosts.toml").read_text("utf-8")
-    return {name: _row(fields) for name, fields in tomllib.loads(text).items()}
-
-
-HOSTS: Mapping[str, Host] = _read()
+_ROWS = tomllib.loads((resources.files("callers_mcp.install") / "hosts.toml").read_text("utf-8"))
+HOSTS: Mapping[str, Host] = {name: Host(**fields) for name, fields in _ROWS.items()}
 
 ANY_HOST = Host(
     "the host", "https://modelcontextprotocol.io/docs/develop/connect-local-servers", date(2026, 11, 30), ()

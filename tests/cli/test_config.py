@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from callers_mcp.install.documents import Format
 from callers_mcp.install.registry import HOSTS
 from callers_mcp.sandbox import ORGANIZATION_ID
 from tests.support.install_home import WRITABLE, Home, usual_form
@@ -29,7 +28,7 @@ def printed(tmp_path: Path, host: str, *options: str, **variables: str) -> str:
 def entry(host: str, text: str) -> dict[str, Any]:
     """Parse printed text as the host parses its configuration; return the entry."""
     row = HOSTS[host]
-    content: dict[str, Any] = tomllib.loads(text) if row.format is Format.TOML else json.loads(text)
+    content: dict[str, Any] = tomllib.loads(text) if row.format == "toml" else json.loads(text)
     assert list(content) == list(row.container)
     return usual_form(content[row.container[0]]["callers"])
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from callers_mcp.install import documents
-from callers_mcp.install.documents import Format
 from tests.support.install_home import NEIGHBOURS_SECRET, Home, meaning
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX paths")
@@ -16,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX pa
 @pytest.mark.parametrize("one_line", [False, True])
 def test_a_dry_run_shows_the_change_and_changes_nothing(each_format: Home, one_line: bool) -> None:
     home = each_format
-    if one_line and home.row.format is Format.JSON:
+    if one_line and home.row.format == "json":
         home.put(json.dumps(meaning(home)).encode())
     before = home.files()
     code, out, errors = home.run("install", "--dry-run", CALLERS_ORGANIZATION_ID="a" * 24)

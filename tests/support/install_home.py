@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from callers_mcp.install import documents
-from callers_mcp.install.documents import Format
 from callers_mcp.install.registry import HOSTS, Host, Platform
 from tests.conftest import inherited
 from tests.support.command_line import run, run_process
@@ -44,8 +43,7 @@ FORMATS = ["vscode", "codex"]
 
 def realistic(host: str) -> bytes:
     """Return a realistic configuration of the host, with other servers in it."""
-    suffix = "toml" if HOSTS[host].format is Format.TOML else "json"
-    return (CONFIGURATIONS / f"{host}.{suffix}").read_bytes()
+    return (CONFIGURATIONS / f"{host}.{HOSTS[host].format}").read_bytes()
 
 
 @dataclass
@@ -156,7 +154,7 @@ def usual_form(entry: dict[str, Any]) -> dict[str, Any]:
 def meaning(home: Home, content: bytes | None = None) -> dict[str, Any]:
     """Parse a configuration, by default the present one, with other parsers than the project's."""
     text = (home.config.read_bytes() if content is None else content).decode("utf-8-sig")
-    if home.row.format is Format.TOML:
+    if home.row.format == "toml":
         return tomllib.loads(text)
     without_comments = re.sub(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', r"\1", text, flags=re.DOTALL)
     without_last_commas = re.sub(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', r"\1", without_comments)
