@@ -5,7 +5,6 @@ They run in this order. If the client disconnects, the call is cancelled.
 
 import asyncio
 import codecs
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -26,6 +25,7 @@ from callers_mcp.http.ops.readiness import Readiness
 from callers_mcp.http.rejections import HttpRejection
 from callers_mcp.http.settings import MCP_PATH, HostingSettings
 from callers_mcp.server.messages import InvalidMessage, parse_message
+from callers_mcp.settings import HOST
 
 MAX_REQUEST_BYTES = 65_536
 """The largest body of a request; a call takes a few hundred bytes."""
@@ -248,12 +248,8 @@ def _too_large() -> HttpRejection:
 
 def _client_address(scope: Scope) -> str:
     """Return the address to name in the log: what a trusted proxy says, else the peer's."""
-    address = scope["client"][0] if scope["client"] else ""
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    return "unknown" if "%" in address else str(address)  # a zone may contain any text
+    address: str = scope["client"][0] if scope["client"] else ""
+    return address if HOST.fullmatch(address) else "unknown"  # a proxy may pass any text on
 
 
 def _as_event_stream(scope: Scope, receive: Receive, send: Send) -> Send:

@@ -286,7 +286,7 @@ def test_an_unusable_file_is_reported_in_one_line(
     write(file, {"tokens": [ENTRY | {"main": PLANTED}]})
     result = command(*arguments)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "main of entry 1 (ci) must be true or false" in result.stderr
+    assert "main of entry 1 must be true or false" in result.stderr
     assert result.stderr.count("\n") == 1
     assert PLANTED not in result.stderr
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -191,10 +191,9 @@ def _parse(path: Path, content: bytes) -> list[TokenRecord]:
             f"The token file {quoted_path(path)} is empty; `callers-mcp token add NAME ...` adds a token."
         )
     try:
-        document = unique_json.parse(content.decode("utf-8-sig"))
-        records = _TokenFile.model_validate(document).tokens
+        records = _TokenFile.model_validate(unique_json.parse(content.decode("utf-8-sig"))).tokens
     except ValidationError as error:
-        raise invalid(_validation_problem(document, error.errors()[0])) from None
+        raise invalid(_problem(error.errors()[0]["loc"])) from None
     except unique_json.DuplicateField:
         raise invalid("an object has a field twice") from None
     except ValueError:
@@ -203,32 +202,18 @@ def _parse(path: Path, content: bytes) -> list[TokenRecord]:
         first: dict[str, int] = {}
         for index, record in enumerate(records):
             if (earlier := first.setdefault(getattr(record, field), index)) != index:
-                raise invalid(
-                    f"{_entry_name(document, earlier)} and {_entry_name(document, index)} have the same {field}"
-                )
+                raise invalid(f"entries {earlier + 1} and {index + 1} have the same {field}")
     return records
 
 
-def _entry_name(document: Any, index: int) -> str:
-    """Return the number of an entry, and its name unless that could be a digest in the wrong field."""
-    entry = document["tokens"][index]
-    name = entry.get("name") if isinstance(entry, dict) else None
-    is_safe = isinstance(name, str) and len(name) < 64 and NAME_PATTERN.fullmatch(name)
-    return f"entry {index + 1} ({name})" if is_safe else f"entry {index + 1}"
-
-
-def _validation_problem(document: Any, details: Any) -> str:
-    match details["loc"]:
-        case ("tokens", int(index), str(field), *_):
-            entry = _entry_name(document, index)
-            if field not in TokenRecord.model_fields:
-                return f"{entry} has an unknown field; the fields are {', '.join(TokenRecord.model_fields)}"
-            expected = TokenRecord.model_fields[field].description
-            if details["type"] == "missing":
-                return f"{entry} has no {field}; it must be {expected}"
-            return f"{field} of {entry} must be {expected}"
-        case ("tokens", int(index)):
-            return f"{_entry_name(document, index)} is not an object"
+def _problem(location: tuple[int | str, ...]) -> str:
+    """Return what must be at a place in the file. It quotes nothing of the file, which may have a token anywhere."""
+    fields = TokenRecord.model_fields
+    match location:
+        case ("tokens", int(index), str(field), *_) if field in fields:
+            return f"{field} of entry {index + 1} must be {fields[field].description}"
+        case ("tokens", int(index), *_):
+            return f"entry {index + 1} must be an object with only the fields {', '.join(fields)}"
     return 'it must be an object with only "tokens", a list'
 
 

@@ -40,18 +40,18 @@ class TokenAuthenticator:
 
     def authenticate(self, token: str) -> Principal | None:
         """Return the principal of ``token``; ``None`` if the token is unknown."""
-        if time.monotonic() >= self._recheck_at:
-            self._check_again()
+        self._check_again()
         return self._principals.get(token_digest(token)) if TOKEN_PATTERN.fullmatch(token) else None
 
     @property
     def problem(self) -> str | None:
         """Why no token is accepted, in one line; ``None`` if the file is valid."""
-        if time.monotonic() >= self._recheck_at:
-            self._check_again()
+        self._check_again()
         return self._problem
 
     def _check_again(self) -> None:
+        if time.monotonic() < self._recheck_at:
+            return
         self._recheck_at = time.monotonic() + RECHECK_SECONDS
         before = self._principals
         # After a problem, always read again: the cause may be in any folder of the path.
