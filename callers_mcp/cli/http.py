@@ -2,7 +2,6 @@
 
 import json
 import logging
-import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +40,8 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
     require_http_extra()
     if (certfile is None) != (keyfile is None):
         exit_with_usage_error("--certfile and --keyfile go together.")
+    if not host.strip():  # the system would listen on every address
+        exit_with_usage_error("--host is blank; set an address, or leave out --host for 127.0.0.1.")
     sandbox = start_sandbox() if use_sandbox else None
     settings = load_settings(sandbox)
     if settings.notices:  # over stdio they are only warnings
@@ -50,12 +51,13 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
     from callers_mcp.http.app import HostedServer
     from callers_mcp.http.auth.token_store import TokenFileError
     from callers_mcp.http.runtime.process import load_everything, serve
+    from callers_mcp.http.runtime.server import listen
     from callers_mcp.http.settings import HostingSettings
     from callers_mcp.settings import SettingsError
 
     with progress("starting the server"):
         try:
-            listener = _listen(host, port)
+            listener = listen(host, port, "--host or --port")
             hosting = HostingSettings.from_environment(
                 host=host, port=listener.getsockname()[1], tls=certfile is not None
             )
@@ -74,20 +76,6 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
         )
     _print_address(hosting)
     sys.exit(serve(hosted, listener, certfile=certfile, keyfile=keyfile))
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Open the socket to serve on. An address is printed only after this succeeded."""
-    from callers_mcp.settings import SettingsError
-
-    if not host.strip():  # the system would listen on every address
-        raise SettingsError("--host is blank; set an address, or leave out --host for 127.0.0.1.")
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, UnicodeError, TypeError) as error:  # the last two if it is not a valid name
-        why = (getattr(error, "strerror", None) or "not an address").partition(" (while")[0]
-        raise SettingsError(f"{host} port {port} can't be used ({why}); use another --host or --port.") from None
 
 
 def _check_certificate(certfile: Path | None, keyfile: Path | None) -> None:

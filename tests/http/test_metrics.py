@@ -122,7 +122,7 @@ def test_a_client_that_sends_slowly_is_cut_off_and_idle_ones_take_no_threads(
 def test_an_address_that_cannot_be_used_is_an_error_of_one_line(metrics: Metrics) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"CALLERS_HTTP_METRICS: 127.0.0.1 port {port} can't .*in use.*another"):
+        with pytest.raises(SettingsError, match=f"127.0.0.1 port {port} can't .*in use.*another CALLERS_HTTP_METRICS"):
             metrics.serve("127.0.0.1", port)
     for host in ("metrics.invalid", "ä..b"):
         with pytest.raises(SettingsError, match="can't be used") as refused:

@@ -16,7 +16,6 @@
 import asyncio
 import logging
 import os
-import socket
 from functools import partial
 from threading import Thread
 
@@ -29,9 +28,8 @@ from starlette.routing import Route
 from callers_mcp.api import errors
 from callers_mcp.api.events import LookupEvent, Observer
 from callers_mcp.http.rejections import REASONS
-from callers_mcp.http.runtime.protocol import BoundedProtocol
+from callers_mcp.http.runtime.server import listen, server_config
 from callers_mcp.http.settings import variable
-from callers_mcp.settings import SettingsError
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _OUTCOMES = {error.kind for error in vars(errors).values() if isinstance(error, type) and hasattr(error, "kind")}
@@ -111,25 +109,9 @@ class Metrics(Observer):
         Raises:
             SettingsError: The address can't be used.
         """
-        try:
-            family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            listener = socket.create_server(address, family=family)
-        except (OSError, UnicodeError) as error:
-            why = (getattr(error, "strerror", None) or "not an address").partition(" (while")[0]
-            raise SettingsError(
-                f"{variable('metrics')}: {host} port {port} can't be used ({why}); set another address."
-            ) from None
-        config = uvicorn.Config(
-            Starlette(routes=[Route("/metrics", self._respond)]),
-            workers=1,  # otherwise WEB_CONCURRENCY is read
-            http=BoundedProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            limit_concurrency=_MAX_CONNECTIONS,
-        )
+        listener = listen(host, port, variable("metrics"))
+        app = Starlette(routes=[Route("/metrics", self._respond)])
+        config = server_config(app, lifespan="off", limit_concurrency=_MAX_CONNECTIONS)
         serving = uvicorn.Server(config).serve([listener])
         Thread(target=asyncio.run, args=(serving,), name="metrics", daemon=True).start()
         port = listener.getsockname()[1]

@@ -15,7 +15,7 @@ import uvicorn
 
 from callers_mcp.http.app import HostedServer
 from callers_mcp.http.ops.readiness import Readiness
-from callers_mcp.http.runtime.protocol import BoundedProtocol
+from callers_mcp.http.runtime.server import server_config
 from callers_mcp.server.card import card_html
 
 logger = logging.getLogger(__name__)
@@ -60,15 +60,9 @@ def serve(
     the drain, and a second SIGINT does not wait for the calls.
     """
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are about bad input from clients
-    config = uvicorn.Config(
+    config = server_config(
         hosted.app,
-        workers=1,  # otherwise WEB_CONCURRENCY is read, and ends the start if it is not a number
-        http=BoundedProtocol,
-        ws="none",
         lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
         proxy_headers=False,
         limit_concurrency=_client_connections(hosted.settings.max_connections),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
