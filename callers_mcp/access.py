@@ -45,11 +45,6 @@ class AllowedOrganizations:
                 granted.add(parse_organization(organization))
         return cls(MAIN in granted, frozenset(granted - {MAIN}))
 
-    @property
-    def is_unrestricted(self) -> bool:
-        """Whether all organizations are allowed."""
-        return self == UNRESTRICTED
-
     def allows(self, organization: str) -> bool:
         """Return whether ``organization``, an id or ``main``, is allowed."""
         if organization == MAIN:

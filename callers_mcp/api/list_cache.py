@@ -20,18 +20,16 @@ class ListCache:
     Args:
         ttl_seconds: How long a list is kept; 0 keeps nothing.
         max_bytes: Limit for all lists together.
+
+    Attributes:
+        size: The approximate size of the kept lists in bytes.
     """
 
     def __init__(self, ttl_seconds: float, max_bytes: int = MAX_CACHE_BYTES) -> None:
         self._ttl_seconds = ttl_seconds
         self._max_bytes = max_bytes
         self._entries: dict[Hashable, tuple[float, Listing[Any]]] = {}  # the oldest first
-        self._size = 0
-
-    @property
-    def size(self) -> int:
-        """The approximate size of the kept lists in bytes."""
-        return self._size
+        self.size = 0
 
     def get(self, key: Hashable) -> Listing[Any] | None:
         """Return the list of ``key``, or ``None`` if it is not kept or too old."""
@@ -46,17 +44,17 @@ class ListCache:
             return
         self._evict(listing.size)
         self._entries[key] = (anyio.current_time() + self._ttl_seconds, listing)
-        self._size += listing.size
+        self.size += listing.size
 
     def _evict(self, size: int) -> None:
         now = anyio.current_time()
         while self._entries:
             oldest = next(iter(self._entries))
-            if self._entries[oldest][0] > now and self._size + size <= self._max_bytes:
+            if self._entries[oldest][0] > now and self.size + size <= self._max_bytes:
                 return
             self._remove(oldest)
 
     def _remove(self, key: Hashable) -> None:
         _, listing = self._entries.pop(key, (0, None))
         if listing:
-            self._size -= listing.size
+            self.size -= listing.size

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
-from callers_mcp.access import Principal
+from callers_mcp.access import UNRESTRICTED, Principal
 from callers_mcp.api.errors import (
     Advice,
     CallersError,
@@ -111,7 +111,7 @@ def _http_status(response: RawResponse) -> Iterator[None]:
 
 def hide_existence(error: CallersError, request: CampaignRequest, principal: Principal) -> CallersError:
     """Return ``error`` without what ``principal`` must not learn: whether something exists in other organizations."""
-    if principal.organizations.is_unrestricted:
+    if principal.organizations == UNRESTRICTED:
         return error
     if isinstance(error, CampaignNotFound | Forbidden):
         return not_found(request)

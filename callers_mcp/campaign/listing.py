@@ -47,8 +47,9 @@ class CampaignRow:
         return 160 + sum(map(sys.getsizeof, texts))
 
 
-def parse_row_at(raw: Mapping[str, JsonValue], now: datetime) -> CampaignRow:
-    """Parse a campaign of a list as of ``now``; never raises, whatever its shape."""
+def parse_row(raw: Mapping[str, JsonValue], now: datetime | None = None) -> CampaignRow:
+    """Parse a campaign of a list as of ``now``, by default the present; never raises, whatever its shape."""
+    now = now or datetime.now(UTC)
     campaign = parse_campaign(raw, now)
     name = _sanitized(campaign.name, _MAX_STORED_NAME_CHARACTERS)
     group_name = _sanitized(campaign.group_name, _MAX_STORED_NAME_CHARACTERS)
@@ -63,11 +64,6 @@ def parse_row_at(raw: Mapping[str, JsonValue], now: datetime) -> CampaignRow:
         folded_group=fold(_sanitized(campaign.group_name, MAX_FOLD_INPUT_CHARACTERS) or ""),
         needs_attention=bool(find_problems(campaign, campaign.id or "", now)),
     )
-
-
-def parse_row(raw: Mapping[str, JsonValue]) -> CampaignRow:
-    """Parse a campaign of a list as of now."""
-    return parse_row_at(raw, datetime.now(UTC))
 
 
 class ListedCampaign(BaseModel):

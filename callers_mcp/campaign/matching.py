@@ -8,12 +8,11 @@ Devanagari, Thai or kana.
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cache, cached_property
 from itertools import islice
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from anyio import NoEventLoopError, from_thread
+from callers_mcp.api.json_reader import stop_if_cancelled
 
 MAX_SUGGESTIONS = 5
 """Names that are suggested if none matches."""
@@ -242,8 +241,7 @@ class NameSearch(Generic[SearchableT]):
 def until_cancelled(items: Sequence[ItemT], interval: int = _CHECK_INTERVAL) -> Iterator[ItemT]:
     """Yield ``items``. In a worker thread, raise if the task that waits for the thread was cancelled."""
     for start in range(0, len(items), interval):
-        with suppress(NoEventLoopError):  # not in a worker thread
-            from_thread.check_cancelled()
+        stop_if_cancelled()
         yield from items[start : start + interval]
 
 

@@ -37,9 +37,8 @@ def main() -> None:
 
             callers_mcp(prog_name="callers-mcp")
     except* OSError as errors:  # output that can't be written, for example to a full disk
-        problem: BaseException | None = errors.split(BrokenPipeError)[
-            1
-        ]  # the reader of a pipe may close it at any time
+        # The reader of a pipe may close it at any time.
+        problem: BaseException | None = errors.split(BrokenPipeError)[1]
         while isinstance(problem, BaseExceptionGroup):
             problem = problem.exceptions[0]
         if sys.stderr is not None and isinstance(problem, OSError):

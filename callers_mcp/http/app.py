@@ -104,9 +104,8 @@ class HostedServer:
             streamable_http_path=MCP_PATH,
             json_response=True,
             stateless_http=True,
-            transport_security=TransportSecuritySettings(
-                enable_dns_rebinding_protection=False
-            ),  # HttpMiddleware has it
+            # HttpMiddleware has it.
+            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )
         self._run_sdk = sdk_app.router.lifespan_context
         sdk_app.router.lifespan_context = self._lifespan

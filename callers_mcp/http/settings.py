@@ -203,10 +203,6 @@ class HostingSettings(EnvironmentSettings):
         return self
 
 
-FIELDS = tuple(name for name, field in HostingSettings.model_fields.items() if not field.exclude)
-"""The fields that can be set by an environment variable."""
-
-
 def variable(field: str) -> str:
     """Return the environment variable of a field of ``HostingSettings``."""
     return HostingSettings.variable(field)

@@ -93,12 +93,10 @@ def create_server(
         if tool is None:
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {quote(client.mask(params.name), 60)}")
         try:
-            result = await tool.call(params.arguments, client, report_retries(ctx))
+            return await tool.call(params.arguments, client, report_retries(ctx))
         except CallersError as error:  # in a form that a model can use
             text, details = error_payload(error, client, hosted=hosted)
             return {"content": [{"type": "text", "text": text}], "isError": True, "_meta": {ERROR_META: details}}
-        content = [{"type": "text", "text": text} for text in result.texts]
-        return {"content": content, "structuredContent": result.structured, "isError": False}
 
     cache_hint = CacheHint(ttl_ms=3_600_000, scope="private" if hosted else "public")
     server: Server[CallersClient] = Server(

@@ -23,7 +23,7 @@ from callers_mcp.api.json_reader import MAX_DEPTH, read_object
 from callers_mcp.api.key_mask import MASK
 from callers_mcp.api.request import CampaignRequest
 from callers_mcp.api.responses import RawResponse, parse_list_response
-from callers_mcp.campaign.listing import CampaignRow, parse_row, parse_row_at
+from callers_mcp.campaign.listing import CampaignRow, parse_row
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import body, count_distinct, find, page, read_listing
 from tests.support.campaigns import FIELDS, NOW, Json, campaign, replaced, wire_definition
@@ -66,8 +66,8 @@ def test_each_campaign_of_any_list_gives_the_same_row_as_a_single_campaign(
 ) -> None:
     elements = [render(element, escaped) for element in sent]
     text = blank + "[" + blank + f"{blank},{blank}".join(elements) + blank + "]" + blank
-    rows = [parse_row_at(content, NOW) for content in read(text.encode("utf-8", "surrogatepass"))]
-    assert rows == [parse_row_at(alone(element), NOW) for element in elements]
+    rows = [parse_row(content, NOW) for content in read(text.encode("utf-8", "surrogatepass"))]
+    assert rows == [parse_row(alone(element), NOW) for element in elements]
     assert KEY.lower() not in str(rows).lower()
 
 

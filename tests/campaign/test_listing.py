@@ -23,7 +23,7 @@ from callers_mcp.campaign.listing import (
     choice_line,
     label,
     list_text,
-    parse_row_at,
+    parse_row,
     to_listed_campaign,
 )
 from callers_mcp.campaign.summary import summarize
@@ -47,7 +47,7 @@ CURSOR = f"50.167b60e7af11.{ID}"
 
 
 def row_of(raw: Json, now: datetime = NOW) -> CampaignRow:
-    return parse_row_at(read_object(body(raw), key=KEY).content, now)
+    return parse_row(read_object(body(raw), key=KEY).content, now)
 
 
 def page_of(*rows: CampaignRow, total: int | None = None, cursor: str | None = None) -> CampaignList:
@@ -108,7 +108,7 @@ def test_any_text_in_id_name_and_group_gives_a_row_of_one_line_and_bounded_size(
 @settings(modest, max_examples=80)
 def test_a_row_says_the_same_as_the_campaigns_own_summary(sent: Json, now: datetime) -> None:
     content = read_object(body({**sent, "id": ID}), key=KEY).content
-    row, summary = parse_row_at(content, now), summarize(content, requested_id=ID, sub_organization_id=None, now=now)
+    row, summary = parse_row(content, now), summarize(content, requested_id=ID, sub_organization_id=None, now=now)
     assert (row.status, row.direction) == (summary.status, summary.direction)
     assert row.needs_attention == bool(summary.attention)
 
@@ -242,7 +242,7 @@ def tokens(texts: Sequence[str]) -> list[int]:
 
 def many() -> list[CampaignRow]:
     """Return the rows of the sandbox's 5,000 campaigns, in 14 languages."""
-    return [parse_row_at(raw, NOW) for raw in json.loads(organization.list_body(None, None))]
+    return [parse_row(raw, NOW) for raw in json.loads(organization.list_body(None, None))]
 
 
 @pytest.mark.parts

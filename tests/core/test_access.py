@@ -54,7 +54,7 @@ def test_a_grant_is_parsed_and_text_that_is_not_an_id_grants_nothing(
     places: list[str], scope: AllowedOrganizations
 ) -> None:
     assert AllowedOrganizations.parse(places) == scope
-    assert AllowedOrganizations.parse(places).is_unrestricted == ("*" in places)
+    assert (AllowedOrganizations.parse(places) == UNRESTRICTED) == ("*" in places)
 
 
 @pytest.mark.parametrize(

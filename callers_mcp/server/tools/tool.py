@@ -29,14 +29,6 @@ ArgumentHelp = str | Advice | Callable[[str | None], Advice]
 
 
 @dataclass(frozen=True, slots=True)
-class ToolResult:
-    """The result of a call: the structured content, and the same as text blocks."""
-
-    structured: dict[str, Any]
-    texts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Tool(Generic[InputT, OutputT]):
     """A tool as the server lists and calls it.
 
@@ -84,15 +76,16 @@ class Tool(Generic[InputT, OutputT]):
 
     async def call(
         self, arguments: Mapping[str, Any] | None, client: CallersClient, on_retry: OnRetry | None = None
-    ) -> ToolResult:
-        """Validate the arguments, run the tool, and render its output.
+    ) -> dict[str, Any]:
+        """Validate the arguments, run the tool, and return the result of ``tools/call``.
 
         Raises:
             CallersError: See ``callers_mcp.api.errors``. An unexpected exception is logged, then ``InternalError``.
         """
         try:
             output = await self.run(self.parse(arguments, client.mask), client, on_retry)
-            return ToolResult(self.structured(output), tuple(self.texts(output)))
+            content = [{"type": "text", "text": text} for text in self.texts(output)]
+            return {"content": content, "structuredContent": self.structured(output), "isError": False}
         except CallersError:
             raise
         except Exception:
