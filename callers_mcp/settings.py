@@ -179,14 +179,9 @@ class EnvironmentSettings(BaseModel):
     @property
     def notices(self) -> tuple[str, ...]:
         """Warnings for the operator: placeholders that were replaced by defaults, unknown variables."""
-        return (
-            *(
-                f"{self.variable(field)} holds a placeholder that was not filled in; set or remove it."
-                for field in self._placeholders
-                if field not in self._never_default
-            ),
-            *self._unknown_variables,
-        )
+        replaced = [self.variable(field) for field in self._placeholders if field not in self._never_default]
+        notices = [f"{name} holds a placeholder that was not filled in; set or remove it." for name in replaced]
+        return (*notices, *self._unknown_variables)
 
     @model_validator(mode="wrap")
     @classmethod

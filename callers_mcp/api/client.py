@@ -237,9 +237,11 @@ class CallersClient:
             CallersError: The API returned neither a campaign nor a refusal.
         """
         request = CampaignRequest(campaign_id, secrets.token_hex(12), self._keys.current(), self._keys.variable)
-        in_flight = InFlightRequest[tuple[Document, Document]](self._retry_policy)
-        in_flight.principals.append(self.access.principal)
-        attempt = partial(self._fetch_campaign, request, _as_document, in_flight)
+
+        async def attempt() -> Document:
+            response = await self._pool.get(f"/campaigns/{campaign_id}", request.headers(secrets.token_hex(8)))
+            return parse_campaign_response(response, request)
+
         try:
             await self._retry_policy.run_with_deadline(attempt)
         except CallersError as error:

@@ -177,14 +177,13 @@ def _error_from_status(response: RawResponse, request: CampaignRequest) -> Calle
             retry_after_seconds=seconds,
         )
     if status == 408 or status >= 500:
-        error = Unavailable(
+        return Unavailable(
             f"The Callers API can't answer now: status {status}",
             wait or "Trying again in a few minutes may help.",
             http_status=status,
+            retry_after_seconds=seconds,
             transient=status in _TRANSIENT_STATUSES,
         )
-        error.retry_after_seconds = seconds
-        return error
     if status < 400:
         problem = f"The API answered with status {status}."
         if status >= 300 and status != 304:

@@ -95,13 +95,11 @@ def _check_certificate(certfile: Path | None, keyfile: Path | None) -> None:
 def _print_address(hosting: "HostingSettings") -> None:
     """Print the server's URL, who may call it, and the configuration for a host."""
     callers = {
-        frozenset({"tokens"}): "holders of a token (callers-mcp token add NAME ...)",
-        frozenset({"oauth"}): f"users who sign in at {hosting.oauth_issuer}",
-        frozenset({"tokens", "oauth"}): f"holders of a token, and users who sign in at {hosting.oauth_issuer}",
-        frozenset(): "any process on this machine"
-        if hosting.auth is None
-        else "anyone who can reach it (CALLERS_HTTP_AUTH=none)",
-    }[hosting.methods]
+        "tokens": "holders of a token (callers-mcp token add NAME ...)",
+        "oauth": f"users who sign in at {hosting.oauth_issuer}",
+        "none": "anyone who can reach it (CALLERS_HTTP_AUTH=none)",
+    }
+    who = [words for method, words in callers.items() if method in (hosting.auth or ())]
     server: dict[str, Any] = {"type": "http", "url": hosting.url}
     if "tokens" in hosting.methods:
         server["headers"] = {"Authorization": "Bearer <token>"}
@@ -110,6 +108,6 @@ def _print_address(hosting: "HostingSettings") -> None:
         host = f"for the Host header {hosting.known_hosts[0]}; CALLERS_HTTP_ALLOWED_HOSTS adds others"
         address = f" (listening on {hosting.address}, {host})"
     click.echo(f"callers-mcp serves on {hosting.url}{address}")
-    click.echo(f"Who may call: {callers}")
+    click.echo(f"Who may call: {', and '.join(who) or 'any process on this machine'}")
     click.echo(f"Host config: {json.dumps({'mcpServers': {'callers': server}})}")
     sys.stdout.flush()

@@ -98,8 +98,7 @@ class HostedServer:
             observer=self.metrics or self._audit,
             rate_limit_hook=self._limiter.admit if self._limiter else None,
         )
-        options = {"instructions": instructions} if instructions else {}
-        server = create_server(settings, client=client, get_principal=_get_principal, **options)
+        server = create_server(settings, instructions=instructions, client=client, get_principal=_get_principal)
         sdk_app = server.streamable_http_app(
             streamable_http_path=MCP_PATH,
             json_response=True,

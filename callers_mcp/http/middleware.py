@@ -66,7 +66,7 @@ class HttpMiddleware:
         self._app = app
         self._authenticator = authenticator
         self._limit = CallLimit(hosting.max_calls, over_capacity)
-        self._refuses_forwarded = hosting.refuses_forwarded
+        self._refuses_forwarded = hosting.auth is None
         # Outside loopback and without TLS in this server, only trusted proxies may use plain http.
         self._plain_http_from_proxies = not hosting.on_loopback and not hosting.tls
         proxies = [str(network) for network in hosting.trusted_proxies]

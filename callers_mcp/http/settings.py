@@ -118,11 +118,6 @@ class HostingSettings(EnvironmentSettings):
         return frozenset(self.auth or ()) - {"none"}
 
     @property
-    def refuses_forwarded(self) -> bool:
-        """Whether requests through a proxy are refused, because ``CALLERS_HTTP_AUTH`` is not set."""
-        return self.auth is None
-
-    @property
     def known_hosts(self) -> tuple[str, ...]:
         """The values of the Host header that are accepted, that of the public URL first; ``:*`` matches any port."""
         public = _host_values(self.public_url) if self.public_url else ()
@@ -185,7 +180,8 @@ class HostingSettings(EnvironmentSettings):
             missing += [] if self.public_url or self.on_loopback else ["public_url"]
             if missing:
                 raise ValueError(f"{' and '.join(map(variable, missing))} must be set for oauth.")
-        if self.server_card and not (self.methods and self.public_url and _has_dns_name(self.public_url)):
+        host = urlsplit(self.public_url or "").hostname or ""
+        if self.server_card and not (self.methods and _DNS_NAME.fullmatch(host)):
             raise ValueError(
                 f"{variable('server_card')} needs tokens or oauth in {variable('auth')}, and a DNS name in "
                 f"{variable('public_url')}, such as https://callers.example.com/mcp."
@@ -213,10 +209,6 @@ def _is_unspecified(host: str) -> bool:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
-
-
-def _has_dns_name(url: str) -> bool:
-    return bool(_DNS_NAME.fullmatch(urlsplit(url).hostname or ""))
 
 
 def _host_values(url: str) -> tuple[str, ...]:

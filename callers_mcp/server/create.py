@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from mcp.server.caching import CacheHint
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import HandlerResult
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
@@ -41,6 +41,13 @@ def _instructions(how_to_get_the_id: str) -> str:
 INSTRUCTIONS = _instructions("Ask the user for a campaign's id (24 hexadecimal digits)")
 INSTRUCTIONS_WITH_LISTS = _instructions(
     "Find a campaign's id (24 hexadecimal digits) with find_campaigns where that is offered, or ask the user for it,"
+)
+
+_LISTS: tuple[CacheableMethod, ...] = (
+    "tools/list",
+    "resources/list",
+    "resources/templates/list",
+    "prompts/list",
 )
 
 GetPrincipal = Callable[[Context], Principal]
@@ -105,12 +112,7 @@ def create_server(
         title="Callers campaigns",
         website_url="https://github.com/callers-mcp/callers-mcp",
         instructions=instructions or (INSTRUCTIONS_WITH_LISTS if with_lists else INSTRUCTIONS),
-        cache_hints={
-            "tools/list": cache_hint,
-            "resources/list": cache_hint,
-            "resources/templates/list": cache_hint,
-            "prompts/list": cache_hint,
-        },
+        cache_hints=dict.fromkeys(_LISTS, cache_hint),
         lifespan=lifespan,
         # Without this, the SDK lists the tools again for each call over HTTP, to check its headers.
         get_tool_input_schema={tool.name: tool.input_schema for tool in definitions[with_lists]}.get,

@@ -42,13 +42,11 @@ class Authenticator:
         oauth: "OAuthVerifier | None",
         on_rejection: Callable[[str], None],
     ) -> None:
-        self._required = bool(hosting.methods)
+        self._hosting = hosting
         self._tokens = tokens
         self._oauth = oauth
         self._on_rejection = on_rejection
-        self._scope = hosting.oauth_scope
         self._metadata_url = _metadata_url(hosting.url) if oauth else None
-        self._resource, self._issuer = hosting.url, hosting.oauth_issuer
 
     async def authenticate(self, headers: Headers) -> Principal:
         """Return the principal of a request; ``ANONYMOUS`` if the server requires no authentication.
@@ -56,7 +54,7 @@ class Authenticator:
         Raises:
             HttpRejection: There is no token, or it is not valid.
         """
-        if not self._required:
+        if not self._hosting.methods:
             return ANONYMOUS
         token = _bearer_token(headers)
         # The pattern decides which check a token gets; no token gets both.
@@ -90,9 +88,9 @@ class Authenticator:
         if self._metadata_url is None:
             return None
         return {
-            "resource": self._resource,
-            "authorization_servers": [self._issuer],
-            "scopes_supported": [self._scope],
+            "resource": self._hosting.url,
+            "authorization_servers": [self._hosting.oauth_issuer],
+            "scopes_supported": [self._hosting.oauth_scope],
             "bearer_methods_supported": ["header"],
             "resource_name": "Callers campaigns",
         }
@@ -100,7 +98,7 @@ class Authenticator:
     def _challenge(self, rejection: HttpRejection) -> str:
         values = {"error": rejection.error, "error_description": rejection.error and rejection.description}
         if self._metadata_url:
-            values |= {"resource_metadata": self._metadata_url, "scope": self._scope}
+            values |= {"resource_metadata": self._metadata_url, "scope": self._hosting.oauth_scope}
         return " ".join(("Bearer", ", ".join(f'{name}="{value}"' for name, value in values.items() if value))).strip()
 
 

@@ -165,7 +165,7 @@ class IssuerKeys:
             logger.warning(
                 "The keys of the OAuth issuer can't be fetched: %s. %s Check %s and the network.",
                 _reason(error),
-                self._consequence(),
+                "The earlier ones are still used." if self.usable else "Its tokens get status 503 until that works.",
                 variable("oauth_issuer"),
             )
         else:
@@ -180,12 +180,6 @@ class IssuerKeys:
             logger.info("fetched the keys of the OAuth issuer: %d usable, %d not usable", len(keys), unusable)
         finally:
             self._next_at = self._clock() + _FETCH_INTERVAL_SECONDS
-
-    def _consequence(self) -> str:
-        minutes = math.ceil((_MAX_AGE_SECONDS - self._age()) / 60) if self._keys else 0
-        if minutes <= 0:
-            return "Its tokens get status 503 until the keys are available."
-        return f"The keys from an earlier fetch stay valid for another {minutes} minutes."
 
 
 class _InvalidResponse(Exception):
