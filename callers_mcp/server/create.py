@@ -43,12 +43,7 @@ INSTRUCTIONS_WITH_LISTS = _instructions(
     "Find a campaign's id (24 hexadecimal digits) with find_campaigns where that is offered, or ask the user for it,"
 )
 
-_LISTS: tuple[CacheableMethod, ...] = (
-    "tools/list",
-    "resources/list",
-    "resources/templates/list",
-    "prompts/list",
-)
+_LISTS: tuple[CacheableMethod, ...] = ("tools/list", "resources/list", "resources/templates/list", "prompts/list")
 
 GetPrincipal = Callable[[Context], Principal]
 """Returns the principal of a request, which was verified before the request reached the server."""
