@@ -15,21 +15,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import anyio
+import mcp_types as types
 from anyio.abc import ObjectStream, TaskGroup
 from mcp.server.lowlevel import Server
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
 from mcp.shared.message import SessionMessage
-from mcp_types import (
-    CONNECTION_CLOSED,
-    ErrorData,
-    JSONRPCError,
-    JSONRPCMessage,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    JSONRPCResponse,
-    RequestId,
-)
 
 from callers_mcp.server.messages import InvalidMessage, parse_message
 
@@ -80,7 +71,7 @@ class _Host(ObjectStream[SessionMessage]):
         self._stdin, self._stdout = os.fdopen(stdin, "rb"), os.fdopen(stdout, "wb")
         self._tasks = tasks
         self._one_reader, self._one_writer = anyio.CapacityLimiter(1), anyio.CapacityLimiter(1)
-        self._unanswered: dict[RequestId, RequestId] = {}
+        self._unanswered: dict[types.RequestId, types.RequestId] = {}
         self._all_answered = anyio.Event()
         self._all_answered.set()
 
@@ -106,7 +97,7 @@ class _Host(ObjectStream[SessionMessage]):
             except InvalidMessage as error:
                 self._tasks.start_soon(self._write, error.response)  # the end of stdin must be seen, if it blocks
                 continue
-            if isinstance(message, JSONRPCRequest):
+            if isinstance(message, types.JSONRPCRequest):
                 if not self._unanswered:
                     self._all_answered = anyio.Event()
                 self._unanswered[coerce_request_id(message.id)] = message.id
@@ -119,7 +110,7 @@ class _Host(ObjectStream[SessionMessage]):
                 if message.method == "tools/list" and self._rest is not None:
                     self._tasks.start_soon(self._load, self._rest)
                     self._rest = None
-            elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+            elif isinstance(message, types.JSONRPCNotification) and message.method == "notifications/cancelled":
                 self._settle(cancelled_request_id_from_params(message.params))
             return SessionMessage(message)
 
@@ -151,9 +142,9 @@ class _Host(ObjectStream[SessionMessage]):
         """Wait for the answers in progress, answer the other requests with an error, and stop the process."""
         with anyio.move_on_after(_GRACE_SECONDS):
             await self._all_answered.wait()
-        closed = ErrorData(code=CONNECTION_CLOSED, message="Connection closed")
+        closed = types.ErrorData(code=types.CONNECTION_CLOSED, message="Connection closed")
         for request_id in tuple(self._unanswered.values()):
-            await self._write(JSONRPCError(jsonrpc="2.0", id=request_id, error=closed))
+            await self._write(types.JSONRPCError(jsonrpc="2.0", id=request_id, error=closed))
         async with self._one_writer:  # after the answers to invalid messages
             _exit_process()
 
@@ -165,12 +156,12 @@ class _Host(ObjectStream[SessionMessage]):
             timer.start()
         return line
 
-    async def _write(self, message: JSONRPCMessage) -> None:
+    async def _write(self, message: types.JSONRPCMessage) -> None:
         text = message.model_dump_json(by_alias=True, exclude_unset=True)
         try:
             await anyio.to_thread.run_sync(self._write_line, text, limiter=self._one_writer)
         finally:
-            if isinstance(message, JSONRPCResponse | JSONRPCError):
+            if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
                 self._settle(message.id)
 
     def _write_line(self, text: str) -> None:
@@ -180,7 +171,7 @@ class _Host(ObjectStream[SessionMessage]):
         except OSError:  # its reader has closed it
             _exit_process()
 
-    def _settle(self, request_id: RequestId | None) -> None:
+    def _settle(self, request_id: types.RequestId | None) -> None:
         if request_id is not None:
             self._unanswered.pop(coerce_request_id(request_id), None)
         if not self._unanswered:

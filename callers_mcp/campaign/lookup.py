@@ -55,9 +55,8 @@ async def look_up(
         CallersError: See ``callers_mcp.api.errors``. An unexpected exception is logged, then ``InternalError``.
     """
     try:
-        campaign_id, organization = campaign_id.strip(), client.parse_sub_organization(sub_organization_id)
         return await client.report_on_campaign(
-            campaign_id, _report, sub_organization_id=organization, on_retry=on_retry
+            campaign_id.strip(), _report, sub_organization_id=sub_organization_id, on_retry=on_retry
         )
     except CallersError:
         raise

@@ -28,24 +28,17 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
     Exit code: 0 after SIGTERM; 2 wrong settings, or an address that can't be used; 130 after Ctrl-C.
     """
     from callers_mcp import logs
-    from callers_mcp.cli.runtime import (
-        exit_with_usage_error,
-        load_settings,
-        progress,
-        require_http_extra,
-        sandbox_instructions,
-        start_sandbox,
-    )
+    from callers_mcp.cli import runtime
 
-    require_http_extra()
+    runtime.require_http_extra()
     if (certfile is None) != (keyfile is None):
-        exit_with_usage_error("--certfile and --keyfile go together.")
+        runtime.exit_with_usage_error("--certfile and --keyfile go together.")
     if not host.strip():  # the system would listen on every address
-        exit_with_usage_error("--host is blank; set an address, or leave out --host for 127.0.0.1.")
-    sandbox = start_sandbox() if use_sandbox else None
-    settings = load_settings(sandbox)
+        runtime.exit_with_usage_error("--host is blank; set an address, or leave out --host for 127.0.0.1.")
+    sandbox = runtime.start_sandbox() if use_sandbox else None
+    settings = runtime.load_settings(sandbox)
     if settings.notices:  # over stdio they are only warnings
-        exit_with_usage_error(" ".join(settings.notices))
+        runtime.exit_with_usage_error(" ".join(settings.notices))
     logs.configure(settings)
     from callers_mcp.api.errors import NotConfigured
     from callers_mcp.http.app import HostedServer
@@ -55,20 +48,20 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
     from callers_mcp.http.settings import HostingSettings
     from callers_mcp.settings import SettingsError
 
-    with progress("starting the server"):
+    with runtime.progress("starting the server"):
         try:
             listener = listen(host, port, "--host or --port")
             hosting = HostingSettings.from_environment(
                 host=host, port=listener.getsockname()[1], tls=certfile is not None
             )
             _check_certificate(certfile, keyfile)
-            hosted = HostedServer(settings, hosting, instructions=sandbox_instructions() if sandbox else None)
+            hosted = HostedServer(settings, hosting, instructions=runtime.sandbox_instructions() if sandbox else None)
             if hosted.metrics and hosting.metrics:
                 hosted.metrics.serve(*hosting.metrics)
         except NotConfigured as error:
-            exit_with_usage_error(error.message_for_person)
+            runtime.exit_with_usage_error(error.message_for_person)
         except (SettingsError, TokenFileError) as error:
-            exit_with_usage_error(str(error))
+            runtime.exit_with_usage_error(str(error))
         load_everything()
     if hosting.auth == ("none",):
         logging.getLogger(__name__).warning(

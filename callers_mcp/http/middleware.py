@@ -74,7 +74,10 @@ class HttpMiddleware:
             proxies += ["127.0.0.0/8", "::1"]  # a proxy on this machine, such as a sidecar
         # uvicorn and starlette have different types for the same ASGI.
         self._endpoint = ProxyHeadersMiddleware(self._serve_endpoint, proxies)  # type: ignore[arg-type]
-        self._security = TransportSecurityMiddleware(_transport_security(hosting))
+        schemes = ("https", "http") if hosting.on_loopback else ("https",)
+        origins = [f"{scheme}://{host}" for host in hosting.known_hosts for scheme in schemes]
+        known = TransportSecuritySettings(allowed_hosts=list(hosting.known_hosts), allowed_origins=origins)
+        self._security = TransportSecurityMiddleware(known)
         public = urlsplit(hosting.url).path.rstrip("/")
         self._endpoint_paths = {MCP_PATH, f"{MCP_PATH}/", public, f"{public}/"}
         self._documents = documents
@@ -195,13 +198,6 @@ class HttpMiddleware:
                     await self._app(scope, replay, respond)
         finally:
             disconnected.cancel()
-
-
-def _transport_security(hosting: HostingSettings) -> TransportSecuritySettings:
-    hosts = list(hosting.known_hosts)
-    schemes = ("https", "http") if hosting.on_loopback else ("https",)
-    origins = [f"{scheme}://{host}" for host in hosts for scheme in schemes]
-    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
 
 
 def _values(scope: Scope, header: bytes) -> list[bytes]:

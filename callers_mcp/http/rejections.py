@@ -28,7 +28,6 @@ class HttpRejection(Exception):
     Attributes:
         description: One sentence for people; it contains no part of the token.
         status: The HTTP status.
-        code: The code of the JSON-RPC error in the body.
         error: The error code of RFC 6750, section 3.1; ``None`` if no token was sent.
         reason: Why it was refused, for the log and the metrics, one of ``REASONS``; empty for a request that is only
             malformed or too much, which is not counted.
@@ -40,7 +39,6 @@ class HttpRejection(Exception):
     description: str
     _: KW_ONLY
     status: int = 400
-    code: int = INVALID_REQUEST
     error: str | None = None
     reason: str = ""
     retry_after_seconds: int | None = None
@@ -50,7 +48,7 @@ class HttpRejection(Exception):
     def body(self) -> dict[str, Any]:
         """Return the JSON-RPC error that is the body of the response; with a reason, its data has the error code."""
         data = {"data": {"error": self.error or "unauthorized"}} if self.reason else {}
-        return {"jsonrpc": "2.0", "id": None, "error": {"code": self.code, "message": self.description, **data}}
+        return {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": self.description, **data}}
 
 
 @dataclass(eq=False)

@@ -7,21 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+import mcp_types as types
 from mcp.server.context import HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
-from mcp_types import (
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
-    CompleteRequestParams,
-    GetPromptRequestParams,
-    ListPromptsResult,
-    ListResourcesResult,
-    ListResourceTemplatesResult,
-    PaginatedRequestParams,
-    ReadResourceRequestParams,
-    RequestParams,
-)
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from callers_mcp.api.client import CallersClient
@@ -33,6 +22,9 @@ Context = ServerRequestContext[CallersClient]
 
 Handler = Callable[[Context, Any, CallersClient], Awaitable[HandlerResult]]
 """Answers a request with its parameters, and with the client that acts for its principal."""
+
+GetClient = Callable[[Context], CallersClient]
+"""Returns the client that acts for the principal of a request."""
 
 ERROR_META = "callers-mcp/error"
 """The key of an error's machine-readable details, in a tool result's ``_meta`` or a protocol error's ``data``."""
@@ -62,8 +54,8 @@ def report_retries(ctx: Context) -> OnRetry:
 
 def add_handlers(
     server: Server[CallersClient],
-    handlers: Mapping[str, tuple[type[RequestParams], Handler]],
-    get_client: Callable[[Context], CallersClient],
+    handlers: Mapping[str, tuple[type[types.RequestParams], Handler]],
+    get_client: GetClient,
     *,
     hosted: bool,
 ) -> None:
@@ -72,7 +64,7 @@ def add_handlers(
     Args:
         server: The server.
         handlers: For each method, its parameters and its handler.
-        get_client: Returns the client that acts for the principal of a request.
+        get_client: See ``GetClient``.
         hosted: Whether error messages name the request id, with which the operator finds the call.
     """
     for method, (params_type, run) in handlers.items():
@@ -80,11 +72,11 @@ def add_handlers(
 
 
 async def _handle(
-    run: Handler, get_client: Callable[[Context], CallersClient], hosted: bool, ctx: Context, params: RequestParams
+    run: Handler, get_client: GetClient, hosted: bool, ctx: Context, params: types.RequestParams
 ) -> HandlerResult:
     try:
-        if isinstance(params, PaginatedRequestParams) and params.cursor:
-            raise MCPError(code=INVALID_PARAMS, message="Invalid cursor: the list has one page.")
+        if isinstance(params, types.PaginatedRequestParams) and params.cursor:
+            raise MCPError(code=types.INVALID_PARAMS, message="Invalid cursor: the list has one page.")
         result = await run(ctx, params, get_client(ctx))
         return {**result, "resultType": "complete"} if isinstance(result, dict) else result
     except MCPError:
@@ -95,46 +87,46 @@ async def _handle(
         error = internal_error(ctx.method)
     client = ctx.lifespan_context
     text, details = error_payload(error, client, hosted=hosted)
-    code = INTERNAL_ERROR
+    code = types.INTERNAL_ERROR
     if isinstance(error, InvalidArguments):
-        code = INVALID_PARAMS
+        code = types.INVALID_PARAMS
     elif isinstance(error, CampaignNotFound):
-        code = INVALID_PARAMS if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else _RESOURCE_NOT_FOUND
-    uri = {"uri": truncate(client.mask(params.uri), 300)} if isinstance(params, ReadResourceRequestParams) else {}
+        code = types.INVALID_PARAMS if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else _RESOURCE_NOT_FOUND
+    uri = {"uri": truncate(client.mask(params.uri), 300)} if isinstance(params, types.ReadResourceRequestParams) else {}
     raise MCPError(code, text, {ERROR_META: details, **uri})
 
 
-async def _list_resources(ctx: Context, params: PaginatedRequestParams, client: CallersClient) -> HandlerResult:
+async def _list_resources(ctx: Context, params: types.PaginatedRequestParams, client: CallersClient) -> HandlerResult:
     from callers_mcp.server.resources import RESOURCES
 
-    return ListResourcesResult(resources=RESOURCES)
+    return types.ListResourcesResult(resources=RESOURCES)
 
 
-async def _list_templates(ctx: Context, params: PaginatedRequestParams, client: CallersClient) -> HandlerResult:
+async def _list_templates(ctx: Context, params: types.PaginatedRequestParams, client: CallersClient) -> HandlerResult:
     from callers_mcp.server.resources import TEMPLATES
 
-    return ListResourceTemplatesResult(resource_templates=TEMPLATES)
+    return types.ListResourceTemplatesResult(resource_templates=TEMPLATES)
 
 
-async def _read_resource(ctx: Context, params: ReadResourceRequestParams, client: CallersClient) -> HandlerResult:
+async def _read_resource(ctx: Context, params: types.ReadResourceRequestParams, client: CallersClient) -> HandlerResult:
     from callers_mcp.server.resources import read_resource
 
     return await read_resource(str(params.uri), client, report_retries(ctx))
 
 
-async def _list_prompts(ctx: Context, params: PaginatedRequestParams, client: CallersClient) -> HandlerResult:
+async def _list_prompts(ctx: Context, params: types.PaginatedRequestParams, client: CallersClient) -> HandlerResult:
     from callers_mcp.server.prompts import PROMPTS
 
-    return ListPromptsResult(prompts=PROMPTS)
+    return types.ListPromptsResult(prompts=PROMPTS)
 
 
-async def _get_prompt(ctx: Context, params: GetPromptRequestParams, client: CallersClient) -> HandlerResult:
+async def _get_prompt(ctx: Context, params: types.GetPromptRequestParams, client: CallersClient) -> HandlerResult:
     from callers_mcp.server.prompts import get_prompt
 
     return await get_prompt(params.name, params.arguments or {}, client)
 
 
-async def _complete(ctx: Context, params: CompleteRequestParams, client: CallersClient) -> HandlerResult:
+async def _complete(ctx: Context, params: types.CompleteRequestParams, client: CallersClient) -> HandlerResult:
     from callers_mcp.server.completion import complete
 
     others = params.context.arguments if params.context else None
@@ -142,16 +134,16 @@ async def _complete(ctx: Context, params: CompleteRequestParams, client: Callers
     return {"completion": {"values": values, "total": total, "hasMore": total > len(values)}}
 
 
-HANDLERS: Mapping[str, tuple[type[RequestParams], Handler]] = {
-    "resources/list": (PaginatedRequestParams, _list_resources),
-    "resources/templates/list": (PaginatedRequestParams, _list_templates),
-    "resources/read": (ReadResourceRequestParams, _read_resource),
-    "prompts/list": (PaginatedRequestParams, _list_prompts),
-    "prompts/get": (GetPromptRequestParams, _get_prompt),
+HANDLERS: Mapping[str, tuple[type[types.RequestParams], Handler]] = {
+    "resources/list": (types.PaginatedRequestParams, _list_resources),
+    "resources/templates/list": (types.PaginatedRequestParams, _list_templates),
+    "resources/read": (types.ReadResourceRequestParams, _read_resource),
+    "prompts/list": (types.PaginatedRequestParams, _list_prompts),
+    "prompts/get": (types.GetPromptRequestParams, _get_prompt),
 }
 """For each method of resources and prompts, its parameters and its handler."""
 
-COMPLETION_HANDLERS: Mapping[str, tuple[type[RequestParams], Handler]] = {
-    "completion/complete": (CompleteRequestParams, _complete)
+COMPLETION_HANDLERS: Mapping[str, tuple[type[types.RequestParams], Handler]] = {
+    "completion/complete": (types.CompleteRequestParams, _complete)
 }
 """The same for completion, which needs lists of campaigns."""

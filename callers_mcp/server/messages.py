@@ -4,17 +4,7 @@ import json
 import logging
 from typing import Any
 
-from mcp_types import (
-    INVALID_REQUEST,
-    PARSE_ERROR,
-    ErrorData,
-    JSONRPCError,
-    JSONRPCMessage,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    RequestId,
-    jsonrpc_message_adapter,
-)
+import mcp_types as types
 from pydantic import ValidationError
 from pydantic_core import from_json
 
@@ -31,13 +21,14 @@ class InvalidMessage(Exception):
         response: The JSON-RPC error that answers it, with its id if that can be read.
     """
 
-    def __init__(self, code: int, message: str, request_id: RequestId | None) -> None:
+    def __init__(self, code: int, message: str, request_id: types.RequestId | None) -> None:
         super().__init__(message)
-        self.response = JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=message))
+        error = types.ErrorData(code=code, message=message)
+        self.response = types.JSONRPCError(jsonrpc="2.0", id=request_id, error=error)
         logger.warning("a message was refused: %s", message)
 
 
-def parse_message(text: bytes) -> JSONRPCMessage:
+def parse_message(text: bytes) -> types.JSONRPCMessage:
     """Parse one message.
 
     Raises:
@@ -47,14 +38,15 @@ def parse_message(text: bytes) -> JSONRPCMessage:
         # This refuses lone surrogates, with which the SDK would fail when it responds.
         value = from_json(text, allow_inf_nan=False)
     except ValueError:
-        raise InvalidMessage(PARSE_ERROR, _NOT_JSON, _request_id(_parse_leniently(text))) from None
+        raise InvalidMessage(types.PARSE_ERROR, _NOT_JSON, _request_id(_parse_leniently(text))) from None
     try:
         # The adapter would take a request with a wrong id as a notification.
         if isinstance(value, dict) and "method" in value:
-            return (JSONRPCRequest if "id" in value else JSONRPCNotification).model_validate(value, by_name=False)
-        return jsonrpc_message_adapter.validate_python(value, by_name=False)
+            kind = types.JSONRPCRequest if "id" in value else types.JSONRPCNotification
+            return kind.model_validate(value, by_name=False)
+        return types.jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError:
-        raise InvalidMessage(INVALID_REQUEST, _NOT_JSON_RPC, _request_id(value)) from None
+        raise InvalidMessage(types.INVALID_REQUEST, _NOT_JSON_RPC, _request_id(value)) from None
 
 
 def _parse_leniently(text: bytes) -> Any:
@@ -64,7 +56,7 @@ def _parse_leniently(text: bytes) -> Any:
         return None
 
 
-def _request_id(value: Any) -> RequestId | None:
+def _request_id(value: Any) -> types.RequestId | None:
     """Return the id in a message that was refused, if a response can repeat it."""
     request_id = value.get("id") if isinstance(value, dict) else None
     if isinstance(request_id, str):
