@@ -87,12 +87,15 @@ def blank_to_none(value: Any) -> Any:
     return value
 
 
-def parse_requested_organization(organization: str) -> str:
-    """Return the id or ``main`` that a call names.
+def parse_named_organization(text: str | None) -> str | None:
+    """Return the id or ``main`` that a call names as ``text``; ``None`` if it names none.
 
     Raises:
         ValueError: It is not an id as a call may give it.
     """
+    organization: str | None = blank_to_none(text)
+    if organization is None:
+        return None
     if not _REQUESTED_ID.fullmatch(organization):
         raise ValueError("is not an id")
     return parse_organization(organization)

@@ -17,8 +17,7 @@ from callers_mcp.access import (
     SUB_ORGANIZATION_HELP,
     OrganizationAccess,
     Principal,
-    blank_to_none,
-    parse_requested_organization,
+    parse_named_organization,
 )
 from callers_mcp.api.errors import Advice, CallersError, InvalidArguments, expected
 from callers_mcp.api.events import CAMPAIGN_LIST, LookupEvent, Observer
@@ -104,9 +103,8 @@ class CallersClient:
         Raises:
             InvalidArguments: It is not a valid id.
         """
-        text = blank_to_none(text)
         try:
-            return None if text is None else parse_requested_organization(text)
+            return parse_named_organization(text)
         except ValueError:
             raise self._invalid("sub_organization_id", text, SUB_ORGANIZATION_HELP) from None
 

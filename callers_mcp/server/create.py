@@ -16,7 +16,6 @@ from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError
 from callers_mcp.sanitize import quote
 from callers_mcp.server.handlers import (
-    APPS_EXTENSION,
     COMPLETION_HANDLERS,
     ERROR_META,
     HANDLERS,
@@ -120,7 +119,8 @@ def create_server(
         **(COMPLETION_HANDLERS if with_lists else {}),
     }
     add_handlers(server, handlers, get_client, hosted=hosted)
-    server.extensions[APPS_EXTENSION] = {}
+    # With it hosts show the card: https://modelcontextprotocol.io/extensions/apps
+    server.extensions["io.modelcontextprotocol/ui"] = {}
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         server.middleware.clear()  # without a provider nothing records the SDK's spans, and they cost 6 % of a call
     return server

@@ -29,9 +29,6 @@ GetClient = Callable[[Context], CallersClient]
 ERROR_META = "callers-mcp/error"
 """The key of an error's machine-readable details, in a tool result's ``_meta`` or a protocol error's ``data``."""
 
-APPS_EXTENSION = "io.modelcontextprotocol/ui"
-"""The extension with which hosts show the card. https://modelcontextprotocol.io/extensions/apps"""
-
 _RESOURCE_NOT_FOUND = -32002  # up to 2025-11-25; INVALID_PARAMS from 2026-07-28 on
 
 

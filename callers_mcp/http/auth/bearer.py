@@ -5,17 +5,14 @@ Source: https://modelcontextprotocol.io/specification/2025-11-25/basic/authoriza
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from callers_mcp.access import ANONYMOUS, Principal
+from callers_mcp.http.auth.oauth import OAuthVerifier
 from callers_mcp.http.auth.token_store import TOKEN_PATTERN
 from callers_mcp.http.auth.tokens import TokenAuthenticator
 from callers_mcp.http.rejections import HttpRejection, InsufficientScope, Unauthenticated
 from callers_mcp.http.settings import HostingSettings
-
-if TYPE_CHECKING:
-    from callers_mcp.http.auth.oauth import OAuthVerifier
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +36,7 @@ class Authenticator:
         self,
         hosting: HostingSettings,
         tokens: TokenAuthenticator | None,
-        oauth: "OAuthVerifier | None",
+        oauth: OAuthVerifier | None,
         on_rejection: Callable[[str], None],
     ) -> None:
         self._hosting = hosting

@@ -107,17 +107,14 @@ def add(path: Path, name: str, organizations: AllowedOrganizations) -> str:
     if not NAME_PATTERN.fullmatch(name):
         raise TokenFileError(f"A token's name must be {TokenRecord.model_fields['name'].description}.")
     token = f"callers_mcp_{secrets.token_hex(32)}"
-    ids = WILDCARD if organizations.sub_organizations is None else sorted(organizations.sub_organizations)
-    added = TokenRecord.model_validate(
-        {
-            "name": name,
-            "sha256": token_digest(token).hex(),
-            "main": organizations.main,
-            "sub_organizations": ids,
-            "created": datetime.now(UTC).strftime(_TIME_FORMAT),
-        }
+    ids = organizations.sub_organizations
+    added = TokenRecord(
+        name=name,
+        sha256=token_digest(token).hex(),
+        main=organizations.main,
+        sub_organizations="*" if ids is None else sorted(ids),
+        created=datetime.now(UTC).strftime(_TIME_FORMAT),
     )
-
     with _changed(path, create=True) as records:
         if any(record.name == name for record in records):
             raise TokenFileError(

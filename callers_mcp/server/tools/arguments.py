@@ -2,11 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator
 
-from callers_mcp.access import blank_to_none, parse_requested_organization
+from callers_mcp.access import parse_named_organization
 
-SubOrganizationId = Annotated[
-    Annotated[str, AfterValidator(parse_requested_organization)] | None, BeforeValidator(blank_to_none)
-]
+SubOrganizationId = Annotated[str | None, AfterValidator(parse_named_organization)]
 """A sub-organization's id, ``main``, or ``None`` for the default organization."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -83,11 +82,6 @@ async def run(arguments: FindCampaignsInput, client: CallersClient, on_retry: On
     )
 
 
-def texts(output: CampaignList) -> Sequence[str]:
-    """Return the page as a table."""
-    return (list_text(output),)
-
-
 def _query_hash(arguments: FindCampaignsInput) -> str:
     """Return a hash of the search, the same in every process: all arguments but ``limit`` and ``cursor``."""
     search = arguments.model_dump(exclude={"limit", "cursor"}) | {"status": wanted_status(arguments)}
@@ -114,5 +108,5 @@ FIND_CAMPAIGNS = Tool(
     },
     output_model=CampaignList,
     run=run,
-    texts=texts,
+    texts=lambda page: (list_text(page),),
 )

@@ -1,6 +1,5 @@
 """The tool ``get_campaign``: one campaign as a summary and as raw JSON."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated
@@ -51,11 +50,6 @@ async def run(arguments: GetCampaignInput, client: CallersClient, on_retry: OnRe
     return await look_up(client, arguments.campaign_id, arguments.sub_organization_id, on_retry)
 
 
-def texts(report: CampaignReport) -> Sequence[str]:
-    """Return the summary and the raw JSON as two texts; each is complete without the other."""
-    return report.summary_text(), report.raw_text()
-
-
 GET_CAMPAIGN = Tool(
     name="get_campaign",
     title="Get a campaign",
@@ -71,7 +65,7 @@ GET_CAMPAIGN = Tool(
     },
     output_model=CampaignReport,
     run=run,
-    texts=texts,
+    texts=lambda report: (report.summary_text(), report.raw_text()),  # each is complete without the other
     structured=CampaignReport.structured,
     # The first key allows large raw results in Claude Code, which otherwise truncates them or moves them to a file.
     meta={"anthropic/maxResultSizeChars": 500_000, "ui": {"resourceUri": CARD_URI}},
