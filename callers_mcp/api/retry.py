@@ -85,10 +85,8 @@ def limit_time(seconds: float, ends_at: float | None = None) -> Iterator[None]:
     with anyio.CancelScope(deadline=anyio.current_time() + seconds if ends_at is None else ends_at) as scope:
         yield
     if scope.cancelled_caught:
+        again, name = "Trying again may help; if it goes on,", variable("timeout")
         raise DeadlineExceeded(
             f"There was no answer within {seconds:g} seconds: the Callers API or this server is too slow.",
-            Advice(
-                f"Trying again may help; if it goes on, the operator raises {variable('timeout')}.",
-                f"Trying again may help; if it goes on, raise {variable('timeout')}.",
-            ),
+            Advice(f"{again} the operator raises {name}.", f"{again} raise {name}."),
         )

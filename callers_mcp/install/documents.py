@@ -40,14 +40,15 @@ def get_entry(text: str, syntax: Format, path: Sequence[str]) -> dict[str, Any] 
     return _entry(_parse(text, syntax).content, path)
 
 
-def set_entry(text: str, syntax: Format, path: Sequence[str], value: Mapping[str, Any]) -> str:
-    """Replace the entry in its position, or add it at the end of its container, which is created if it is missing.
+def set_entry(text: str, syntax: Format, path: Sequence[str], value: Mapping[str, Any] | None) -> str:
+    """Replace the entry in its position, add it at the end of its container, or remove it; prove that all else stays.
 
     Args:
         text: The document; an empty one becomes a document with only this entry.
         syntax: The document's format.
-        path: The keys that lead to the entry, with its own name last.
-        value: The new entry.
+        path: The keys that lead to the entry, with its own name last. A missing container is created; one that becomes
+            empty stays.
+        value: The new entry, or None to remove the present one.
 
     Returns:
         The new text; the same text if the entry already has this value.
@@ -55,50 +56,6 @@ def set_entry(text: str, syntax: Format, path: Sequence[str], value: Mapping[str
     Raises:
         UnreadableConfig: As in ``get_entry``, or the edit would change something else.
     """
-    return _edit(text, syntax, path, dict(value))
-
-
-def remove_entry(text: str, syntax: Format, path: Sequence[str]) -> str:
-    """Remove the entry. Its container stays, even if it becomes empty.
-
-    Args:
-        text: The document.
-        syntax: The document's format.
-        path: The keys that lead to the entry, with its own name last.
-
-    Returns:
-        The new text; the same text if there is no entry.
-
-    Raises:
-        UnreadableConfig: As in ``set_entry``.
-    """
-    return _edit(text, syntax, path, None)
-
-
-def _parse(text: str, syntax: Format) -> JsonDocument | TomlDocument:
-    eol = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
-    editor = TomlDocument if syntax == "toml" else JsonDocument
-    try:
-        return editor(text.removeprefix(_BOM), eol)
-    except RecursionError:
-        raise UnreadableConfig("the file is nested too deeply") from None
-    except ValueError as error:
-        line = re.search(r"line \d+", str(error))
-        hint = " (comments and trailing commas are allowed, JSON5 is not)" if syntax == "json" else ""
-        raise UnreadableConfig(f"{line[0] if line else 'it'} is not valid {syntax.upper()}{hint}") from None
-
-
-def _entry(content: Any, path: Sequence[str], name: str = "") -> dict[str, Any] | None:
-    if not isinstance(content, dict):
-        raise UnreadableConfig(f"{name or 'the file'} is not an object, or has a key twice")
-    if not path:
-        return content
-    key, *rest = path
-    return _entry(content[key], rest, f"{name}.{key}".lstrip(".")) if key in content else None
-
-
-def _edit(text: str, syntax: Format, path: Sequence[str], value: dict[str, Any] | None) -> str:
-    """Set the entry to the value, or remove it if the value is None. Prove that all else is unchanged."""
     document = _parse(text, syntax)
     current = _entry(document.content, path)
     if current == value:
@@ -123,6 +80,28 @@ def _edit(text: str, syntax: Format, path: Sequence[str], value: dict[str, Any] 
     if not is_proven:
         raise UnreadableConfig(f"{'.'.join(path)} can't be edited safely in this file")
     return edited
+
+
+def _parse(text: str, syntax: Format) -> JsonDocument | TomlDocument:
+    eol = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
+    editor = TomlDocument if syntax == "toml" else JsonDocument
+    try:
+        return editor(text.removeprefix(_BOM), eol)
+    except RecursionError:
+        raise UnreadableConfig("the file is nested too deeply") from None
+    except ValueError as error:
+        line = re.search(r"line \d+", str(error))
+        hint = " (comments and trailing commas are allowed, JSON5 is not)" if syntax == "json" else ""
+        raise UnreadableConfig(f"{line[0] if line else 'it'} is not valid {syntax.upper()}{hint}") from None
+
+
+def _entry(content: Any, path: Sequence[str], name: str = "") -> dict[str, Any] | None:
+    if not isinstance(content, dict):
+        raise UnreadableConfig(f"{name or 'the file'} is not an object, or has a key twice")
+    if not path:
+        return content
+    key, *rest = path
+    return _entry(content[key], rest, f"{name}.{key}".lstrip(".")) if key in content else None
 
 
 def _inserts_only(part: str, whole: str) -> bool:

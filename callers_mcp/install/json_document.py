@@ -45,15 +45,13 @@ class JsonDocument:
         content: The value of the text as a Python object. An object in which a key appears twice is a list of pairs.
     """
 
-    content: Any
-
     def __init__(self, text: str, eol: str) -> None:
         """Parse the text. Raise ValueError if it is not JSON; its message names the line if that is known."""
         self._text, self._eol = text, eol
         self._uncommented = _COMMENT.sub(_blank, text)
         self._plain = _TRAILING_COMMA.sub(lambda match: match[1] or " ", self._uncommented)
         self._is_blank = not self._plain.strip()
-        self.content = (
+        self.content: Any = (
             {} if self._is_blank else json.loads(self._plain, object_pairs_hook=_to_object, parse_constant=_refuse)
         )
 

@@ -124,12 +124,11 @@ def plan_change(host: Host, entry: Mapping[str, Any] | None) -> Change:
         if host.command and current is not None and desired is not None:
             _require_no_secrets(host, config, current)
         originals = [] if written is None else list(_originals(host, config, path, text, written))
-        if desired is not None:
-            after: bytes | None = documents.set_entry(text, host.format, path, to_host(host, desired)).encode()
-        elif originals:
+        if desired is None and originals:
             after = originals[0]
         else:
-            after = documents.remove_entry(text, host.format, path).encode()
+            value = None if desired is None else to_host(host, desired)
+            after = documents.set_entry(text, host.format, path, value).encode()
         return Change(
             host, config, before, after, current, desired, keep_backup=desired is not None and bool(originals)
         )

@@ -7,7 +7,7 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import HandlerResult
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolRequestParams, ListToolsResult, PaginatedRequestParams, RequestParams
+from mcp_types import INVALID_PARAMS, CallToolRequestParams, ListToolsResult, PaginatedRequestParams
 from opentelemetry import trace
 
 from callers_mcp import __version__
@@ -20,7 +20,7 @@ from callers_mcp.server.handlers import (
     ERROR_META,
     HANDLERS,
     Context,
-    Handler,
+    Handlers,
     add_handlers,
     error_payload,
     report_retries,
@@ -112,7 +112,7 @@ def create_server(
         get_tool_input_schema={tool.name: tool.input_schema for tool in definitions[with_lists]}.get,
     )
     # Not on_call_tool=: here the SDK accepts a dict, and does not copy it through a model again (7 % of a call).
-    handlers: dict[str, tuple[type[RequestParams], Handler]] = {
+    handlers: Handlers = {
         "tools/list": (PaginatedRequestParams, list_tools),
         "tools/call": (CallToolRequestParams, call_tool),
         **HANDLERS,

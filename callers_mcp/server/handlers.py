@@ -23,6 +23,9 @@ Context = ServerRequestContext[CallersClient]
 Handler = Callable[[Context, Any, CallersClient], Awaitable[HandlerResult]]
 """Answers a request with its parameters, and with the client that acts for its principal."""
 
+Handlers = Mapping[str, tuple[type[types.RequestParams], Handler]]
+"""For each method, its parameters and its handler."""
+
 GetClient = Callable[[Context], CallersClient]
 """Returns the client that acts for the principal of a request."""
 
@@ -51,7 +54,7 @@ def report_retries(ctx: Context) -> OnRetry:
 
 def add_handlers(
     server: Server[CallersClient],
-    handlers: Mapping[str, tuple[type[types.RequestParams], Handler]],
+    handlers: Handlers,
     get_client: GetClient,
     *,
     hosted: bool,
@@ -60,7 +63,7 @@ def add_handlers(
 
     Args:
         server: The server.
-        handlers: For each method, its parameters and its handler.
+        handlers: The handlers.
         get_client: See ``GetClient``.
         hosted: Whether error messages name the request id, with which the operator finds the call.
     """
@@ -131,16 +134,14 @@ async def _complete(ctx: Context, params: types.CompleteRequestParams, client: C
     return {"completion": {"values": values, "total": total, "hasMore": total > len(values)}}
 
 
-HANDLERS: Mapping[str, tuple[type[types.RequestParams], Handler]] = {
+HANDLERS: Handlers = {
     "resources/list": (types.PaginatedRequestParams, _list_resources),
     "resources/templates/list": (types.PaginatedRequestParams, _list_templates),
     "resources/read": (types.ReadResourceRequestParams, _read_resource),
     "prompts/list": (types.PaginatedRequestParams, _list_prompts),
     "prompts/get": (types.GetPromptRequestParams, _get_prompt),
 }
-"""For each method of resources and prompts, its parameters and its handler."""
+"""The handlers of resources and prompts."""
 
-COMPLETION_HANDLERS: Mapping[str, tuple[type[types.RequestParams], Handler]] = {
-    "completion/complete": (types.CompleteRequestParams, _complete)
-}
-"""The same for completion, which needs lists of campaigns."""
+COMPLETION_HANDLERS: Handlers = {"completion/complete": (types.CompleteRequestParams, _complete)}
+"""The handler of completion, which needs lists of campaigns."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callers_mcp.install.documents import Format, UnreadableConfig, get_entry, remove_entry, set_entry
+from callers_mcp.install.documents import Format, UnreadableConfig, get_entry, set_entry
 from tests.support.install_home import squeezed
 
 PATH = ("mcpServers", "callers")
@@ -61,11 +61,11 @@ def test_removing_an_added_entry_keeps_all_else(format: Format, text: str) -> No
     added = set_entry(text, format, PATH, VALUE)
     assert get_entry(added, format, PATH) == VALUE
     assert set_entry(added, format, PATH, VALUE) == added
-    removed = remove_entry(added, format, PATH)
+    removed = set_entry(added, format, PATH, None)
     assert get_entry(removed, format, PATH) is None
     assert squeezed(removed) == squeezed(text)
     assert set_entry(removed, format, PATH, VALUE) == added
-    assert remove_entry(text, format, PATH) == text
+    assert set_entry(text, format, PATH, None) == text
 
 
 @pytest.mark.parametrize(("format", "text"), DOCUMENTS)
@@ -74,7 +74,7 @@ def test_a_replaced_entry_keeps_its_place(format: Format, text: str) -> None:  #
     added = set_entry(text, format, PATH, VALUE)
     replaced = set_entry(added, format, PATH, other)
     assert get_entry(replaced, format, PATH) == other
-    assert remove_entry(replaced, format, PATH) == remove_entry(added, format, PATH)
+    assert set_entry(replaced, format, PATH, None) == set_entry(added, format, PATH, None)
 
 
 @pytest.mark.parametrize("value", [VALUE, None], ids=["set", "removed"])
@@ -94,16 +94,16 @@ def test_a_replaced_entry_keeps_its_place(format: Format, text: str) -> None:  #
 )
 def test_a_rare_form_of_an_entry_in_toml_is_refused(text: str, has_entry: bool, value: dict[str, Any] | None) -> None:
     if value is None and not has_entry:
-        assert remove_entry(text, "toml", PATH) == text
+        assert set_entry(text, "toml", PATH, None) == text
         return
     with pytest.raises(UnreadableConfig, match="can't be edited safely"):
-        remove_entry(text, "toml", PATH) if value is None else set_entry(text, "toml", PATH, value)
+        set_entry(text, "toml", PATH, value)
 
 
 def test_comments_and_blank_lines_around_a_table_stay() -> None:
     text = '# a\n[x]\nb = 1 # b\n\n# c\n\n[mcpServers.callers]\ncommand = "y"\n[mcpServers.callers.env]\nA = "1"\n'
     after = "# d\n\n# e\n[z]\n"
-    assert remove_entry(text + after, "toml", PATH) == "# a\n[x]\nb = 1 # b\n\n# c\n" + after
+    assert set_entry(text + after, "toml", PATH, None) == "# a\n[x]\nb = 1 # b\n\n# c\n" + after
     other = {"command": "z"}
     assert set_entry(text + after, "toml", PATH, other) == (
         '# a\n[x]\nb = 1 # b\n\n# c\n\n[mcpServers.callers]\ncommand = "z"\n' + after
@@ -172,7 +172,7 @@ def test_text_that_cannot_be_read_is_refused_and_not_quoted(format: Format, text
     for edit in (
         lambda: get_entry(text, format, PATH),
         lambda: set_entry(text, format, PATH, VALUE),
-        lambda: remove_entry(text, format, PATH),
+        lambda: set_entry(text, format, PATH, None),
     ):
         with pytest.raises(UnreadableConfig) as refused:
             edit()
@@ -198,7 +198,7 @@ def test_any_json_keeps_its_meaning_and_bytes(
     text = json.dumps(whole, indent=indent, ensure_ascii=in_ascii)
     added = set_entry(text, "json", PATH, VALUE)
     assert json.loads(added) == {**content, "mcpServers": {**(container or {}), "callers": VALUE}}
-    removed = remove_entry(added, "json", PATH)
+    removed = set_entry(added, "json", PATH, None)
     assert squeezed(removed) == squeezed(text)
     assert removed == text or not container
 
@@ -212,7 +212,7 @@ def test_any_text_is_either_edited_correctly_or_refused(text: str) -> None:
         except UnreadableConfig:
             continue
         assert get_entry(added, format, PATH) == VALUE
-        assert squeezed(remove_entry(added, format, PATH)) == squeezed(text)
+        assert squeezed(set_entry(added, format, PATH, None)) == squeezed(text)
 
 
 def test_edited_toml_is_valid_for_another_parser() -> None:
