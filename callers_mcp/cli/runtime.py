@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -73,14 +74,6 @@ def ignore_unusable_variables() -> None:
 
     import click
 
-    def load_propagators() -> None:
-        import opentelemetry.propagate  # noqa: F401 - the import reads the variable
-
-    def load_tracer_provider() -> None:
-        from opentelemetry import trace
-
-        trace.get_tracer_provider()
-
     def open_key_log() -> None:
         if path := os.environ.get("SSLKEYLOGFILE"):
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
@@ -88,8 +81,8 @@ def ignore_unusable_variables() -> None:
     logger = logging.getLogger("opentelemetry")
     logger.setLevel(logging.CRITICAL + 1)  # it logs a traceback
     for variable, load in (
-        ("OTEL_PROPAGATORS", load_propagators),
-        ("OTEL_PYTHON_TRACER_PROVIDER", load_tracer_provider),
+        ("OTEL_PROPAGATORS", lambda: import_module("opentelemetry.propagate")),  # the import reads the variable
+        ("OTEL_PYTHON_TRACER_PROVIDER", lambda: import_module("opentelemetry.trace").get_tracer_provider()),
         ("SSLKEYLOGFILE", open_key_log),
     ):
         try:

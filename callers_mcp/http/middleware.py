@@ -127,7 +127,7 @@ class HttpMiddleware:
             raise HttpRejection("This endpoint accepts only POST.", status=405, headers={"Allow": "POST"})
         request = Request(scope, receive)
         await self._check_host_and_origin(request)
-        only_event_stream = _accepts_only_event_stream(b",".join(_values(scope, b"accept")).decode("latin-1"))
+        only_event_stream = _accepts_only_event_stream(",".join(request.headers.getlist("accept")))
         body = await _read_body(request)
         parse_message(body)
         headers = [_ACCEPT_ALL, *scope["headers"]]
@@ -160,7 +160,7 @@ class HttpMiddleware:
 
     async def _check_host_and_origin(self, request: Request) -> None:
         """Refuse a web page that rebinds its name to this server's address, and a body that is not JSON."""
-        if len(_values(request.scope, b"host")) > 1:
+        if len(request.headers.getlist("host")) > 1:
             raise HttpRejection("There is more than one Host header.")
         if refusal := await self._security.validate_request(request, is_post=True):
             message = bytes(refusal.body).decode()
@@ -198,10 +198,6 @@ class HttpMiddleware:
                     await self._app(scope, replay, respond)
         finally:
             disconnected.cancel()
-
-
-def _values(scope: Scope, header: bytes) -> list[bytes]:
-    return [value for name, value in scope["headers"] if name == header]
 
 
 @lru_cache(64)

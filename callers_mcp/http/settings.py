@@ -186,15 +186,11 @@ class HostingSettings(EnvironmentSettings):
                 f"{variable('server_card')} needs tokens or oauth in {variable('auth')}, and a DNS name in "
                 f"{variable('public_url')}, such as https://callers.example.com/mcp."
             )
-        for method in ("tokens", "oauth"):
-            unused = [
-                variable(name)
-                for name in self.model_fields_set
-                if name.startswith(method[:-1]) and method not in self.methods
-            ]
+        for method in sorted({"tokens", "oauth"} - self.methods):
+            unused = sorted(variable(name) for name in self.model_fields_set if name.startswith(method[:-1]))
             if unused:
                 raise ValueError(
-                    f"{' and '.join(sorted(unused))} would have no effect: {variable('auth')} does not have {method}."
+                    f"{' and '.join(unused)} would have no effect: {variable('auth')} does not have {method}."
                 )
         return self
 
