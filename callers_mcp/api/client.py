@@ -73,6 +73,7 @@ class CallersClient:
         self._limiters = Limiters(settings.max_connections)
         self._list_cache = ListCache(settings.list_cache_seconds)
         self._ends_at: float | None = None
+        self._on_retry: OnRetry | None = None
 
     async def __aenter__(self) -> Self:
         await self._single_flight.__aenter__()
@@ -97,6 +98,12 @@ class CallersClient:
         client._ends_at = anyio.current_time() + self.settings.timeout
         return client
 
+    def reporting_retries(self, on_retry: OnRetry) -> "CallersClient":
+        """Return this client for one call; ``on_retry`` hears of each failed attempt that is followed by another."""
+        client = copy(self)
+        client._on_retry = on_retry
+        return client
+
     def parse_sub_organization(self, text: str | None) -> str | None:
         """Return the id or ``main`` that a caller wrote as ``text``; ``None`` if it was not given.
 
@@ -112,16 +119,13 @@ class CallersClient:
         """Return ``text`` cleaned and with the key masked. Use it for text from callers and from the API."""
         return self._keys.mask(text)
 
-    async def get_campaign(
-        self, campaign_id: str, *, sub_organization_id: str | None = None, on_retry: OnRetry | None = None
-    ) -> Document:
+    async def get_campaign(self, campaign_id: str, *, sub_organization_id: str | None = None) -> Document:
         """Fetch one campaign, as the API returns it.
 
         Args:
             campaign_id: ObjectId, 24 hexadecimal digits.
             sub_organization_id: The sub-organization that the campaign is in; ``main`` means the main organization,
                 ``None`` the default organization.
-            on_retry: Called after each failed attempt that is followed by another.
 
         Returns:
             The campaign's JSON object, including unknown fields, and notes on what was changed in it. Other callers may
@@ -133,9 +137,7 @@ class CallersClient:
 
         Source: https://docs.callers.ai/api-reference/campaigns/get-a-campaign-by-id
         """
-        return await self.report_on_campaign(
-            campaign_id, _as_document, sub_organization_id=sub_organization_id, on_retry=on_retry
-        )
+        return await self.report_on_campaign(campaign_id, _as_document, sub_organization_id=sub_organization_id)
 
     async def report_on_campaign(
         self,
@@ -143,7 +145,6 @@ class CallersClient:
         to_report: Callable[[Document, CampaignRequest, Settings], ResultT],
         *,
         sub_organization_id: str | None = None,
-        on_retry: OnRetry | None = None,
     ) -> ResultT:
         """Fetch one campaign, and return the result of ``to_report``, which look-ups at the same moment share.
 
@@ -151,7 +152,6 @@ class CallersClient:
             campaign_id: As for ``get_campaign``.
             to_report: It must be a module-level function, and must not raise. For a long campaign it runs in a thread.
             sub_organization_id: As for ``get_campaign``.
-            on_retry: As for ``get_campaign``.
 
         Raises:
             CallersError: As for ``get_campaign``.
@@ -163,7 +163,7 @@ class CallersClient:
         async with self._observed_lookup(campaign_id, sub_organization_id) as event:
             request = self._request(event, campaign_id, sub_organization_id)
             attempt: Attempt[tuple[Document, ResultT]] = partial(self._fetch_campaign, request, to_report)
-            document, report = await self._run_shared(event, request, (request, to_report), attempt, on_retry)
+            document, report = await self._run_shared(event, request, (request, to_report), attempt)
             if self.access.hides_main and belongs_to(document.content, self.settings.organization_id or ""):
                 raise not_found(request)
             return report
@@ -175,7 +175,6 @@ class CallersClient:
         *,
         sub_organization_id: str | None = None,
         group_id: str | None = None,
-        on_retry: OnRetry | None = None,
     ) -> ResultT:
         """Fetch an organization's campaigns, or take them from the cache, and return the result of ``select``.
 
@@ -186,7 +185,6 @@ class CallersClient:
                 few run at a time: comparing thousands of names takes tens of milliseconds.
             sub_organization_id: As for ``get_campaign``.
             group_id: ObjectId; request only this group's campaigns. The API may return others too.
-            on_retry: As for ``get_campaign``.
 
         Raises:
             NotConfigured: The id that the API needs to list the organization's campaigns is not known.
@@ -204,7 +202,7 @@ class CallersClient:
             if listing is None:
                 query = list_query(request, self.settings)
                 attempt: Attempt[Listing[RowT]] = partial(self._fetch_list, request, to_row, query)
-                listing = await self._run_shared(event, request, (request, to_row), attempt, on_retry)
+                listing = await self._run_shared(event, request, (request, to_row), attempt)
             rows = listing.visible_rows(hides_main=self.access.hides_main)
             async with without_turn(), self._limiters.searches.slot([self.access.principal]):
                 return await anyio.to_thread.run_sync(select, rows)
@@ -271,12 +269,7 @@ class CallersClient:
             self._observer.on_lookup_finished(event)
 
     async def _run_shared(
-        self,
-        event: LookupEvent,
-        request: CampaignRequest,
-        key: Hashable,
-        attempt: Attempt[ResultT],
-        on_retry: OnRetry | None,
+        self, event: LookupEvent, request: CampaignRequest, key: Hashable, attempt: Attempt[ResultT]
     ) -> ResultT:
         """Start the request of ``key``, or join the one in flight."""
         principal = self.access.principal
@@ -285,7 +278,7 @@ class CallersClient:
         self._limiters.update()
         try:
             async with without_turn():
-                return await in_flight.result(principal, on_retry)
+                return await in_flight.result(principal, self._on_retry)
         except CallersError as error:
             raise hide_existence(error, request, principal) from None
         finally:

@@ -10,7 +10,6 @@ from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError, internal_error
 from callers_mcp.api.json_reader import Document, stop_if_cancelled
 from callers_mcp.api.request import CampaignRequest
-from callers_mcp.api.retry import OnRetry
 from callers_mcp.campaign import text
 from callers_mcp.campaign.summary import CampaignSummary, summarize
 from callers_mcp.campaign.urls import REDACTION_NOTE, redact_urls
@@ -40,24 +39,19 @@ class CampaignReport(BaseModel):
         return text.summary_text(self.summary), text.raw_text(self.raw)
 
 
-async def look_up(
-    client: CallersClient, campaign_id: str, sub_organization_id: str | None = None, on_retry: OnRetry | None = None
-) -> CampaignReport:
+async def look_up(client: CallersClient, campaign_id: str, sub_organization_id: str | None = None) -> CampaignReport:
     """Fetch a campaign and summarize it.
 
     Args:
         client: The client, on behalf of the caller.
         campaign_id: The id as the caller wrote it.
         sub_organization_id: An id or ``main`` as the caller wrote it; blank or ``None`` is the default organization.
-        on_retry: As for ``CallersClient.get_campaign``.
 
     Raises:
         CallersError: See ``callers_mcp.api.errors``. An unexpected exception is logged, then ``InternalError``.
     """
     try:
-        return await client.report_on_campaign(
-            campaign_id.strip(), _report, sub_organization_id=sub_organization_id, on_retry=on_retry
-        )
+        return await client.report_on_campaign(campaign_id.strip(), _report, sub_organization_id=sub_organization_id)
     except CallersError:
         raise
     except Exception:

@@ -23,7 +23,6 @@ from callers_mcp.server.handlers import (
     Handlers,
     add_handlers,
     error_payload,
-    report_retries,
 )
 from callers_mcp.server.tools import load_tools
 from callers_mcp.settings import Settings
@@ -78,8 +77,12 @@ def create_server(
             yield entered
 
     def get_client(ctx: Context) -> CallersClient:
-        shared = ctx.lifespan_context
-        return shared.on_behalf_of(get_principal(ctx)) if get_principal else shared
+        async def report_retry(attempt: int, reason: str) -> None:
+            # The SDK drops it if the request has no progress token.
+            await ctx.session.report_progress(attempt, message=f"Trying again: {reason}")
+
+        reporting = ctx.lifespan_context.reporting_retries(report_retry)
+        return reporting.on_behalf_of(get_principal(ctx)) if get_principal else reporting
 
     def can_list(client: CallersClient) -> bool:
         return client.access.can_list if hosted else with_lists
@@ -94,7 +97,7 @@ def create_server(
         if tool is None:
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {quote(client.mask(params.name), 60)}")
         try:
-            return await tool.call(params.arguments, client, report_retries(ctx))
+            return await tool.call(params.arguments, client)
         except CallersError as error:  # in a form that a model can use
             text, details = error_payload(error, client, hosted=hosted)
             return {"content": [{"type": "text", "text": text}], "isError": True, "_meta": {ERROR_META: details}}

@@ -15,7 +15,6 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError, CampaignNotFound, InvalidArguments, internal_error
-from callers_mcp.api.retry import OnRetry
 from callers_mcp.sanitize import truncate
 
 Context = ServerRequestContext[CallersClient]
@@ -41,15 +40,6 @@ def error_payload(error: CallersError, client: CallersClient, *, hosted: bool) -
     if hosted and error.request_id:  # the operator finds it in the audit log with this id
         return f"{text} Request id: {error.request_id}.", details | {"request_id": error.request_id}
     return text, details
-
-
-def report_retries(ctx: Context) -> OnRetry:
-    """Return a function that reports a retry as progress; the SDK drops it if the request has no progress token."""
-
-    async def report(attempt: int, reason: str) -> None:
-        await ctx.session.report_progress(attempt, message=f"Trying again: {reason}")
-
-    return report
 
 
 def add_handlers(
@@ -111,7 +101,7 @@ async def _list_templates(ctx: Context, params: types.PaginatedRequestParams, cl
 async def _read_resource(ctx: Context, params: types.ReadResourceRequestParams, client: CallersClient) -> HandlerResult:
     from callers_mcp.server.resources import read_resource
 
-    return await read_resource(str(params.uri), client, report_retries(ctx))
+    return await read_resource(str(params.uri), client)
 
 
 async def _list_prompts(ctx: Context, params: types.PaginatedRequestParams, client: CallersClient) -> HandlerResult:

@@ -9,7 +9,6 @@ from mcp_types import Resource, ResourceTemplate
 from callers_mcp.access import blank_to_none
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CampaignNotFound
-from callers_mcp.api.retry import OnRetry
 from callers_mcp.campaign.lookup import look_up
 from callers_mcp.server.card import CARD_MIME_TYPE, CARD_URI
 
@@ -61,7 +60,7 @@ def campaign_uri(campaign_id: str, sub_organization_id: str | None) -> str:
     return f"callers://{prefix}campaigns/{campaign_id}"
 
 
-async def read_resource(uri: str, client: CallersClient, on_retry: OnRetry | None) -> dict[str, Any]:
+async def read_resource(uri: str, client: CallersClient) -> dict[str, Any]:
     """Return the result of ``resources/read``: the card, which hosts may cache, or a campaign, which they may not.
 
     Raises:
@@ -83,6 +82,6 @@ async def read_resource(uri: str, client: CallersClient, on_retry: OnRetry | Non
             f"There is no such resource. A campaign's URI is like {TEMPLATES[0].uri_template}, or "
             f"{TEMPLATES[1].uri_template}."
         )
-    report = await look_up(client, campaign_id or "", sub_organization_id, on_retry)
+    report = await look_up(client, campaign_id or "", sub_organization_id)
     campaign = {"uri": uri, "mimeType": CAMPAIGN_MIME_TYPE, "text": report.raw_text()}
     return {"contents": [campaign], "ttlMs": 0, "cacheScope": "private"}

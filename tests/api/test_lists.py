@@ -149,7 +149,7 @@ async def test_a_list_is_retried_like_a_single_campaign() -> None:
         fault.error(503, headers=[fault.AT_ONCE]), fault.error(429, headers=[fault.AT_ONCE]), LISTED
     ) as server:
         async with api_client(server, notes, max_attempts=3) as client:
-            assert len(await client.list_campaigns(parse_row, list, on_retry=hear)) == 3
+            assert len(await client.reporting_retries(hear).list_campaigns(parse_row, list)) == 3
             server.script(fault.error(503, headers=[fault.AT_ONCE]))
             with pytest.raises(Unavailable, match="3 attempts"):
                 await rows_of(client, A)

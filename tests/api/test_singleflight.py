@@ -128,7 +128,7 @@ async def test_retries_are_made_once_for_all_and_each_caller_is_notified() -> No
                 async def hear(attempt: int, reason: str) -> None:
                     heard[name].append((attempt, reason))
 
-                return lambda: client.get_campaign(ID, on_retry=hear)
+                return lambda: client.reporting_retries(hear).get_campaign(ID)
 
             async def come_late() -> Any:
                 await requests_of(server, 2)
@@ -157,9 +157,9 @@ async def test_a_caller_that_cannot_be_notified_of_a_retry_delays_no_other() -> 
 
     with FaultServer(held, KNOWN) as server:
         async with api_client(server, max_attempts=2) as client, anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: client.get_campaign(ID, on_retry=wait_for_ever))
+            tasks.start_soon(lambda: client.reporting_retries(wait_for_ever).get_campaign(ID))
             broken, answered = await at_once(
-                lambda: client.get_campaign(ID, on_retry=break_down),
+                lambda: client.reporting_retries(break_down).get_campaign(ID),
                 lambda: client.get_campaign(ID),
                 then=held.release,
             )

@@ -11,7 +11,6 @@ from pydantic.json_schema import SkipJsonSchema
 from callers_mcp.access import SUB_ORGANIZATION_HELP, blank_to_none
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.request import is_object_id
-from callers_mcp.api.retry import OnRetry
 from callers_mcp.campaign.listing import CampaignList, list_text, parse_row
 from callers_mcp.campaign.search import Cursor, search_page, wanted_status
 from callers_mcp.campaign.summary import CampaignStatus, Direction
@@ -65,7 +64,7 @@ class FindCampaignsInput(BaseModel):
     )
 
 
-async def run(arguments: FindCampaignsInput, client: CallersClient, on_retry: OnRetry | None) -> CampaignList:
+async def run(arguments: FindCampaignsInput, client: CallersClient) -> CampaignList:
     """List an organization's campaigns and return a page of the matches.
 
     Raises:
@@ -78,7 +77,6 @@ async def run(arguments: FindCampaignsInput, client: CallersClient, on_retry: On
         partial(search_page, criteria=arguments, query_hash=query_hash, start=start),
         sub_organization_id=arguments.sub_organization_id,
         group_id=arguments.group if is_object_id(arguments.group) else None,
-        on_retry=on_retry,
     )
 
 

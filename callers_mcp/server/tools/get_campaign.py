@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from callers_mcp.access import SUB_ORGANIZATION_HELP
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.request import OBJECT_ID, campaign_id_help
-from callers_mcp.api.retry import OnRetry
 from callers_mcp.campaign.lookup import CampaignReport, look_up
 from callers_mcp.server.card import CARD_URI
 from callers_mcp.server.tools.arguments import SubOrganizationId
@@ -41,13 +40,13 @@ class GetCampaignWithListsInput(GetCampaignInput):
     )
 
 
-async def run(arguments: GetCampaignInput, client: CallersClient, on_retry: OnRetry | None) -> CampaignReport:
+async def run(arguments: GetCampaignInput, client: CallersClient) -> CampaignReport:
     """Look up the campaign and summarize it.
 
     Raises:
         CallersError: See ``callers_mcp.api.errors``.
     """
-    return await look_up(client, arguments.campaign_id, arguments.sub_organization_id, on_retry)
+    return await look_up(client, arguments.campaign_id, arguments.sub_organization_id)
 
 
 GET_CAMPAIGN = Tool(

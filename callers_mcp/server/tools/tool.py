@@ -9,7 +9,6 @@ from pydantic import BaseModel, ValidationError
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import Advice, CallersError, InvalidArguments, expected, internal_error
 from callers_mcp.api.json_reader import type_name
-from callers_mcp.api.retry import OnRetry
 from callers_mcp.sanitize import quote
 from callers_mcp.server.tools.schema import lean_schema
 
@@ -52,7 +51,7 @@ class Tool(Generic[InputT, OutputT]):
     input_model: type[InputT]
     argument_help: Mapping[str, ArgumentHelp]
     output_model: type[OutputT]
-    run: Callable[[InputT, CallersClient, OnRetry | None], Awaitable[OutputT]]
+    run: Callable[[InputT, CallersClient], Awaitable[OutputT]]
     texts: Callable[[OutputT], Sequence[str]]
     meta: Mapping[str, Any] | None = None
     structured: Callable[[OutputT], dict[str, Any]] = BaseModel.model_dump
@@ -74,16 +73,14 @@ class Tool(Generic[InputT, OutputT]):
             _meta=dict(self.meta) if self.meta else None,
         )
 
-    async def call(
-        self, arguments: Mapping[str, Any] | None, client: CallersClient, on_retry: OnRetry | None = None
-    ) -> dict[str, Any]:
+    async def call(self, arguments: Mapping[str, Any] | None, client: CallersClient) -> dict[str, Any]:
         """Validate the arguments, run the tool, and return the result of ``tools/call``.
 
         Raises:
             CallersError: See ``callers_mcp.api.errors``. An unexpected exception is logged, then ``InternalError``.
         """
         try:
-            output = await self.run(self.parse(arguments, client.mask), client, on_retry)
+            output = await self.run(self.parse(arguments, client.mask), client)
             content = [{"type": "text", "text": text} for text in self.texts(output)]
             return {"content": content, "structuredContent": self.structured(output), "isError": False}
         except CallersError:
