@@ -99,7 +99,7 @@ def create_server(
         try:
             return await tool.call(params.arguments, client)
         except CallersError as error:  # in a form that a model can use
-            text, details = error_payload(error, client, hosted=hosted)
+            text, details = error_payload(error, client)
             return {"content": [{"type": "text", "text": text}], "isError": True, "_meta": {ERROR_META: details}}
 
     cache_hint = CacheHint(ttl_ms=3_600_000, scope="private" if hosted else "public")
@@ -121,7 +121,7 @@ def create_server(
         **HANDLERS,
         **(COMPLETION_HANDLERS if with_lists else {}),
     }
-    add_handlers(server, handlers, get_client, hosted=hosted)
+    add_handlers(server, handlers, get_client)
     # With it hosts show the card: https://modelcontextprotocol.io/extensions/apps
     server.extensions["io.modelcontextprotocol/ui"] = {}
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):

@@ -13,6 +13,7 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from callers_mcp.access import OPERATOR
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError, CampaignNotFound, InvalidArguments, internal_error
 from callers_mcp.sanitize import truncate
@@ -34,40 +35,28 @@ ERROR_META = "callers-mcp/error"
 _RESOURCE_NOT_FOUND = -32002  # up to 2025-11-25; INVALID_PARAMS from 2026-07-28 on
 
 
-def error_payload(error: CallersError, client: CallersClient, *, hosted: bool) -> tuple[str, dict[str, Any]]:
-    """Return an error as text for a model, and as details for programs."""
+def error_payload(error: CallersError, client: CallersClient) -> tuple[str, dict[str, Any]]:
+    """Return an error as text for a model, and as details for programs; a hosted server's with its request id."""
     text, details = client.mask(error.message), error.details()
-    if hosted and error.request_id:  # the operator finds it in the audit log with this id
+    # The operator of a hosted server finds the call in the audit log with its id.
+    if error.request_id and client.access.principal is not OPERATOR:
         return f"{text} Request id: {error.request_id}.", details | {"request_id": error.request_id}
     return text, details
 
 
-def add_handlers(
-    server: Server[CallersClient],
-    handlers: Handlers,
-    get_client: GetClient,
-    *,
-    hosted: bool,
-) -> None:
-    """Add a handler for each method to ``server``; what one raises becomes a protocol error.
-
-    Args:
-        server: The server.
-        handlers: The handlers.
-        get_client: See ``GetClient``.
-        hosted: Whether error messages name the request id, with which the operator finds the call.
-    """
+def add_handlers(server: Server[CallersClient], handlers: Handlers, get_client: GetClient) -> None:
+    """Add the handlers to ``server``; what one raises becomes a protocol error."""
     for method, (params_type, run) in handlers.items():
-        server.add_request_handler(method, params_type, partial(_handle, run, get_client, hosted))
+        server.add_request_handler(method, params_type, partial(_handle, run, get_client))
 
 
-async def _handle(
-    run: Handler, get_client: GetClient, hosted: bool, ctx: Context, params: types.RequestParams
-) -> HandlerResult:
+async def _handle(run: Handler, get_client: GetClient, ctx: Context, params: types.RequestParams) -> HandlerResult:
+    client = ctx.lifespan_context
     try:
         if isinstance(params, types.PaginatedRequestParams) and params.cursor:
             raise MCPError(code=types.INVALID_PARAMS, message="Invalid cursor: the list has one page.")
-        result = await run(ctx, params, get_client(ctx))
+        client = get_client(ctx)
+        result = await run(ctx, params, client)
         return {**result, "resultType": "complete"} if isinstance(result, dict) else result
     except MCPError:
         raise
@@ -75,8 +64,7 @@ async def _handle(
         error = caught
     except Exception:
         error = internal_error(ctx.method)
-    client = ctx.lifespan_context
-    text, details = error_payload(error, client, hosted=hosted)
+    text, details = error_payload(error, client)
     code = types.INTERNAL_ERROR
     if isinstance(error, InvalidArguments):
         code = types.INVALID_PARAMS
