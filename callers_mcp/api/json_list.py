@@ -61,9 +61,7 @@ def _number(digits: str) -> float | str:
 _decoder = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=refuse_constant)
 
 
-def read_objects(
-    body: bytes, *, key: str, envelope: dict[str, JsonValue] | None = None
-) -> Iterator[dict[str, JsonValue] | None]:
+def read_objects(body: bytes, *, key: str, envelope: dict[str, JsonValue]) -> Iterator[dict[str, JsonValue] | None]:
     """Read ``body`` as a JSON array of objects, or as an object with such an array in a field of a usual name.
 
     An element that is not an object, is longer than ``MAX_ELEMENT_BYTES`` or is nested too deeply for Python is read as
@@ -84,7 +82,7 @@ def read_objects(
     kind = beginning[1] if beginning else b""
     if beginning and kind == b"{":
         with suppress(UnexpectedResponse):  # then it is reported as an object
-            body = yield from _open_envelope(body, beginning.end(), {} if envelope is None else envelope)
+            body = yield from _open_envelope(body, beginning.end(), envelope)
         beginning = _beginning.match(body)
     if beginning is None or beginning[1] != b"[":
         if kind not in _TYPES:

@@ -78,7 +78,7 @@ def parse_campaign_response(response: RawResponse, request: CampaignRequest) -> 
 
 
 def parse_list_response(
-    response: RawResponse, request: CampaignRequest, envelope: dict[str, JsonValue] | None = None
+    response: RawResponse, request: CampaignRequest, envelope: dict[str, JsonValue]
 ) -> Iterator[Mapping[str, JsonValue] | None]:
     """Yield the campaigns in ``response``; each is read when it is requested, in steps that yield ``None``.
 

@@ -41,7 +41,7 @@ blanks = st.text(" \t\r\n", max_size=3)
 
 
 def read(sent: bytes, key: str = KEY) -> list[Json]:
-    return [content for content in read_objects(sent, key=key) if content is not None]
+    return [content for content in read_objects(sent, key=key, envelope={}) if content is not None]
 
 
 def alone(element: str) -> Json:
@@ -163,7 +163,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 def test_an_answer_that_is_not_a_list_of_campaigns_is_refused_with_the_reason(name: str) -> None:
     sent, words = REFUSED[name]
     with pytest.raises(UnexpectedResponse, match=words) as refused:
-        [*parse_list_response(RawResponse(200, {}, sent), LOOKUP)]
+        [*parse_list_response(RawResponse(200, {}, sent), LOOKUP, {})]
     assert refused.value.http_status == 200
     assert not refused.value.retryable
 
@@ -238,7 +238,7 @@ async def test_other_tasks_run_repeatedly_while_a_list_is_read(clock: SimpleName
             turns.append(len(rows))
             await checkpoint()
 
-    raws = parse_list_response(RawResponse(200, {}, body(500)), LOOKUP)
+    raws = parse_list_response(RawResponse(200, {}, body(500)), LOOKUP, {})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(take_turns)
         listing = await read_listing(raws, read_slowly, Settings())
@@ -340,7 +340,8 @@ def test_a_campaign_beyond_the_limits_affects_no_other(name: str) -> None:
 
 @pytest.mark.parametrize("name", ELEMENTS)
 def test_a_list_is_read_in_short_steps_whose_number_grows_with_its_length(name: str) -> None:
-    steps = [len(list(read_objects(b"[" + ELEMENTS[name](length) + b"]", key=KEY))) for length in (250_000, 500_000)]
+    bodies = [b"[" + ELEMENTS[name](length) + b"]" for length in (250_000, 500_000)]
+    steps = [len(list(read_objects(body, key=KEY, envelope={}))) for body in bodies]
     assert steps[0] >= 250_000 / STEP_BYTES / 2, "a step reads at most the rest of a step and another one"
     assert steps[1] <= 2.2 * steps[0]
 

@@ -7,7 +7,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from callers_mcp.access import SUB_ORGANIZATION_HELP
-from callers_mcp.api.client import CallersClient
 from callers_mcp.api.request import OBJECT_ID, campaign_id_help
 from callers_mcp.campaign.lookup import CampaignReport, look_up
 from callers_mcp.server.card import CARD_URI
@@ -40,15 +39,6 @@ class GetCampaignWithListsInput(GetCampaignInput):
     )
 
 
-async def run(arguments: GetCampaignInput, client: CallersClient) -> CampaignReport:
-    """Look up the campaign and summarize it.
-
-    Raises:
-        CallersError: See ``callers_mcp.api.errors``.
-    """
-    return await look_up(client, arguments.campaign_id, arguments.sub_organization_id)
-
-
 GET_CAMPAIGN = Tool(
     name="get_campaign",
     title="Get a campaign",
@@ -63,7 +53,7 @@ GET_CAMPAIGN = Tool(
         "sub_organization_id": SUB_ORGANIZATION_HELP,
     },
     output_model=CampaignReport,
-    run=run,
+    run=lambda arguments, client: look_up(client, arguments.campaign_id, arguments.sub_organization_id),
     texts=lambda report: (report.summary_text(), report.raw_text()),  # each is complete without the other
     structured=CampaignReport.structured,
     # The first key allows large raw results in Claude Code, which otherwise truncates them or moves them to a file.
