@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
@@ -10,7 +10,6 @@ from functools import partial
 from typing import Self, TypeVar
 
 import anyio
-from pydantic import JsonValue
 
 from callers_mcp.access import (
     OPERATOR,
@@ -25,7 +24,7 @@ from callers_mcp.api.json_reader import Document
 from callers_mcp.api.key import KeySource
 from callers_mcp.api.limiter import Limiters
 from callers_mcp.api.list_cache import ListCache
-from callers_mcp.api.lists import Listing, Rows, RowT, belongs_to, list_query, read_list
+from callers_mcp.api.lists import Listing, Rows, RowT, ToRow, belongs_to, list_query, read_list
 from callers_mcp.api.request import CampaignRequest, campaign_id_help, is_object_id
 from callers_mcp.api.responses import hide_existence, not_found, parse_campaign_response, require_api_response
 from callers_mcp.api.retry import OnRetry, RetryPolicy, limit_time
@@ -38,6 +37,9 @@ from callers_mcp.settings import MAIN, Settings
 ResultT = TypeVar("ResultT")
 
 _MAX_QUICK_BYTES = 16_384  # of a campaign that is read without a thread
+
+ToReport = Callable[[Document, CampaignRequest, Settings], ResultT]
+"""Makes what a look-up returns of a campaign."""
 
 RateLimitHook = Callable[[Principal], Awaitable[None]]
 """Returns if a caller's look-up may continue, or raises ``RateLimited``."""
@@ -140,11 +142,7 @@ class CallersClient:
         return await self.report_on_campaign(campaign_id, _as_document, sub_organization_id=sub_organization_id)
 
     async def report_on_campaign(
-        self,
-        campaign_id: str,
-        to_report: Callable[[Document, CampaignRequest, Settings], ResultT],
-        *,
-        sub_organization_id: str | None = None,
+        self, campaign_id: str, to_report: ToReport[ResultT], *, sub_organization_id: str | None = None
     ) -> ResultT:
         """Fetch one campaign, and return the result of ``to_report``, which look-ups at the same moment share.
 
@@ -170,7 +168,7 @@ class CallersClient:
 
     async def list_campaigns(
         self,
-        to_row: Callable[[Mapping[str, JsonValue]], RowT],
+        to_row: ToRow[RowT],
         select: Callable[[Rows[RowT]], ResultT],
         *,
         sub_organization_id: str | None = None,
@@ -297,7 +295,7 @@ class CallersClient:
     async def _fetch_campaign(
         self,
         request: CampaignRequest,
-        to_report: Callable[[Document, CampaignRequest, Settings], ResultT],
+        to_report: ToReport[ResultT],
         in_flight: InFlightRequest[tuple[Document, ResultT]],
     ) -> tuple[Document, ResultT]:
         async with self._limiters.campaigns.slot(in_flight.principals):
@@ -314,11 +312,7 @@ class CallersClient:
             return await anyio.to_thread.run_sync(read)
 
     async def _fetch_list(
-        self,
-        request: CampaignRequest,
-        to_row: Callable[[Mapping[str, JsonValue]], RowT],
-        query: str,
-        in_flight: InFlightRequest[Listing[RowT]],
+        self, request: CampaignRequest, to_row: ToRow[RowT], query: str, in_flight: InFlightRequest[Listing[RowT]]
     ) -> Listing[RowT]:
         async with self._limiters.lists.slot(in_flight.principals):
             headers = request.headers(in_flight.request_id)

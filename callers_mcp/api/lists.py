@@ -35,6 +35,12 @@ class Row(Protocol):
 
 RowT = TypeVar("RowT", bound=Row)
 
+ToRow = Callable[[Mapping[str, JsonValue]], RowT]
+"""Converts a campaign's JSON object to a row."""
+
+GetPage = Callable[[str], Awaitable[RawResponse]]
+"""Requests a path with its query."""
+
 
 def list_query(request: CampaignRequest, settings: Settings) -> str:
     """Return the query that lists an organization's campaigns.
@@ -112,7 +118,7 @@ class ListReader(Generic[RowT]):
         settings: The main organization's id.
     """
 
-    def __init__(self, to_row: Callable[[Mapping[str, JsonValue]], RowT], settings: Settings) -> None:
+    def __init__(self, to_row: ToRow[RowT], settings: Settings) -> None:
         self._to_row = to_row
         self._main_id = (settings.organization_id or "").lower()
         self._rows: list[RowT] = []
@@ -149,11 +155,7 @@ class ListReader(Generic[RowT]):
 
 
 async def read_list(
-    get: Callable[[str], Awaitable[RawResponse]],
-    request: CampaignRequest,
-    query: str,
-    to_row: Callable[[Mapping[str, JsonValue]], RowT],
-    settings: Settings,
+    get: GetPage, request: CampaignRequest, query: str, to_row: ToRow[RowT], settings: Settings
 ) -> Listing[RowT]:
     """Read a list, beginning with ``query``. If the API shows that there is more, follow its links to other pages.
 
