@@ -15,15 +15,7 @@ from callers_mcp.access import OPERATOR, OrganizationAccess, Principal
 from callers_mcp.api.client import CallersClient
 from callers_mcp.api.errors import CallersError
 from callers_mcp.sanitize import quote
-from callers_mcp.server.handlers import (
-    COMPLETION_HANDLERS,
-    ERROR_META,
-    HANDLERS,
-    Context,
-    Handlers,
-    add_handlers,
-    error_payload,
-)
+from callers_mcp.server.handlers import COMPLETION_HANDLERS, HANDLERS, Context, Handlers, add_handlers, tool_error
 from callers_mcp.server.tools import load_tools
 from callers_mcp.settings import Settings
 
@@ -98,9 +90,8 @@ def create_server(
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {quote(client.mask(params.name), 60)}")
         try:
             return await tool.call(params.arguments, client)
-        except CallersError as error:  # in a form that a model can use
-            text, details = error_payload(error, client)
-            return {"content": [{"type": "text", "text": text}], "isError": True, "_meta": {ERROR_META: details}}
+        except CallersError as error:
+            return tool_error(error, client)
 
     cache_hint = CacheHint(ttl_ms=3_600_000, scope="private" if hosted else "public")
     server: Server[CallersClient] = Server(

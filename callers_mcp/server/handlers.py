@@ -35,7 +35,13 @@ ERROR_META = "callers-mcp/error"
 _RESOURCE_NOT_FOUND = -32002  # up to 2025-11-25; INVALID_PARAMS from 2026-07-28 on
 
 
-def error_payload(error: CallersError, client: CallersClient) -> tuple[str, dict[str, Any]]:
+def tool_error(error: CallersError, client: CallersClient) -> dict[str, Any]:
+    """Return the result of a tool that failed, in a form that a model can use."""
+    text, details = _error_payload(error, client)
+    return {"content": [{"type": "text", "text": text}], "isError": True, "_meta": {ERROR_META: details}}
+
+
+def _error_payload(error: CallersError, client: CallersClient) -> tuple[str, dict[str, Any]]:
     """Return an error as text for a model, and as details for programs; a hosted server's with its request id."""
     text, details = client.mask(error.message), error.details()
     # The operator of a hosted server finds the call in the audit log with its id.
@@ -64,7 +70,7 @@ async def _handle(run: Handler, get_client: GetClient, ctx: Context, params: typ
         error = caught
     except Exception:
         error = internal_error(ctx.method)
-    text, details = error_payload(error, client)
+    text, details = _error_payload(error, client)
     code = types.INTERNAL_ERROR
     if isinstance(error, InvalidArguments):
         code = types.INVALID_PARAMS
