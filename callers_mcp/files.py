@@ -17,6 +17,9 @@ from pathlib import Path
 MAX_BYTES = 10 * 1024 * 1024
 """The default limit of a reader: larger than any host's configuration."""
 
+SETTLED_SECONDS = 2.0
+"""The age at which a file's times show each further change: every file system's clock is finer than this."""
+
 BACKUP_SUFFIX = ".callers-mcp-backup"
 
 _LEFTOVER_SECONDS = 60  # a temporary file that is older is not in use: its writer was killed
@@ -56,6 +59,16 @@ def read_with_status(
     if len(content) > max_bytes:
         raise OSError(errno.EFBIG, f"it has more than {max_bytes} bytes", str(path))
     return content, status
+
+
+def version(status: os.stat_result) -> tuple[int, ...] | None:
+    """Return what differs between two states of a file; None if it changed just now, and may again with the same times.
+
+    The change time shows changed modes, and can't be set back.
+    """
+    if min(abs(time.time() - changed) for changed in (status.st_mtime, status.st_ctime)) <= SETTLED_SECONDS:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def write(

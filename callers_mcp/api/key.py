@@ -1,6 +1,5 @@
 """The organization's API key: the setting or the file that it comes from."""
 
-import os
 from pathlib import Path
 
 from callers_mcp import files
@@ -18,7 +17,7 @@ class KeySource:
         self._settings = settings
         self._key = settings.api_key.get_secret_value() if settings.api_key else None
         self._file = settings.api_key_file
-        self._file_version: tuple[int, int, int] | None = None
+        self._file_version: tuple[int, ...] | None = None
 
     @property
     def variable(self) -> str:
@@ -54,7 +53,7 @@ class KeySource:
 
     def _read(self, file: Path) -> str | None:
         try:
-            if _version(file.stat()) == self._file_version:
+            if self._file_version is not None and files.version(file.stat()) == self._file_version:
                 return self._key
             content, status = files.read_with_status(file, _MAX_KEY_FILE_BYTES)
         except OSError as error:
@@ -71,12 +70,8 @@ class KeySource:
                 f"The file that {self.variable} names does not contain a usable key.",
                 Advice("The operator puts the API key into it, as one line.", "Put the API key into it, as one line."),
             )
-        self._file_version = _version(status)
+        self._file_version = files.version(status)
         return key
-
-
-def _version(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def require_no_placeholder(settings: Settings, *fields: str) -> None:

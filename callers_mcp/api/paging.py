@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from callers_mcp.api.responses import RawResponse
 
 _link = re.compile(r"<([^<>]*)>([^<]*)")
-_rel_next = re.compile(r""";\s*rel\s*=\s*(?:"[^"]*\bnext\b[^"]*"|next\b)""", re.IGNORECASE)
+_rel = re.compile(r""";\s*rel\s*=\s*"?([^";,]*)""", re.IGNORECASE)
 _content_range = re.compile(r"[a-z]+ [^/]*/([0-9]{1,12})", re.IGNORECASE)
 _number = re.compile(r"[0-9]{1,12}")
 _TOTAL_HEADERS = ("x-total-count", "x-total", "total-count")
@@ -24,7 +24,7 @@ _MORE_FIELDS = {"hasmore", "hasnext", "hasnextpage"}
 def next_link(response: RawResponse, envelope: Mapping[str, JsonValue]) -> str | None:
     """Return the URL of the next page as the API wrote it, or ``None``."""
     for target, parameters in _link.findall(response.headers.get("link", "")):
-        if _rel_next.search(parameters):
+        if any("next" in relations.lower().split() for relations in _rel.findall(parameters)):
             return str(target)
     for name, value in _fields(envelope):
         link = value.get("href") if isinstance(value, dict) else value

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    import ssl
+
     from callers_mcp.http.settings import HostingSettings
 
 _file = click.Path(dir_okay=False, path_type=Path)
@@ -48,13 +50,15 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
     from callers_mcp.http.settings import HostingSettings
     from callers_mcp.settings import SettingsError
 
+    tls = None
     with runtime.progress("starting the server"):
         try:
             listener = listen(host, port, "--host or --port")
             hosting = HostingSettings.from_environment(
                 host=host, port=listener.getsockname()[1], tls=certfile is not None
             )
-            _check_certificate(certfile, keyfile)
+            if certfile and keyfile:
+                tls = _tls_context(certfile, keyfile)
             hosted = HostedServer(settings, hosting, instructions=runtime.sandbox_instructions() if sandbox else None)
             if hosted.metrics and hosting.metrics:
                 hosted.metrics.serve(*hosting.metrics)
@@ -68,21 +72,21 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
             "CALLERS_HTTP_AUTH is none: anyone who can reach this server can look up whatever the key can access."
         )
     _print_address(hosting)
-    sys.exit(serve(hosted, listener, certfile=certfile, keyfile=keyfile))
+    sys.exit(serve(hosted, listener, tls))
 
 
-def _check_certificate(certfile: Path | None, keyfile: Path | None) -> None:
+def _tls_context(certfile: Path, keyfile: Path) -> "ssl.SSLContext":
     import ssl
 
     from callers_mcp.settings import SettingsError
 
-    if certfile is None:
-        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile, password=lambda: "")
+        context.load_cert_chain(certfile, keyfile, password=lambda: "")
     except OSError as error:
         why = error.strerror if error.errno else "not a certificate and its key, in PEM, without a password"
         raise SettingsError(f"--certfile and --keyfile can't be used ({why}).") from None
+    return context
 
 
 def _print_address(hosting: "HostingSettings") -> None:
@@ -103,4 +107,3 @@ def _print_address(hosting: "HostingSettings") -> None:
     click.echo(f"callers-mcp serves on {hosting.url}{address}")
     click.echo(f"Who may call: {', and '.join(who) or 'any process on this machine'}")
     click.echo(f"Host config: {json.dumps({'mcpServers': {'callers': server}})}")
-    sys.stdout.flush()

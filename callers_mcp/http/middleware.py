@@ -36,6 +36,7 @@ BODY_TIMEOUT_SECONDS = 10.0
 PRINCIPAL_KEY = "callers_mcp.caller"
 """The key of the verified principal in a request's ASGI scope; a client cannot set it."""
 
+_PART_BYTES = 65_536  # of a response
 _FORWARDING_HEADERS = (b"forwarded", b"via", b"x-real-ip")
 _ACCEPT_ALL = (b"accept", b"application/json, text/event-stream")  # for the SDK, which reads the first and refuses less
 _CLOSE = {"Connection": "close"}
@@ -132,6 +133,7 @@ class HttpMiddleware:
         parse_message(body)
         headers = [_ACCEPT_ALL, *scope["headers"]]
         call_scope = {**scope, "path": MCP_PATH, "headers": headers, PRINCIPAL_KEY: principal}
+        send = _in_parts(send)
         response_send = _as_event_stream(scope, receive, send) if only_event_stream else send
         async with self._limit.place(principal) as turn:
             await self._call(call_scope, body, receive, response_send, turn)
@@ -242,6 +244,18 @@ def _client_address(scope: Scope) -> str:
     """Return the address to name in the log: what a trusted proxy says, else the peer's."""
     address: str = scope["client"][0] if scope["client"] else ""
     return address if HOST.fullmatch(address) else "unknown"  # a proxy may pass any text on
+
+
+def _in_parts(send: Send) -> Send:
+    """Send a response in parts, each when the client has read the one before; its call counts until the last."""
+
+    async def in_parts(message: Message) -> None:
+        body = message.get("body", b"")
+        for start in range(0, len(body), _PART_BYTES):
+            await send({**message, "body": body[start : start + _PART_BYTES], "more_body": True})
+        await send({**message, "body": b""} if body else message)
+
+    return in_parts
 
 
 def _as_event_stream(scope: Scope, receive: Receive, send: Send) -> Send:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from callers_mcp import files
 from callers_mcp.access import UNRESTRICTED, AllowedOrganizations, Principal
 from callers_mcp.http.auth import token_store, tokens
 from callers_mcp.http.auth.token_store import TOKEN_PATTERN, add, read, revoke
@@ -32,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 def at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a server look at its file at each call, so that no test waits."""
     monkeypatch.setattr(tokens, "RECHECK_SECONDS", 0)
-    monkeypatch.setattr(tokens, "SETTLED_SECONDS", 0)  # and read a file again only if it has changed
+    monkeypatch.setattr(files, "SETTLED_SECONDS", 0)  # and read a file again only if it has changed
 
 
 def test_only_the_digest_of_a_token_is_stored(file: Path) -> None:
@@ -200,7 +201,8 @@ def test_a_change_of_the_same_size_and_time_is_noticed(file: Path) -> None:
 
 def test_two_changes_in_one_tick_of_a_coarse_clock_are_noticed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "RECHECK_SECONDS", 0)
-    monkeypatch.setattr(tokens, "_version", lambda status: (0,))  # so coarse that no change shows
+    version = files.version
+    monkeypatch.setattr(files, "version", lambda status: version(status) and (0,))  # so coarse that no change shows
     token = add(file, "ci", MAIN)
     authenticator = TokenAuthenticator(file)
     assert authenticator.authenticate(token)

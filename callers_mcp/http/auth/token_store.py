@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from callers_mcp import files
 from callers_mcp.access import WILDCARD, AllowedOrganizations
@@ -79,7 +79,7 @@ class TokenRecord(_StrictModel):
 
 
 class _TokenFile(_StrictModel):
-    tokens: list[TokenRecord]
+    tokens: Annotated[list[TokenRecord], FailFast()]
 
 
 def default_path() -> Path:
@@ -165,7 +165,7 @@ def read_with_status(path: Path) -> tuple[tuple[TokenRecord, ...], os.stat_resul
     except OSError as error:
         raise TokenFileError(
             f"The token file {quoted_path(path)} can't be read ({error.strerror}); fix the path or its permissions."
-        ) from None
+        ) from error
     return tuple(_parse(path, content)), status
 
 

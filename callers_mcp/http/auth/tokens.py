@@ -1,19 +1,17 @@
 """Authentication by API token; changes of the token file take effect without a restart."""
 
+import errno
 import logging
-import os
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from callers_mcp import files
 from callers_mcp.access import Principal
 from callers_mcp.http.auth.token_store import TOKEN_PATTERN, TokenFileError, read_with_status, token_digest
 
 RECHECK_SECONDS = 1.0
 """How often a server checks whether the file has changed."""
-
-SETTLED_SECONDS = 2.0
-"""The age at which a file's times show each further change: every file system's clock is finer than this."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,11 +54,14 @@ class TokenAuthenticator:
         before = self._principals
         # After a problem, always read again: the cause may be in any folder of the path.
         with suppress(OSError):
-            if self._version is not None and _version(self._path.stat()) == self._version:
+            if self._version is not None and files.version(self._path.stat()) == self._version:
                 return
         try:
             self._load()
         except TokenFileError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.EMFILE, errno.ENFILE):
+                logger.warning("The tokens from before are still accepted: %s", error)  # the file may be valid
+                return
             self._principals, self._version = {}, None
             if str(error) != self._problem:
                 self._problem = str(error)
@@ -77,11 +78,4 @@ class TokenAuthenticator:
         self._principals = {
             bytes.fromhex(record.sha256): Principal(f"token:{record.name}", record.organizations) for record in records
         }
-        # A file that changed just now may change again with the same times, so it is read once more.
-        age = min(abs(time.time() - changed) for changed in (status.st_mtime, status.st_ctime))
-        self._version = _version(status) if age > SETTLED_SECONDS else None
-
-
-def _version(status: os.stat_result) -> tuple[int, ...]:
-    """Return what differs between two states of a file. The change time shows changed modes, and can't be set back."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        self._version = files.version(status)

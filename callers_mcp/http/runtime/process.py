@@ -1,20 +1,25 @@
 """The process of the hosted server: serve on a socket, and shut down gracefully."""
 
+import asyncio
 import gc
 import logging
 import math
 import signal
 import socket
+import ssl
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
-from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from callers_mcp.http.app import HostedServer
 from callers_mcp.http.ops.readiness import Readiness
+from callers_mcp.http.runtime.protocol import HEAD_TIMEOUT_SECONDS, MAX_REFUSED_CONNECTIONS, BoundedProtocol
 from callers_mcp.http.runtime.server import server_config
 from callers_mcp.server.card import card_html
 
@@ -50,9 +55,7 @@ def load_everything() -> None:
     card_html()  # reads the card's files
 
 
-def serve(
-    hosted: HostedServer, listener: socket.socket, *, certfile: Path | None = None, keyfile: Path | None = None
-) -> int:
+def serve(hosted: HostedServer, listener: socket.socket, tls: ssl.SSLContext | None = None) -> int:
     """Serve until a signal stops the process, and return the exit code.
 
     SIGTERM drains: readiness turns off, and new calls are still answered for ``CALLERS_HTTP_DRAIN_SECONDS``. Then no
@@ -67,10 +70,8 @@ def serve(
         limit_concurrency=_client_connections(hosted.settings.max_connections),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(hosted.settings.timeout) + _GRACE_SECONDS,
-        ssl_certfile=certfile,
-        ssl_keyfile=keyfile,
     )
-    server = _Server(config, hosted.readiness, hosted.hosting.drain_seconds)
+    server = _Server(config, hosted.readiness, hosted.hosting.drain_seconds, tls)
     gc.collect()
     gc.freeze()  # the loaded modules stay, so no later collection has to scan them
     gc.enable()
@@ -81,8 +82,12 @@ def serve(
 class _Server(uvicorn.Server):
     """Uvicorn with a graceful shutdown. By default it stops listening at once, and raises the signal again at exit."""
 
-    def __init__(self, config: uvicorn.Config, readiness: Readiness, drain_seconds: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, readiness: Readiness, drain_seconds: float, tls: ssl.SSLContext | None
+    ) -> None:
         super().__init__(config)
+        self._tls = tls
+        self._tls_tasks: set[asyncio.Task[None]] = set()  # one accepts connections, the others are handshakes
         self._readiness = readiness
         self._drain_seconds = drain_seconds
         self._closes_at = math.inf
@@ -103,6 +108,47 @@ class _Server(uvicorn.Server):
             self.should_exit = True
         else:
             self._closes_at = min(self._closes_at, time.monotonic() + self._drain_seconds)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. TLS connections are accepted here: uvicorn would not count and limit them before their handshake."""
+        await super().startup([] if self._tls else sockets)
+        if self._tls and sockets:
+            self._start(self._accept(sockets[0], self._tls))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, finish the calls, and stop."""
+        for task in self._tls_tasks:
+            task.cancel()
+        await super().shutdown(sockets)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tls_tasks.add(task)
+        task.add_done_callback(self._tls_tasks.discard)
+
+    async def _accept(self, listener: socket.socket, tls: ssl.SSLContext) -> None:
+        listener.setblocking(False)
+        limit = (self.config.limit_concurrency or MAX_CONNECTIONS) + MAX_REFUSED_CONNECTIONS
+        while True:
+            try:
+                client, _ = await asyncio.get_running_loop().sock_accept(listener)
+            except OSError:  # the client left, or too many files are open
+                await asyncio.sleep(0.1)
+                continue
+            connections = len(self.server_state.connections) + len(self._tls_tasks)
+            if connections > limit:
+                BoundedProtocol.log_refusal(connections)
+                client.close()
+            else:
+                self._start(self._shake_hands(client, tls))
+
+    async def _shake_hands(self, client: socket.socket, tls: ssl.SSLContext) -> None:
+        state = self.lifespan.state
+        protocol = partial(BoundedProtocol, config=self.config, server_state=self.server_state, app_state=state)
+        with suppress(OSError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                protocol, client, ssl=tls, ssl_handshake_timeout=HEAD_TIMEOUT_SECONDS
+            )
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to close; called ten times a second."""

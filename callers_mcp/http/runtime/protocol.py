@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -16,14 +17,17 @@ from callers_mcp.http.rejections import HttpRejection
 MAX_HEAD_BYTES = 32_768
 """The request line and all headers; a bearer token has a few thousand bytes at most."""
 
+MAX_FIELDS = 100
+"""Header and trailer fields of a request: one of four bytes takes a hundred times its size and time."""
+
 HEAD_TIMEOUT_SECONDS = 10.0
-"""How long a client may take to send the head of a request."""
+"""How long a client may take for the TLS handshake, and then to send the head of a request."""
 
 MAX_PIPELINED_REQUESTS = 16
 """Requests that may wait on one connection for an earlier response; MCP hosts do not pipeline."""
 
 READ_TIMEOUT_SECONDS = 10.0
-"""How long a client may leave a response unread while it counts as a concurrent call."""
+"""How long a client may leave a part of a response unread; meanwhile it counts as a concurrent call."""
 
 MAX_REFUSED_CONNECTIONS = 20
 """Connections above the limit whose requests are answered with status 503; further ones are closed at once."""
@@ -68,6 +72,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _bytes_outside_body = 0
     _last_data = b""  # the last bytes passed to the parser
+    _fields = 0
+    _head_is_complete = False
     _replaying_head = False  # for a second parser: the callbacks have already run
     _current_cycle: RequestResponseCycle | None = None
     _is_refused = False
@@ -81,10 +87,11 @@ class BoundedProtocol(HttpToolsProtocol):
         above_limit = len(self.connections) - (self.limit_concurrency or sys.maxsize)
         self.limit_concurrency, self._is_refused = None, above_limit > 0
         if above_limit > MAX_REFUSED_CONNECTIONS:
-            self._log_refusal()
+            self.log_refusal(len(self.connections))
             transport.write(_REFUSAL)  # without waiting for its request: each connection takes a file descriptor
             transport.close()
         self._head_timer, self._read_timer = _Timer(self.loop), _Timer(self.loop)
+        transport.set_write_buffer_limits(1)  # a response that the system has not taken whole is unread
         self._head_timer.start(HEAD_TIMEOUT_SECONDS, self._close_slow_head)
 
     def data_received(self, data: bytes) -> None:
@@ -103,6 +110,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise httptools.HttpParserError("too many pipelined requests")
         if not self._replaying_head:
             super().on_message_begin()
+            self._fields, self._head_is_complete = 0, False
             self._head_timer.start(HEAD_TIMEOUT_SECONDS, self._close_slow_head)
 
     def on_url(self, url: bytes) -> None:
@@ -111,14 +119,18 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Read a header."""
-        if not self._replaying_head:
+        """Read a header. Trailers only count: none that this server reads may be one (RFC 9110, section 6.5.1)."""
+        self._fields += 1
+        if self._fields > MAX_FIELDS:
+            raise httptools.HttpParserError("too many fields")
+        if not self._head_is_complete:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Stop the timer: the application limits the body."""
         if not self._replaying_head:
             self._head_timer.stop()
+            self._head_is_complete = True
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -174,11 +186,12 @@ class BoundedProtocol(HttpToolsProtocol):
         # starlette and uvicorn have different types for the same ASGI.
         super()._start_asgi_task(cycle, _over_capacity if self._is_refused else app)  # type: ignore[arg-type]
 
-    def _log_refusal(self) -> None:
+    @classmethod
+    def log_refusal(cls, connections: int) -> None:
         """Log that connections are refused, at most once a minute."""
-        if self.loop.time() >= BoundedProtocol._next_warning_at:
-            BoundedProtocol._next_warning_at = self.loop.time() + 60
-            logger.warning("clients are refused: there are too many connections, %d", len(self.connections))
+        if time.monotonic() >= cls._next_warning_at:
+            cls._next_warning_at = time.monotonic() + 60
+            logger.warning("clients are refused: there are too many connections, %d", connections)
 
     def _disconnect_current(self) -> None:
         """Notify the request in progress that its client has disconnected; uvicorn notifies only the newest request."""
