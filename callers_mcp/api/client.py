@@ -278,7 +278,7 @@ class CallersClient:
             async with without_turn():
                 return await in_flight.result(principal, self._on_retry)
         except CallersError as error:
-            raise hide_existence(error, request, principal) from None
+            raise hide_existence(error, request, self.access) from None
         finally:
             event.attempts = in_flight.attempts
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
-from callers_mcp.access import UNRESTRICTED, Principal
+from callers_mcp.access import OrganizationAccess
 from callers_mcp.api.errors import (
     Advice,
     CallersError,
@@ -109,9 +109,9 @@ def _http_status(response: RawResponse) -> Iterator[None]:
         raise error from None
 
 
-def hide_existence(error: CallersError, request: CampaignRequest, principal: Principal) -> CallersError:
-    """Return ``error`` without what ``principal`` must not learn: whether something exists in other organizations."""
-    if principal.organizations == UNRESTRICTED:
+def hide_existence(error: CallersError, request: CampaignRequest, access: OrganizationAccess) -> CallersError:
+    """Return ``error`` without what the caller must not learn: whether something exists in other organizations."""
+    if access.is_unrestricted:
         return error
     if isinstance(error, CampaignNotFound | Forbidden):
         return not_found(request)

@@ -91,6 +91,8 @@ async def test_a_link_to_another_place_is_not_followed_and_the_list_is_not_whole
 SHOWS_MORE: dict[str, Behaviour] = {
     "a header with the total": fault.answer(TEN, headers=[("X-Total-Count", "11")]),
     "a content range": fault.answer(TEN, headers=[("Content-Range", "items 0-9/250")]),
+    # A pattern that looked for the closing mark from each "next" would take seconds for a long one.
+    "a link without its closing mark": fault.answer(TEN, headers=[("Link", '</elsewhere>; rel="' + "next " * 1_000)]),
     "a total": fault.answer({"items": TEN, "total": 11}),
     "a total in an object": fault.answer({"meta": {"total_count": 11, "page": 1}, "results": TEN}),
     "a cursor": fault.answer({"cursor": "abc", "campaigns": TEN}),
@@ -104,6 +106,7 @@ IS_WHOLE: dict[str, Behaviour] = {
     "the total": fault.answer(TEN, headers=[("X-Total-Count", "10"), ("Content-Range", "items 0-9/10")]),
     "an unknown total": fault.answer(TEN, headers=[("X-Total-Count", "many"), ("Content-Range", "items 0-9/*")]),
     "another link": fault.answer(TEN, headers=[("Link", '</campaigns?page=1>; rel="prev"')]),
+    "a link with next in a word": fault.answer(TEN, headers=[("Link", '</campaigns?page=2>; rel="next-archive"')]),
     "no next": fault.answer({"data": TEN, "next": None, "total": 10, "hasMore": False, "meta": {"next_cursor": ""}}),
     "a field that is too long": fault.answer({"data": TEN, "total": "x" * 5_000}),
 }

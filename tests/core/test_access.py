@@ -9,7 +9,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from callers_mcp import CallersClient, create_server
-from callers_mcp.access import OPERATOR, UNRESTRICTED, AllowedOrganizations, Principal
+from callers_mcp.access import ANONYMOUS, OPERATOR, UNRESTRICTED, AllowedOrganizations, Principal
 from callers_mcp.api.errors import CallersError
 from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID, SAMPLES, SUB_ORGANIZATION_ID, Sandbox
 from tests.support import fault_server as fault
@@ -207,9 +207,19 @@ async def test_the_whole_answer_is_the_same_byte_for_byte_except_the_request_id(
     assert len(dumps) == 1
 
 
-async def test_a_restricted_caller_gets_the_same_error_from_the_main_organization(look_up: Door) -> None:
+@pytest.mark.parametrize(
+    ("caller", "settings"),
+    [
+        (someone("main", A), {}),
+        (someone("*"), {"sub_organizations": f"main,{A}"}),
+        (ANONYMOUS, {"sub_organizations": f"main,{A}"}),
+    ],
+)
+async def test_a_restricted_caller_gets_the_same_error_from_the_main_organization(
+    look_up: Door, caller: Principal, settings: dict[str, str]
+) -> None:
     with FaultServer(fault.error(403, "Acme"), fault.error(404, "Acme")) as server:
-        forbidden, not_found = [await look_up(server, someone("main", A)) for _ in range(2)]
+        forbidden, not_found = [await look_up(server, caller, **settings) for _ in range(2)]
     assert forbidden == not_found
     assert not_found.kind == "not_found"
     assert "Acme" not in not_found.text
@@ -244,10 +254,13 @@ async def test_a_campaign_without_the_main_organizations_id_is_not_hidden(server
     assert (await by_client(server, someone(A), organization_id=MAIN_ID)).kind == "found"
 
 
-async def test_an_unrestricted_caller_gets_the_apis_own_message(look_up: Door) -> None:
+@pytest.mark.parametrize(("caller", "settings"), [(someone("*"), {}), (OPERATOR, {"sub_organizations": A})])
+async def test_an_unrestricted_caller_gets_the_apis_own_message(
+    look_up: Door, caller: Principal, settings: dict[str, str]
+) -> None:
     answers = {status: fault.error(status, "Acme has it not") for status in (400, 403, 404)}
     with FaultServer(*answers.values()) as server:
-        outcomes = [await look_up(server, someone("*"), A) for _ in answers]
+        outcomes = [await look_up(server, caller, A, **settings) for _ in answers]
     assert [outcome.kind for outcome in outcomes] == ["rejected", "forbidden", "not_found"]
     for status, outcome in zip(answers, outcomes, strict=True):
         assert f"({status})" in outcome.text

@@ -1,6 +1,8 @@
 """HTTP in bytes: whatever a client sends, and however slowly, no other client waits for it."""
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
@@ -8,9 +10,10 @@ import pytest
 
 from callers_mcp.http import middleware
 from callers_mcp.http.runtime import process, protocol
+from callers_mcp.http.runtime.protocol import BoundedProtocol
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
-from tests.support.constants import ID, KEY
+from tests.support.constants import ID, KEY, PATIENCE
 from tests.support.echo_api import Hold, campaign_id, echo, returned_id
 from tests.support.fault_server import FaultServer
 from tests.support.hosted_server import Hosted, look_up
@@ -87,6 +90,39 @@ def _send_first(connection: HttpConnection, prelude: bytes) -> bytes:
     connection.send(head + end)
     assert connection.answer().status == 200
     return rest
+
+
+@pytest.mark.parametrize(
+    ("before", "allowed"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\n", 99),
+        (b"GET /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", 99),
+    ],
+    ids=["headers", "trailers"],
+)
+def test_the_number_of_fields_is_limited_before_the_last_of_them(
+    server: HostedThread, before: bytes, allowed: int
+) -> None:
+    with server.connect() as connection:
+        for _ in range(2):  # each request has its own limit
+            connection.send(before + b"a:\r\n" * allowed + b"\r\n")
+            assert connection.answer().status == 200
+        connection.send(before + b"a:\r\n" * (allowed + 2))  # the parser reports a field when the next one begins
+        assert connection.answer().status == 400
+        assert connection.is_closed()
+
+
+def test_a_trailer_is_not_read_as_a_header(server: HostedThread) -> None:
+    content, headers = look_up(ID)
+    body = json.dumps(content).encode()
+    body = b"%x\r\n%s\r\n0\r\n" % (len(body), body)
+    with server.connect() as connection:
+        connection.send(connection.head("POST", "/mcp", Transfer_Encoding="chunked", **headers))
+        connection.send(body + b"Host: elsewhere\r\nX-Checksum: 1\r\n\r\n")
+        assert returned_id(connection.answer()) == ID
+        head = connection.head("POST", "/mcp", Transfer_Encoding="chunked", Host="", **headers)
+        connection.send(head + body + b"Host: %s\r\n\r\n" % connection.host.encode())
+        assert connection.answer().status == 421
 
 
 def test_a_flood_around_the_chunks_of_a_body_is_disconnected(server: HostedThread) -> None:
@@ -243,6 +279,30 @@ def test_a_client_that_reads_no_answer_does_not_keep_its_place(
             until(lambda: server.look_up(campaign_id(1)).status == 200, "its place is free again")
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_call_counts_until_its_client_has_read_the_answer_however_slowly(
+    api: FaultServer, monkeypatch: pytest.MonkeyPatch, tls: bool
+) -> None:
+    resume, resumed = BoundedProtocol.resume_writing, threading.Event()
+    monkeypatch.setattr(BoundedProtocol, "resume_writing", lambda self: (resumed.set(), resume(self)))
+    large = fault.answer(campaign(variables=["x" * 900_000]))
+    api.script(lambda exchange: (large if exchange.request.target.endswith(ID) else echo)(exchange))
+    environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY, "CALLERS_HTTP_MAX_CALLS": "1"}
+    with (
+        HostedThread(environment=environment, tls=tls, send_buffer=65_536) as server,
+        server.connect() as connection,
+    ):
+
+        def check() -> None:
+            assert server.look_up(campaign_id(1)).status == 503
+            assert resumed.wait(PATIENCE), "the time to read is for a part of the answer"
+
+        content, headers = look_up(ID)
+        connection.post(content, **headers)
+        assert returned_id(connection.answer(meanwhile=check)) == ID
+        until(lambda: server.look_up(campaign_id(1)).status == 200, "its place is free again")
+
+
 def test_a_connection_too_many_gets_503_with_an_error(api: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "MAX_CONNECTIONS", 1)
     environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY}
@@ -271,6 +331,31 @@ def test_connections_far_above_the_limit_are_closed_at_once(api: FaultServer, mo
             stack.enter_context(server.connect())
         answer = stack.enter_context(server.connect()).answer()  # to no request
         assert (answer.status, answer.headers["connection"]) == (503, "close")
+
+
+def test_clients_that_begin_no_tls_handshake_are_limited_too(api: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.script(echo)
+    monkeypatch.setattr(process, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(process, "MAX_REFUSED_CONNECTIONS", 1)
+    environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY}
+    with HostedThread(environment=environment, tls=True) as server, server.connect() as first, ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(server.address, PATIENCE)) for _ in range(6)]
+        assert [client.recv(1) for client in silent[2:]] == [b""] * 4
+        content, headers = look_up(ID)
+        first.post(content, **headers)
+        assert returned_id(first.answer()) == ID
+        for client in silent[:2]:
+            client.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                client.recv(1)
+        monkeypatch.setattr(process, "HEAD_TIMEOUT_SECONDS", 0.1)
+        silent[0].close()
+        until(lambda: _is_closed_in_time(server), "there is room for a handshake, and a time limit for it")
+
+
+def _is_closed_in_time(server: HostedThread) -> bool:
+    with socket.create_connection(server.address, PATIENCE) as client:
+        return not client.recv(1)
 
 
 FEW_FILES = """

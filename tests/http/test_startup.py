@@ -25,11 +25,12 @@ from tests.support.constants import ID, KEY, SAMPLE_ID
 from tests.support.echo_api import echo
 from tests.support.fault_server import FaultServer
 from tests.support.forked_command import ForkedCommand
-from tests.support.hosted_server import Hosted, message
+from tests.support.hosted_server import Endpoint, Hosted, message
 from tests.support.hosted_thread import HostedThread
 from tests.support.http_connection import HttpConnection
 from tests.support.mcp_features import meant, offered
 from tests.support.team import Team
+from tests.support.waiting import until
 
 SANDBOX_KEY = {"CALLERS_API_KEY": KEY}
 
@@ -194,6 +195,17 @@ def test_a_port_that_is_taken_is_named(refused: Refused) -> None:
         line = refused("--port", port, **SANDBOX_KEY)
     assert port in line
     assert "--port" in line
+
+
+def test_it_serves_with_stdout_closed(tmp_path: Path) -> None:
+    server = Endpoint()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        server.address = free.getsockname()
+    server.url, port = "http://127.0.0.1/mcp", str(server.address[1])
+    with ForkedCommand(tmp_path, "http", "--sandbox", "--port", port, closed_stdout=True) as command:
+        until(server.listens, "it listens")
+        assert server.request("GET", "/healthz").status == 200
+        assert command.stop() == 0
 
 
 def test_the_given_certificate_is_used_for_tls(start: Start, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -196,6 +197,26 @@ def test_a_change_of_the_same_size_and_time_is_noticed(file: Path) -> None:
     while file.stat().st_ctime_ns == changed:  # until the clock ticks
         write(file, file.read_text().replace(sha256(token), DIGEST))
         os.utime(file, (1, 1))
+    assert authenticator.authenticate(token) is None
+
+
+@pytest.mark.usefixtures("at_each_call")
+def test_while_too_many_files_are_open_the_tokens_from_before_are_accepted(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = add(file, "ci", MAIN)
+    authenticator = TokenAuthenticator(file)
+    revoke(file, "ci")
+    free = os.dup(0)
+    os.close(free)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        assert authenticator.authenticate(token)
+        assert authenticator.problem is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert "Too many open files" in caplog.text
     assert authenticator.authenticate(token) is None
 
 

@@ -54,6 +54,15 @@ def test_of_a_huge_key_file_only_the_beginning_is_read(tmp_path: Path) -> None:
         KeySource(Settings(api_key_file=file)).current()
 
 
+def test_a_key_file_that_keeps_its_size_and_time_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    keys = KeySource(Settings(api_key_file=file))
+    for key in ("key-1", "key-2", "key-3"):
+        file.write_text(key)
+        os.utime(file, (1, 1))
+        assert keys.current() == key
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8-sig", "utf-16"], ids=["plain", "Notepad", "PowerShell"])
 def test_a_key_file_may_be_named_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -25,12 +25,14 @@ class ForkedCommand:
     Args:
         folder: An empty folder for the output of the command.
         arguments: The arguments of ``callers-mcp``.
+        closed_stdout: Whether it starts with stdout closed, as some supervisors do.
         environment: Variables in addition to those of the test process.
     """
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, closed_stdout: bool = False, **environment: str) -> None:
         self._out, self._errors = folder / "out", folder / "errors"
-        self._process = _processes.Process(target=_run, args=(self._out, self._errors, arguments, environment))
+        out = None if closed_stdout else self._out
+        self._process = _processes.Process(target=_run, args=(out, self._errors, arguments, environment))
 
     def __enter__(self) -> Self:
         self._process.start()
@@ -70,11 +72,13 @@ class ForkedCommand:
         return self._process.exitcode
 
 
-def _run(out: Path, errors: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+def _run(out: Path | None, errors: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
     os.setsid()  # without a terminal, on which it could prompt for a password
-    for number, path in ((1, out), (2, errors)):
+    for number, path in ((1, out or os.devnull), (2, errors)):
         os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    if out is None:
+        sys.stdout = None  # as Python itself does then
     os.environ.update(environment)
     sys.argv = ["callers-mcp", *arguments]
     from callers_mcp.cli import main

@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,12 +17,15 @@ from types import TracebackType
 from typing import Any, Self
 from unittest.mock import patch
 
+import trustme
+
 from callers_mcp.http.app import HostedServer
 from callers_mcp.http.runtime import process
 from callers_mcp.http.settings import HostingSettings
 from callers_mcp.settings import Settings
 from tests.support.constants import PATIENCE
 from tests.support.hosted_server import Endpoint, clean_environment, server_variables
+from tests.support.http_connection import HttpConnection
 from tests.support.waiting import until
 
 
@@ -31,15 +35,25 @@ class HostedThread(Endpoint):
     Args:
         environment: The ``CALLERS_*`` variables of the server.
         host: The address on which it listens.
+        tls: Whether it serves TLS, as with ``--certfile``.
+        send_buffer: The bytes of a response that the system keeps for a client that does not read; 0 is its default.
 
     Attributes:
         hosted: The application.
         exit_code: The exit code that a process would have; set when the server has stopped.
     """
 
-    def __init__(self, *, environment: Mapping[str, str] | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        *,
+        environment: Mapping[str, str] | None = None,
+        host: str = "127.0.0.1",
+        tls: bool = False,
+        send_buffer: int = 0,
+    ) -> None:
         self._variables = server_variables(environment)
-        self._host = host
+        self._host, self._send_buffer = host, send_buffer
+        self._tls, self._trust = _tls_contexts(host) if tls else (None, None)
         self._stack = ExitStack()
         self._log = _Records()
         self._server: process._Server | None = None
@@ -52,8 +66,12 @@ class HostedThread(Endpoint):
                 stack.enter_context(self._log.kept(settings.log_level))
                 family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
                 listener = stack.enter_context(socket.create_server((self._host, 0), family=family, backlog=2048))
+                if self._send_buffer:
+                    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._send_buffer)
                 self.address = (self._host, listener.getsockname()[1])
-                hosting = HostingSettings.from_environment(host=self._host, port=self.address[1])
+                hosting = HostingSettings.from_environment(
+                    host=self._host, port=self.address[1], tls=self._tls is not None
+                )
                 self.url = hosting.url
                 self.hosted = HostedServer(settings, hosting)
             if self.hosted.metrics and hosting.metrics:
@@ -73,13 +91,17 @@ class HostedThread(Endpoint):
     ) -> None:
         self._stack.close()
 
+    def connect(self, tls: ssl.SSLContext | None = None, address: str | None = None) -> HttpConnection:
+        """Return a new connection. The caller closes it."""
+        return super().connect(tls or self._trust, address)
+
     @property
     def errors(self) -> str:
         """The log so far, as on stderr of a process, but without masking."""
         return self._log.text
 
     def _serve(self, listener: socket.socket) -> None:
-        self.exit_code = process.serve(self.hosted, listener)
+        self.exit_code = process.serve(self.hosted, listener, self._tls)
 
     def _make_server(self, *arguments: Any) -> process._Server:
         self._server = _ServerInThread(*arguments)
@@ -101,6 +123,15 @@ class _ServerInThread(process._Server):
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+
+def _tls_contexts(host: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the contexts of a server at ``host``, and of its clients."""
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert(host).configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
 
 
 class _Records(logging.Handler):

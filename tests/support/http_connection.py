@@ -3,7 +3,7 @@
 import json
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -77,14 +77,17 @@ class HttpConnection:
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items() if value)]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
-    def answer(self, *, bodiless: bool = False) -> Answer:
-        """Wait for the next answer."""
+    def answer(self, *, bodiless: bool = False, meanwhile: Callable[[], None] = lambda: None) -> Answer:
+        """Wait for the next answer. ``meanwhile`` is called when a tenth of its body has been read."""
         first = self._file.readline().decode()
         assert first.startswith("HTTP/1.1 "), f"no answer: {first!r}"
         lines = iter(self._file.readline, b"\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.decode().partition(":") for line in lines)}
         status = int(first.split()[1])
-        body = b"" if bodiless or status in (204, 304) else self._file.read(int(headers["content-length"]))
+        length = 0 if bodiless or status in (204, 304) else int(headers["content-length"])
+        body = self._file.read(length // 10)
+        meanwhile()
+        body += self._file.read(length - len(body))
         return Answer(status, headers, body)
 
     def is_closed(self) -> bool:
