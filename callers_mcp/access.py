@@ -132,12 +132,6 @@ class OrganizationAccess:
         return None if granted.sub_organizations is None else granted.ids()
 
     @property
-    def is_unrestricted(self) -> bool:
-        """Whether the caller may see all that the key can access, and so may read the API's refusals."""
-        everything = self.principal.organizations == UNRESTRICTED and self.settings.sub_organizations is None
-        return everything or self.principal is OPERATOR
-
-    @property
     def can_list(self) -> bool:
         """Whether the campaigns of any organization can be listed; for the main one, its id has to be set."""
         organizations = self.organizations

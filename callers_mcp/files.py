@@ -66,9 +66,9 @@ def version(status: os.stat_result) -> tuple[int, ...] | None:
 
     The change time shows changed modes, and can't be set back.
     """
-    if min(abs(time.time() - changed) for changed in (status.st_mtime, status.st_ctime)) <= SETTLED_SECONDS:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    age = min(abs(time.time() - changed) for changed in (status.st_mtime, status.st_ctime))
+    state = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return state if age > SETTLED_SECONDS else None
 
 
 def write(

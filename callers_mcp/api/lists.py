@@ -182,5 +182,5 @@ async def read_list(
 
 
 def belongs_to(campaign: Mapping[str, JsonValue], organization_id: str) -> bool:
-    """Return whether ``campaign`` says that it belongs to this organization."""
-    return str(campaign.get("organizationId")).strip().lower() == organization_id.lower()
+    """Return whether ``campaign`` says, in any form, that it belongs to this organization."""
+    return organization_id.lower() in str(campaign.get("organizationId")).lower()

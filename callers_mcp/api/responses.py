@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
-from callers_mcp.access import OrganizationAccess
+from callers_mcp.access import OPERATOR, OrganizationAccess
 from callers_mcp.api.errors import (
     Advice,
     CallersError,
@@ -29,7 +29,7 @@ from callers_mcp.api.json_reader import ADVICE, Document, read_object
 from callers_mcp.api.key_mask import mask
 from callers_mcp.api.request import CampaignRequest
 from callers_mcp.sanitize import quote
-from callers_mcp.settings import variable
+from callers_mcp.settings import MAIN, variable
 
 _MAX_MESSAGE_CHARACTERS = 400  # of the API's message that is quoted
 _MAX_ERROR_BYTES = 65_536
@@ -111,7 +111,7 @@ def _http_status(response: RawResponse) -> Iterator[None]:
 
 def hide_existence(error: CallersError, request: CampaignRequest, access: OrganizationAccess) -> CallersError:
     """Return ``error`` without what the caller must not learn: whether something exists in other organizations."""
-    if access.is_unrestricted:
+    if access.principal is OPERATOR or (access.organizations is None and access.allows(MAIN)):
         return error
     if isinstance(error, CampaignNotFound | Forbidden):
         return not_found(request)

@@ -50,15 +50,13 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
     from callers_mcp.http.settings import HostingSettings
     from callers_mcp.settings import SettingsError
 
-    tls = None
     with runtime.progress("starting the server"):
         try:
             listener = listen(host, port, "--host or --port")
             hosting = HostingSettings.from_environment(
                 host=host, port=listener.getsockname()[1], tls=certfile is not None
             )
-            if certfile and keyfile:
-                tls = _tls_context(certfile, keyfile)
+            tls = _tls_context(certfile, keyfile)
             hosted = HostedServer(settings, hosting, instructions=runtime.sandbox_instructions() if sandbox else None)
             if hosted.metrics and hosting.metrics:
                 hosted.metrics.serve(*hosting.metrics)
@@ -75,11 +73,13 @@ def http(host: str, port: int, certfile: Path | None, keyfile: Path | None, use_
     sys.exit(serve(hosted, listener, tls))
 
 
-def _tls_context(certfile: Path, keyfile: Path) -> "ssl.SSLContext":
+def _tls_context(certfile: Path | None, keyfile: Path | None) -> "ssl.SSLContext | None":
     import ssl
 
     from callers_mcp.settings import SettingsError
 
+    if certfile is None:
+        return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certfile, keyfile, password=lambda: "")

@@ -248,7 +248,15 @@ async def test_a_campaign_of_the_main_organization_reaches_only_callers_that_may
     assert places_asked(server) == [[A]]
 
 
-@pytest.mark.parametrize("odd", [None, 7, [MAIN_ID], {"id": MAIN_ID}, A], ids=repr)
+@pytest.mark.parametrize("odd", [[MAIN_ID], {"$oid": MAIN_ID}, f"ObjectId('{MAIN_ID.upper()}')"], ids=repr)
+async def test_a_campaign_that_names_the_main_organization_in_another_form_is_hidden(
+    server: FaultServer, odd: object
+) -> None:
+    server.script(fault.answer(campaign(organizationId=odd)))
+    assert (await by_client(server, someone(A), organization_id=MAIN_ID)).kind == "not_found"
+
+
+@pytest.mark.parametrize("odd", [None, 7, [A], {"id": A}, A], ids=repr)
 async def test_a_campaign_without_the_main_organizations_id_is_not_hidden(server: FaultServer, odd: object) -> None:
     server.script(fault.answer(campaign(organizationId=odd)))
     assert (await by_client(server, someone(A), organization_id=MAIN_ID)).kind == "found"

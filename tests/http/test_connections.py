@@ -3,7 +3,7 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -279,12 +279,23 @@ def test_a_client_that_reads_no_answer_does_not_keep_its_place(
             until(lambda: server.look_up(campaign_id(1)).status == 200, "its place is free again")
 
 
+def _called(method: Callable[[BoundedProtocol], None], monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return an event that is set when ``method`` has been called."""
+    called = threading.Event()
+
+    def call(protocol: BoundedProtocol) -> None:
+        method(protocol)
+        called.set()
+
+    monkeypatch.setattr(BoundedProtocol, method.__name__, call)
+    return called
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_a_call_counts_until_its_client_has_read_the_answer_however_slowly(
     api: FaultServer, monkeypatch: pytest.MonkeyPatch, tls: bool
 ) -> None:
-    resume, resumed = BoundedProtocol.resume_writing, threading.Event()
-    monkeypatch.setattr(BoundedProtocol, "resume_writing", lambda self: (resumed.set(), resume(self)))
+    resumed = _called(BoundedProtocol.resume_writing, monkeypatch)
     large = fault.answer(campaign(variables=["x" * 900_000]))
     api.script(lambda exchange: (large if exchange.request.target.endswith(ID) else echo)(exchange))
     environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY, "CALLERS_HTTP_MAX_CALLS": "1"}
@@ -351,6 +362,42 @@ def test_clients_that_begin_no_tls_handshake_are_limited_too(api: FaultServer, m
         monkeypatch.setattr(process, "HEAD_TIMEOUT_SECONDS", 0.1)
         silent[0].close()
         until(lambda: _is_closed_in_time(server), "there is room for a handshake, and a time limit for it")
+
+
+def test_an_idle_client_that_does_not_read_does_not_delay_the_stop(
+    api: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "CLOSE_SECONDS", 0.05)
+    environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY, "CALLERS_TIMEOUT": "1"}
+    with HostedThread(environment=environment, tls=True) as server:
+        idle = server.connect()
+        idle.send(idle.head("GET", "/healthz"))
+        assert idle.answer().status == 200
+    idle.close()  # a client's pool would notice the end at its next request
+    assert server.exit_code == 0
+    assert server.errors == ""
+
+
+def test_of_pipelined_calls_only_the_one_in_progress_is_answered_at_the_end(
+    api: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = Hold()
+    hold.release = _called(BoundedProtocol.shutdown, monkeypatch)
+    api.script(hold)
+    environment = {"CALLERS_BASE_URL": api.base_url, "CALLERS_API_KEY": KEY, "CALLERS_TIMEOUT": "600"}
+    with ExitStack() as stack, HostedThread(environment=environment) as server:
+        connection = stack.enter_context(server.connect())
+        for number in range(3):
+            content, headers = look_up(campaign_id(number))
+            connection.post(content, **headers)
+        api.wait_for_requests(1)
+        stack.callback(_check_last_answer, connection)
+    assert "Traceback" not in server.errors
+
+
+def _check_last_answer(connection: HttpConnection) -> None:
+    assert returned_id(connection.answer()) == campaign_id(0)
+    assert connection.is_closed()
 
 
 def _is_closed_in_time(server: HostedThread) -> bool:

@@ -197,12 +197,13 @@ def test_a_port_that_is_taken_is_named(refused: Refused) -> None:
     assert "--port" in line
 
 
-def test_it_serves_with_stdout_closed(tmp_path: Path) -> None:
+def test_it_serves_with_stdout_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ForkedCommand, "has_stdout", False)
     server = Endpoint()
     with socket.create_server(("127.0.0.1", 0)) as free:
         server.address = free.getsockname()
     server.url, port = "http://127.0.0.1/mcp", str(server.address[1])
-    with ForkedCommand(tmp_path, "http", "--sandbox", "--port", port, closed_stdout=True) as command:
+    with ForkedCommand(tmp_path, "http", "--sandbox", "--port", port, CALLERS_HTTP_DRAIN_SECONDS="0") as command:
         until(server.listens, "it listens")
         assert server.request("GET", "/healthz").status == 200
         assert command.stop() == 0

@@ -25,13 +25,17 @@ class ForkedCommand:
     Args:
         folder: An empty folder for the output of the command.
         arguments: The arguments of ``callers-mcp``.
-        closed_stdout: Whether it starts with stdout closed, as some supervisors do.
         environment: Variables in addition to those of the test process.
+
+    Attributes:
+        has_stdout: Whether it starts with stdout; some supervisors close it.
     """
 
-    def __init__(self, folder: Path, *arguments: str, closed_stdout: bool = False, **environment: str) -> None:
+    has_stdout = True
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self._out, self._errors = folder / "out", folder / "errors"
-        out = None if closed_stdout else self._out
+        out = self._out if self.has_stdout else None
         self._process = _processes.Process(target=_run, args=(out, self._errors, arguments, environment))
 
     def __enter__(self) -> Self:

@@ -53,7 +53,10 @@ class HostedThread(Endpoint):
     ) -> None:
         self._variables = server_variables(environment)
         self._host, self._send_buffer = host, send_buffer
-        self._tls, self._trust = _tls_contexts(host) if tls else (None, None)
+        self._tls: ssl.SSLContext | None = None
+        self._trust: ssl.SSLContext | None = None
+        if tls:
+            self._tls, self._trust = _tls_contexts(host)
         self._stack = ExitStack()
         self._log = _Records()
         self._server: process._Server | None = None

@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -71,7 +70,9 @@ def serve(hosted: HostedServer, listener: socket.socket, tls: ssl.SSLContext | N
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(hosted.settings.timeout) + _GRACE_SECONDS,
     )
-    server = _Server(config, hosted.readiness, hosted.hosting.drain_seconds, tls)
+    config.load()
+    config.ssl = tls
+    server = _Server(config, hosted.readiness, hosted.hosting.drain_seconds)
     gc.collect()
     gc.freeze()  # the loaded modules stay, so no later collection has to scan them
     gc.enable()
@@ -82,12 +83,9 @@ def serve(hosted: HostedServer, listener: socket.socket, tls: ssl.SSLContext | N
 class _Server(uvicorn.Server):
     """Uvicorn with a graceful shutdown. By default it stops listening at once, and raises the signal again at exit."""
 
-    def __init__(
-        self, config: uvicorn.Config, readiness: Readiness, drain_seconds: float, tls: ssl.SSLContext | None
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, readiness: Readiness, drain_seconds: float) -> None:
         super().__init__(config)
-        self._tls = tls
-        self._tls_tasks: set[asyncio.Task[None]] = set()  # one accepts connections, the others are handshakes
+        self._tls_tasks: set[asyncio.Task[Any]] = set()  # one accepts connections, the others are handshakes
         self._readiness = readiness
         self._drain_seconds = drain_seconds
         self._closes_at = math.inf
@@ -111,9 +109,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen. TLS connections are accepted here: uvicorn would not count and limit them before their handshake."""
-        await super().startup([] if self._tls else sockets)
-        if self._tls and sockets:
-            self._start(self._accept(sockets[0], self._tls))
+        await super().startup([] if self.config.ssl else sockets)
+        if self.config.ssl and sockets:
+            self._tls_tasks.add(asyncio.create_task(self._accept(sockets[0])))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, finish the calls, and stop."""
@@ -121,34 +119,28 @@ class _Server(uvicorn.Server):
             task.cancel()
         await super().shutdown(sockets)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tls_tasks.add(task)
-        task.add_done_callback(self._tls_tasks.discard)
-
-    async def _accept(self, listener: socket.socket, tls: ssl.SSLContext) -> None:
+    async def _accept(self, listener: socket.socket) -> None:
+        loop, tls, state = asyncio.get_running_loop(), self.config.ssl, self.lifespan.state
+        protocol = partial(BoundedProtocol, config=self.config, server_state=self.server_state, app_state=state)
         listener.setblocking(False)
-        limit = (self.config.limit_concurrency or MAX_CONNECTIONS) + MAX_REFUSED_CONNECTIONS
         while True:
             try:
-                client, _ = await asyncio.get_running_loop().sock_accept(listener)
-            except OSError:  # the client left, or too many files are open
+                client, _ = await loop.sock_accept(listener)
+            except OSError:  # such as too many open files
                 await asyncio.sleep(0.1)
                 continue
             connections = len(self.server_state.connections) + len(self._tls_tasks)
-            if connections > limit:
+            if connections > (self.config.limit_concurrency or MAX_CONNECTIONS) + MAX_REFUSED_CONNECTIONS:
                 BoundedProtocol.log_refusal(connections)
                 client.close()
-            else:
-                self._start(self._shake_hands(client, tls))
+                continue
+            made = loop.connect_accepted_socket(protocol, client, ssl=tls, ssl_handshake_timeout=HEAD_TIMEOUT_SECONDS)
+            self._tls_tasks.add(task := loop.create_task(made))
+            task.add_done_callback(self._end_handshake)
 
-    async def _shake_hands(self, client: socket.socket, tls: ssl.SSLContext) -> None:
-        state = self.lifespan.state
-        protocol = partial(BoundedProtocol, config=self.config, server_state=self.server_state, app_state=state)
-        with suppress(OSError):
-            await asyncio.get_running_loop().connect_accepted_socket(
-                protocol, client, ssl=tls, ssl_handshake_timeout=HEAD_TIMEOUT_SECONDS
-            )
+    def _end_handshake(self, task: asyncio.Task[Any]) -> None:
+        self._tls_tasks.discard(task)
+        _ = task.cancelled() or task.exception()  # a client's failure is not logged
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to close; called ten times a second."""

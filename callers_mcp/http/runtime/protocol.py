@@ -23,6 +23,9 @@ MAX_FIELDS = 100
 HEAD_TIMEOUT_SECONDS = 10.0
 """How long a client may take for the TLS handshake, and then to send the head of a request."""
 
+CLOSE_SECONDS = 1.0
+"""How long an idle client may take at shutdown to confirm that TLS ends; one that does not read never does."""
+
 MAX_PIPELINED_REQUESTS = 16
 """Requests that may wait on one connection for an earlier response; MCP hosts do not pipeline."""
 
@@ -73,7 +76,6 @@ class BoundedProtocol(HttpToolsProtocol):
     _bytes_outside_body = 0
     _last_data = b""  # the last bytes passed to the parser
     _fields = 0
-    _head_is_complete = False
     _replaying_head = False  # for a second parser: the callbacks have already run
     _current_cycle: RequestResponseCycle | None = None
     _is_refused = False
@@ -110,7 +112,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise httptools.HttpParserError("too many pipelined requests")
         if not self._replaying_head:
             super().on_message_begin()
-            self._fields, self._head_is_complete = 0, False
+            self._fields = 0
             self._head_timer.start(HEAD_TIMEOUT_SECONDS, self._close_slow_head)
 
     def on_url(self, url: bytes) -> None:
@@ -123,14 +125,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._fields += 1
         if self._fields > MAX_FIELDS:
             raise httptools.HttpParserError("too many fields")
-        if not self._head_is_complete:
+        if self.cycle is None or self.cycle.scope is not self.scope:  # the head is not complete
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Stop the timer: the application limits the body."""
         if not self._replaying_head:
             self._head_timer.stop()
-            self._head_is_complete = True
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -157,6 +158,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._read_timer.stop()
         self._disconnect_current()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close the connection: at once if it is idle, otherwise after the response in progress."""
+        self.pipeline.clear()
+        if self._current_cycle is not None:
+            self._current_cycle.keep_alive = False  # uvicorn does so only for the newest request
+        super().shutdown()
+        if self.transport.is_closing():
+            self._read_timer.start(CLOSE_SECONDS, self._abort_unread)
 
     def on_response_complete(self) -> None:
         """Limit how long the client may take to read the last response."""
