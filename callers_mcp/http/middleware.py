@@ -130,7 +130,6 @@ class HttpMiddleware:
         await self._check_host_and_origin(request)
         only_event_stream = _accepts_only_event_stream(",".join(request.headers.getlist("accept")))
         body = await _read_body(request)
-        parse_message(body)
         headers = [_ACCEPT_ALL, *scope["headers"]]
         call_scope = {**scope, "path": MCP_PATH, "headers": headers, PRINCIPAL_KEY: principal}
         send = _in_parts(send)
@@ -197,6 +196,7 @@ class HttpMiddleware:
         try:
             with call:
                 async with turn:
+                    parse_message(body)  # it may take a while, so the limits of the caller come first
                     await self._app(scope, replay, respond)
         finally:
             disconnected.cancel()

@@ -75,7 +75,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _bytes_outside_body = 0
     _last_data = b""  # the last bytes passed to the parser
-    _fields = 0
     _replaying_head = False  # for a second parser: the callbacks have already run
     _current_cycle: RequestResponseCycle | None = None
     _is_refused = False
@@ -161,9 +160,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close the connection: at once if it is idle, otherwise after the response in progress."""
-        self.pipeline.clear()
-        if self._current_cycle is not None:
-            self._current_cycle.keep_alive = False  # uvicorn does so only for the newest request
         super().shutdown()
         if self.transport.is_closing():
             self._read_timer.start(CLOSE_SECONDS, self._abort_unread)
