@@ -95,11 +95,13 @@ def executing(mutant: Mutant, record: Record) -> list[str]:
     tests = record.tests[str(module)]
     lines = executed_with(module.read_text("utf-8"), mutant.line)
     found = tests.get(mutant.line, set()) if lines and mutant.line != lines[0] else set()  # a def runs at import
-    found = found or set().union(*(tests.get(line, set()) for line in lines or tests))
+    found = found or set().union(*(tests.get(line, set()) for line in lines or ()))
+    found = found or set().union(*tests.values())  # of a line that only an import executes
+    found = found or {name for name in record.seconds if name.startswith(TESTS[mutant.package])}
     files: dict[str, float] = defaultdict(float)
     for name in found:
         files[name.split("::")[0]] += record.seconds[name]
-    return sorted(found, key=lambda name: (files[name.split("::")[0]], record.seconds[name], name))
+    return sorted(found, key=lambda name: (files[name.split("::")[0]], record.seconds[name]))
 
 
 def run(mutant: Mutant, number: int, record: Record, whole: bool, output: Path) -> dict[str, Any]:
@@ -129,6 +131,7 @@ def run(mutant: Mutant, number: int, record: Record, whole: bool, output: Path) 
 
 def inside(options: argparse.Namespace) -> int:
     """Run the mutants in this copy of the project."""
+    sys.dont_write_bytecode = False  # whatever the environment says: to compile the tests takes seconds
     recorded, output, results = ROOT / ".recorded", ROOT / ".pytest", options.results
     if not recorded.exists():
         recorded.mkdir()

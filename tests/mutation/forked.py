@@ -2,10 +2,9 @@
 
 import contextlib
 import gc
+import math
 import os
 import signal
-import time
-from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
 
@@ -15,20 +14,24 @@ _LOADED = ("mcp.server.lowlevel", "mcp.client.stdio", "httpx2", "hypothesis", "s
 """What most tests import."""
 
 TIMED_OUT = "timed out"
-_OPTIONS = ("-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--tb=short", "--hypothesis-seed=0")
+_PATIENCE = 30  # seconds
+_OPTIONS = ("-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--tb=no", "--hypothesis-seed=0")
 _WARNINGS = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # of plugins that are imported here
 
 
 class _Chosen:
     """A plugin for pytest: keeps the chosen tests, in their order, and new ones; knows which test failed."""
 
-    def __init__(self, order: dict[str, int], known: Collection[str]) -> None:
-        self._order, self._known = order, known
+    def __init__(self, tests: list[str], seconds: dict[str, float]) -> None:
+        self._order, self._seconds = {name: at for at, name in enumerate(tests)}, seconds
         self.failed = ""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        kept = [each for each in items if each.nodeid in self._order or each.nodeid not in self._known]
+        kept = [each for each in items if each.nodeid in self._order or each.nodeid not in self._seconds]
         items[:] = sorted(kept, key=lambda each: self._order.get(each.nodeid, -1))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        signal.alarm(_PATIENCE + 5 * math.ceil(self._seconds.get(nodeid, 0)))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -45,7 +48,7 @@ def failure(tests: list[str], seconds: dict[str, float], output: Path) -> str | 
     Args:
         tests: The node ids of the tests, in the order to run them in.
         seconds: How long each test of the project takes. A test that is not among them has parameters that the change
-            made, and is run too. In five times as long, and half a minute, the tests time out.
+            made, and is run too. A test times out in five times as long, and half a minute.
         output: The file for what pytest prints.
 
     Returns:
@@ -61,12 +64,10 @@ def failure(tests: list[str], seconds: dict[str, float], output: Path) -> str | 
     result.write_text("")
     child = os.fork()
     if not child:
-        code, chosen = (
-            int(pytest.ExitCode.INTERNAL_ERROR),
-            _Chosen({name: at for at, name in enumerate(tests)}, seconds),
-        )
+        code, chosen = 3, _Chosen(tests, seconds)  # an internal error
         try:
             os.setsid()
+            signal.alarm(_PATIENCE)  # it ends the process
             for number in (1, 2):
                 os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
             files = dict.fromkeys(name.split("::")[0] for name in tests)
@@ -74,18 +75,15 @@ def failure(tests: list[str], seconds: dict[str, float], output: Path) -> str | 
         finally:
             result.write_text(chosen.failed)
             os._exit(code)
-    until = time.monotonic() + 30 + 5 * sum(seconds[name] for name in tests)
-    while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < until:
-        time.sleep(0.02)
+    _, status = os.waitpid(child, 0)
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # with the processes that the tests left
-    if not ended[0]:
-        os.waitpid(child, 0)
-        return TIMED_OUT
-    match os.waitstatus_to_exitcode(ended[1]):
+        os.killpg(child, signal.SIGKILL)  # what the tests started and left
+    match os.waitstatus_to_exitcode(status):
         case 0 | pytest.ExitCode.NO_TESTS_COLLECTED:
             return None
         case pytest.ExitCode.USAGE_ERROR:
             raise RuntimeError(output.read_text())
+        case code if code == -signal.SIGALRM:
+            return TIMED_OUT
         case code:
             return result.read_text() or f"pytest: exit code {code}"
