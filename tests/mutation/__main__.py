@@ -45,7 +45,7 @@ TESTS = {
 }
 """The modules that are changed, and how the names of their tests begin."""
 
-NOT_PYTHON = "not Python"
+IMPOSSIBLE = "impossible"
 """The outcome of a change that is a syntax error: another mutant is drawn instead."""
 
 
@@ -107,23 +107,28 @@ def executing(mutant: Mutant, record: Record) -> list[str]:
 def run(mutant: Mutant, number: int, record: Record, whole: bool, output: Path) -> dict[str, Any]:
     """Apply a mutant, run the tests, and put the module back."""
     from cosmic_ray import plugins
-    from cosmic_ray.mutating import use_mutation
+    from cosmic_ray.mutating import mutate_code
 
     started = time.monotonic()
+    module = ROOT / mutant.module
+    before = module.read_text("utf-8")
+    try:
+        after = mutate_code(before, plugins.get_operator(mutant.operator)(), mutant.occurrence)
+        compile(after, module, "exec")
+    except (SyntaxError, AttributeError):  # cosmic-ray cannot replace an exception with a dotted name
+        return {"name": mutant.name, "outcome": IMPOSSIBLE, "by": None, "seconds": 0}
+    old, new = before.splitlines(), after.splitlines()
+    changed = next((new[at].strip() for at in range(len(new)) if at >= len(old) or old[at] != new[at]), "")
     tests = executing(mutant, record)
     stages = [[name for name in tests if name.startswith(TESTS[mutant.package]) is own] for own in (True, False)]
     stages += [sorted(record.seconds)] if whole else []
-    module = ROOT / mutant.module
-    with use_mutation(module, plugins.get_operator(mutant.operator)(), mutant.occurrence) as (before, after):
-        try:
-            compile(after, module, "exec")
-        except SyntaxError:
-            return {"name": mutant.name, "outcome": NOT_PYTHON, "by": None, "seconds": 0}
-        os.utime(module, (number, number))  # so that the bytecode of the mutant before is not taken for its own
-        old, new = before.splitlines(), after.splitlines()
-        changed = next((new[at].strip() for at in range(len(new)) if at >= len(old) or old[at] != new[at]), "")
+    module.write_text(after, "utf-8")
+    os.utime(module, (number, number))  # so that the bytecode of the mutant before is not taken for its own
+    try:
         failures = (failure(stage, record.seconds, output) for stage in stages if stage)
         failed = next((test for test in failures if test), None)
+    finally:
+        module.write_text(before, "utf-8")
     outcome = failed if failed == TIMED_OUT else "killed" if failed else "survived"
     seconds = round(time.monotonic() - started, 1)
     return {"name": mutant.name, "line": changed, "outcome": outcome, "by": failed, "seconds": seconds}
@@ -153,7 +158,7 @@ def inside(options: argparse.Namespace) -> int:
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(outcome) + "\n")
             print(f"{number + 1} of {options.sample}: {outcome['outcome']}: {mutant.name}", file=sys.stderr)
-        number += done[mutant.name]["outcome"] != NOT_PYTHON
+        number += done[mutant.name]["outcome"] != IMPOSSIBLE
     killers = sorted({each["by"] for each in done.values() if each["by"] in record.seconds})
     if failed := killers and failure(killers, record.seconds, output):
         print(f"The result is not valid: {failed} fails without a change.", file=sys.stderr)
@@ -164,7 +169,7 @@ def inside(options: argparse.Namespace) -> int:
 def report(results: Collection[dict[str, Any]], of: int, seed: int) -> int:
     """Print the score and the survivors; return the exit code: 1 below 95 %."""
     equivalent = {line for line in EQUIVALENT.read_text("utf-8").splitlines() if not line.startswith("#")}
-    done = [each for each in results if each["outcome"] != NOT_PYTHON]
+    done = [each for each in results if each["outcome"] != IMPOSSIBLE]
     survivors = [each for each in done if each["outcome"] == "survived"]
     left = [each for each in survivors if f"{each['name'].split(':')[0]}: {each['line']}" not in equivalent]
     counted = len(done) - len(survivors) + len(left)
