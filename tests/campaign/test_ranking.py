@@ -34,6 +34,7 @@ def test_the_nearest_of_several_misspelt_names_comes_first() -> None:
         ("week 1", ["Week 1", "Week 1 (pilot)", "Week 12 (pilot)", "Leeds, week 1", "Leeds, week 14"]),
         ("上海", ["上海", "上海 续约", "续约 上海", "续约上海"]),
         ("a", ["a", "A b", "b a"]),
+        ("follow up", ["Follow up", "Up and then follow the others", "A followup"]),
     ],
 )
 def test_exact_names_come_before_prefixes_before_all_words_before_what_is_inside(query: str, names: list[str]) -> None:
