@@ -96,8 +96,8 @@ def executing(mutant: Mutant, record: Record) -> list[str]:
     lines = executed_with(module.read_text("utf-8"), mutant.line)
     found = tests.get(mutant.line, set()) if lines and mutant.line != lines[0] else set()  # a def runs at import
     found = found or set().union(*(tests.get(line, set()) for line in lines or ()))
-    found = found or set().union(*tests.values())  # of a line that only an import executes
-    found = found or {name for name in record.seconds if name.startswith(TESTS[mutant.package])}
+    if not found:  # only an import executes it, or a test that keeps what it read for the others
+        found = {name for name in record.seconds if name.startswith(TESTS[mutant.package])}.union(*tests.values())
     files: dict[str, float] = defaultdict(float)
     for name in found:
         files[name.split("::")[0]] += record.seconds[name]

@@ -14,7 +14,7 @@ _LOADED = ("mcp.server.lowlevel", "mcp.client.stdio", "httpx2", "hypothesis", "s
 """What most tests import."""
 
 TIMED_OUT = "timed out"
-_PATIENCE = 30  # seconds
+_PATIENCE = 20  # seconds
 _OPTIONS = ("-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--tb=no", "--hypothesis-seed=0")
 _WARNINGS = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # of plugins that are imported here
 
@@ -48,7 +48,7 @@ def failure(tests: list[str], seconds: dict[str, float], output: Path) -> str | 
     Args:
         tests: The node ids of the tests, in the order to run them in.
         seconds: How long each test of the project takes. A test that is not among them has parameters that the change
-            made, and is run too. A test times out in five times as long, and half a minute.
+            made, and is run too. A test times out in five times as long, and 20 seconds.
         output: The file for what pytest prints.
 
     Returns:
