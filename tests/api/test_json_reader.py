@@ -86,6 +86,7 @@ def test_a_byte_order_mark_is_not_part_of_the_value() -> None:
         (f'{{"a": "{ENGLAND}{TAG}{ENGLAND[:-1]}"}}', {"a": f"{ENGLAND}\ufffd\U0001f3f4" + "\ufffd" * 5}, TAGS),
         (f'{{"a": "x {KEY} y {KEY}"}}', {"a": "x [API key] y [API key]"}, MASKED),
         (f'{{"Bearer {KEY}": [["{KEY}"]]}}', {"Bearer [API key]": [["[API key]"]]}, MASKED),
+        (f'{{"a": "{KEY} {KEY[:9]}\u200b{KEY[9:]}"}}', {"a": "[API key] [API key]"}, MASKED),
         (f'{{"a": "\\u{ord(KEY[0]):04x}{KEY[1:]}"}}', {"a": "[API key]"}, MASKED),
     ],
 )

@@ -207,6 +207,11 @@ def test_truncated_text_ends_with_an_ellipsis(text: str, limit: int, shortened: 
     assert truncate(text, limit) == shortened
 
 
+def test_quoted_text_has_at_most_120_characters() -> None:
+    assert quote("a" * 120) == f'"{"a" * 120}"'
+    assert quote("a" * 121) == f'"{"a" * 119}\u2026"'
+
+
 def test_raw_text_shows_every_control_and_invisible_character_as_an_escape() -> None:
     shown = (CONTROLS | DROPPED) - TAGS
     raw: Json = {"text": "".join(sorted(shown)), "".join(sorted(shown)): 1}
