@@ -163,6 +163,12 @@ ANSWERS: dict[str, Row] = {
         "unexpected_response",
         ("compressed",),
     ),
+    "a choice in an unknown coding": Row(
+        fault.answer(b"\x00", 300, headers=[("Content-Encoding", "x-squash")]),
+        "unexpected_response",
+        ("redirect",),
+        300,
+    ),
     "an unknown coding": Row(
         fault.answer(b"\x00\x01{}\xff", headers=[("Content-Encoding", "x-squash")]),
         "unexpected_response",

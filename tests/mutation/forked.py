@@ -9,13 +9,24 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
-_LOADED = ("mcp.server.lowlevel", "mcp.client.stdio", "httpx2", "hypothesis", "starlette.applications", "uvicorn")
+_LOADED = ("mcp.server.lowlevel", "mcp.client.stdio", "httpx2", "starlette.applications", "uvicorn")
 """What most tests import."""
 
 TIMED_OUT = "timed out"
 _PATIENCE = 20  # seconds
-_OPTIONS = ("-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--tb=no", "--hypothesis-seed=0")
+_OPTIONS = (
+    "-q",
+    "-x",
+    "-n",
+    "0",
+    "-p",
+    "no:cacheprovider",
+    "--tb=no",
+    "--hypothesis-seed=0",
+    "--hypothesis-profile=mutation",
+)
 _WARNINGS = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # of plugins that are imported here
 
 
@@ -59,6 +70,7 @@ def failure(tests: list[str], seconds: dict[str, float], output: Path) -> str | 
     """
     for name in _LOADED:
         import_module(name)
+    settings.register_profile("mutation", phases=(Phase.explicit, Phase.generate))  # not to find the smallest example
     gc.freeze()
     result = output.with_suffix(".failed")
     result.write_text("")
