@@ -78,6 +78,7 @@ EXPIRED_ROOT = certificate("root", is_authority=True, is_expired=True)
 NO_AUTHORITY = certificate("not an authority")
 ANOTHER = certificate("another", is_authority=True)
 EXPIRED = certificate("itself", is_expired=True)
+EARLY = certificate("itself", is_early=True)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +89,9 @@ EXPIRED = certificate("itself", is_expired=True)
         (certificate("server", issuer=EXPIRED_ROOT), EXPIRED_ROOT, "certificate has expired", True),
         (certificate("server", issuer=NO_AUTHORITY), NO_AUTHORITY, "invalid CA certificate", True),
         (EXPIRED, EXPIRED, "certificate has expired", True),
+        (EARLY, EARLY, "certificate is not yet valid", True),
     ],
-    ids=["another authority", "expired", "expired authority", "not an authority", "itself, expired"],
+    ids=["another authority", "expired", "expired authority", "not an authority", "itself, expired", "itself, early"],
 )
 async def test_a_refused_certificate_is_told_with_the_reason_and_whether_ssl_cert_file_names_it(
     tmp_path: Path,
