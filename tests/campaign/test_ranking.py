@@ -35,6 +35,7 @@ def test_the_nearest_of_several_misspelt_names_comes_first() -> None:
         ("上海", ["上海", "上海 续约", "续约 上海", "续约上海"]),
         ("a", ["a", "A b", "b a"]),
         ("follow up", ["Follow up", "Up and then follow the others", "A followup"]),
+        ("nightshift", ["Nightshift", "Our night shift", "Midnightshifting for some"]),
     ],
 )
 def test_exact_names_come_before_prefixes_before_all_words_before_what_is_inside(query: str, names: list[str]) -> None:
