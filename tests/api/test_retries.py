@@ -139,6 +139,8 @@ async def test_without_such_a_value_each_wait_is_twice_as_long_up_to_five_second
         (["700", "700"], 700),
         (["700", "700", "700"], 700),
         (["700,700"], 700),
+        (["86400"], 86400),
+        (["86401"], None),
         ([PAST, PAST], 0),
         ([f"{PAST}, {PAST}"], 0),
         (["7", "77"], None),

@@ -69,6 +69,7 @@ def test_a_healthy_campaign_has_nothing_to_look_at(raw: Json) -> None:
             "It was completed before its first interaction.",
         ),
         (campaign(firstInteractionAt="soon"), "The time of its first interaction can't be read."),
+        (campaign(firstInteractionAt="202611050123456"), "The time of its first interaction can't be read."),
         (campaign(active=False, completedAt="soon"), "The time of its completion can't be read."),
         (campaign(firstInteractionAt="2026-11-05T12:05:01Z"), "The time of its first interaction is in the future."),
         (
