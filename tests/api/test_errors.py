@@ -163,6 +163,9 @@ ANSWERS: dict[str, Row] = {
         "unexpected_response",
         ("compressed",),
     ),
+    "400 with a long answer": Row(
+        fault.answer({"message": "a long way", "more": "x" * 65_536}, 400), "rejected", ("It gave no reason",), 400
+    ),
     "a choice in an unknown coding": Row(
         fault.answer(b"\x00", 300, headers=[("Content-Encoding", "x-squash")]),
         "unexpected_response",

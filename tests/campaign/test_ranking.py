@@ -53,13 +53,18 @@ IDS = ["665f1c2ab1e4a9d0c7f3b812", "665f1c2ab1e4a9d0c7f3b813"]
 WITH_IDS = [
     Row(IDS[0], "Spring renewals", "spring renewals"),
     Row(IDS[1], f"Copy of {IDS[0]}", f"copy of {IDS[0]}"),
+    Row("665f1c2ab1e4a9d0c7f3b814", f"{IDS[0]}, a copy", f"{IDS[0]} a copy"),
     Row(None, "No id", "no id"),
 ]
 
 
 def test_an_id_finds_its_campaign_first() -> None:
     for typed in (IDS[0], IDS[0].upper(), f"  {IDS[0]}\n"):
-        assert [row.name for row in search(WITH_IDS, typed)] == ["Spring renewals", f"Copy of {IDS[0]}"]
+        assert [row.name for row in search(WITH_IDS, typed)] == [
+            "Spring renewals",
+            f"{IDS[0]}, a copy",
+            f"Copy of {IDS[0]}",
+        ]
     assert [row.id for row in search(WITH_IDS, IDS[1])] == [IDS[1]]
     assert search(WITH_IDS, IDS[0][:-1] + "f") == []
 
