@@ -95,6 +95,7 @@ def test_words_joined_or_split_and_apostrophes_do_not_matter(typed: str, name: s
         ("week renewls 14", "Spring renewals, week 14"),
         ("キャンペン", "東京キャンペーン"),
         ("キャンペーソ", "東京キャンペーン 2"),
+        ("续约活東", "One two three four five six seven 上海续约活动"),
         ("การต่ออายู", "แคมเปญการต่ออายุ"),
     ],
 )

@@ -55,6 +55,11 @@ def test_a_healthy_campaign_has_nothing_to_look_at(raw: Json) -> None:
     assert _findings(raw) == ([], [])
 
 
+@pytest.mark.parametrize("odd", ["0" * 24, "f4" + "0" * 22, "f" * 24])
+def test_an_id_with_a_time_that_cannot_be_true_leaves_the_other_times_true(odd: str) -> None:
+    assert _findings(campaign(id=odd), asked_for=odd) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
