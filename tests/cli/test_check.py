@@ -104,6 +104,7 @@ def test_check_without_a_campaign_neither_shows_nor_sends_the_key() -> None:
         environment = {"CALLERS_BASE_URL": server.base_url, "CALLERS_API_KEY": KEY}
         _, out, errors = run("check", environment=environment)
     (request,) = server.requests
+    assert request.target == f"/campaigns/{'0' * 24}"
     assert not secret_parts(f"{request.target} {request.headers}")
     assert not secret_parts(out + errors)
     assert "set, from CALLERS_API_KEY" in out
