@@ -103,6 +103,11 @@ def test_a_small_misspelling_is_forgiven(typed: str, name: str) -> None:
     assert found(typed, "Zzzz", name) == [name]
 
 
+def test_a_misspelling_is_forgiven_in_the_first_twenty_places_of_a_name() -> None:
+    near, far = ("一" * before + "续约活动" for before in (18, 19))
+    assert found("续约活東", near, far) == [near]
+
+
 @pytest.mark.parametrize(
     ("typed", "name"),
     [

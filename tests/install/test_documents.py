@@ -35,6 +35,7 @@ JSON_DOCUMENTS = {
     "every kind of value": '{"a": [0, -1, 1.5, 1E+9, 2e-3, true, false, null, "\\u0041\\n\\/", [], {},]}\n',
     "a comment at each place": '/**/{/* } */"a"/**/:/**/[/**/1/**/,/**/]/**/,/**/}/* // */',
     "a comment without a line end": "{} // a",
+    "nothing but a comment": "// none yet",
     "an emoji": '{"\U0001f4de": "\u202e", "mcpServers": {}}',
 }
 TOML_DOCUMENTS = {
