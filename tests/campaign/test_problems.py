@@ -89,6 +89,10 @@ def test_an_id_with_a_time_that_cannot_be_true_leaves_the_other_times_true(odd: 
             campaign(active=False, completedAt=99),
             f"The documented field completedAt is not of the documented type {CHANGED}.",
         ),
+        (
+            campaign(active=False, completedAt=False),
+            f"The documented field completedAt is not of the documented type {CHANGED}.",
+        ),
         (campaign(active=False, completedAt="2027-01-01"), "The time of its completion is in the future."),
         (campaign(callParams={"timezone": "Europe/Lodnon"}), 'Its time zone "Europe/Lodnon" does not exist.'),
         (
@@ -106,6 +110,16 @@ def test_an_id_with_a_time_that_cannot_be_true_leaves_the_other_times_true(odd: 
 )
 def test_each_certain_problem_is_one_sentence(raw: Json, sentence: str) -> None:
     assert _findings(raw) == ([sentence], [])
+
+
+def test_of_many_webhooks_that_are_not_https_five_are_named() -> None:
+    for count, last in (
+        (5, 'Webhook 5 of 5 ("h4.example") is not https.'),
+        (7, "2 more of its webhooks are not https."),
+    ):
+        problems, _ = _findings(campaign(webhooks=[f"http://h{number}.example" for number in range(count)]))
+        assert problems[-1] == last
+        assert len(problems) == min(count, 6)
 
 
 @pytest.mark.parametrize("path", REQUIRED)
