@@ -63,7 +63,7 @@ ANSWERS: dict[str, Row] = {
     ),
     "404 in a sub-organization": Row(fault.error(404), "not_found", (ID, PLACE), 404, place=PLACE),
     "404 with a web page": Row(_page(404), "not_found", (ID, BASE_URL), 404),
-    "400 with a message": Row(fault.error(400, "no such zone"), "rejected", ("400", '"no such zone"'), 400),
+    "400 with a message": Row(fault.error(400, "no such zone"), "rejected", ("rejected", "400", '"no such zone"'), 400),
     "400 with messages": Row(fault.error(400, ["one", "two"]), "rejected", ("one", "two"), 400),
     "400 with a message that is no text": Row(fault.error(400, {"a": 1}), "rejected", ("400",), 400),
     "400 with a list": Row(fault.answer([1], 400), "rejected", ("400",), 400),

@@ -67,6 +67,7 @@ def test_check_reports_each_problem_on_a_line(
     [
         (fault.error(403), 0, "ok       Isolation: the API refuses"),
         (KNOWN, 1, "PROBLEM  Isolation: the API answers for a made-up sub-organization too"),
+        (fault.error(399), 1, "PROBLEM  Isolation: could not be tested."),
         (fault.error(500), 1, "PROBLEM  Isolation: could not be tested. The Callers API can't answer now"),
     ],
 )
