@@ -40,6 +40,7 @@ HEALTHY = {
     "empty texts": campaign(slackUrl="", firstInteractionAt="", completedAt="", campaignGroupName=""),
     "all absent": without(*MAY_BE_MISSING),
     "zero times": campaign(firstInteractionAt="0001-01-01T00:00:00Z", completedAt=0),
+    "the first moment of 1970": campaign(firstInteractionAt="1970-01-01T00:00:00Z"),
     "dates without a time": campaign(active=False, firstInteractionAt="2026-11-03", completedAt="2026-11-03"),
     "a date and a time": campaign(active=False, firstInteractionAt="2026-11-03", completedAt="2026-11-02T10:00:00Z"),
     "clocks that differ": campaign(firstInteractionAt="2026-11-05T12:05:00Z"),

@@ -197,6 +197,7 @@ def test_only_a_plain_token_is_written_without_quotation_marks(text: str) -> Non
         ("abcde", 5, "abcde"),
         ("abcdef", 5, "abcd\u2026"),
         ("a\u200b\u200b\u200bbcde", 5, "abcde"),
+        ("a" + "\u200b" * 18 + "b", 5, "ab"),
         ("a" + "\u200b" * 100 + "b", 5, "a\u2026"),
         ("\u200b" * 10_000, 5, "\u2026"),
         (f"ab{ENGLAND}cd", 7, "ab\U0001f3f4\u2026"),
