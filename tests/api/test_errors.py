@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import trustme
 
+from callers_mcp.api.errors import internal_error
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, PATIENCE
@@ -341,3 +342,13 @@ async def test_a_bug_is_logged_with_the_reference_in_the_answer(
     assert record.exc_info
     assert isinstance(record.exc_info[1], RuntimeError)
     assert isinstance(record.exc_info[1].__cause__, ZeroDivisionError)
+
+
+def test_a_module_that_is_not_there_any_more_is_told_as_an_upgrade() -> None:
+    try:
+        try:
+            raise ImportError
+        except ImportError as error:
+            raise RuntimeError from error
+    except RuntimeError:
+        assert "upgraded or removed" in internal_error("a test").message
