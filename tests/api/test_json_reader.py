@@ -206,6 +206,14 @@ def test_anything_but_an_object_is_refused_with_its_type(text: str, what: str) -
         ({"webhooks": [{"url": "https://a.example/SECRET"}]}, {"webhooks": [{"url": "https://a.example/[redacted]"}]}),
         ({"webhookUrl": "https://a.example/SECRET"}, {"webhookUrl": "https://a.example/[redacted]"}),
         ({"x": {"y": [{"SlackHook": "SECRET"}]}}, {"x": {"y": [{"SlackHook": "[redacted]"}]}}),
+        (
+            {"webhooks": {"https://a.example/SECRET": 1, "https://a.example/S": 2, "https://a.example/T": 3}},
+            {
+                "webhooks": {
+                    f"https://a.example/[redacted]{more}": at for at, more in enumerate(("", " (2)", " (3)"), 1)
+                }
+            },
+        ),
         ({"webhooks": None, "slackUrl": 5}, {"webhooks": None, "slackUrl": 5}),
         ({"website": "https://a.example/kept"}, {"website": "https://a.example/kept"}),
     ],
