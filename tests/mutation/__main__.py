@@ -10,6 +10,8 @@ execute its line: those of its package, and if it survives, the others. If the l
 these are all tests that execute any line of the module. The other tests can notice a change only in a process that
 they start: ``--whole`` runs the survivors against all unmarked tests.
 
+A mutant that lets a test hang counts as timed out; if the run is stopped for a while, that can be wrong.
+
 The results are appended to the file of ``--results``; the same command goes on where it stopped, and ``--survivors``
 runs those again that survived. Log texts and annotations are not changed. Mutants that behave like the original are
 listed in ``equivalent.txt``.
