@@ -106,7 +106,7 @@ def is_blank(text: str) -> bool:
 
 def truncate(text: str, limit: int) -> str:
     """Clean ``text`` and cut it to at most ``limit`` characters, with an ellipsis if something is missing."""
-    sanitized = sanitize(text[: limit * 4 + 1])  # four times the limit, as most of a hostile text may be removed
+    sanitized = sanitize(text[: limit * 4])  # four times the limit, as most of a hostile text may be removed
     if len(sanitized) <= limit and len(text) <= limit * 4:
         return sanitized
     return sanitize(sanitized[: limit - 1]) + "…"  # what is cut may have been half of a flag

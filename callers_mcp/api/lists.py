@@ -100,7 +100,7 @@ class Listing(Generic[RowT]):
     rows: Sequence[RowT]
     main_indexes: Set[int]
     size: int
-    is_whole: bool = True
+    is_whole: bool
 
     def visible_rows(self, *, hides_main: bool) -> Rows[RowT]:
         """Return the rows, without those of the main organization if they must be hidden."""

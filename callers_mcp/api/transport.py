@@ -284,7 +284,7 @@ class ConnectionPool:
             self._in_use = dict.fromkeys(self._open_transports(), 0)
         in_use = self._in_use
         free = [each for each, count in in_use.items() if count < _CONNECTIONS_PER_TRANSPORT]
-        transport = free[0] if free else min(in_use, key=lambda each: in_use[each] // _CONNECTIONS_PER_TRANSPORT)
+        transport = free[0] if free else min(in_use, key=in_use.__getitem__)
         in_use[transport] += 1
         try:
             yield transport

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import trustme
 
+from callers_mcp.api.errors import internal_error
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import ID, PATIENCE
@@ -63,7 +64,7 @@ ANSWERS: dict[str, Row] = {
     ),
     "404 in a sub-organization": Row(fault.error(404), "not_found", (ID, PLACE), 404, place=PLACE),
     "404 with a web page": Row(_page(404), "not_found", (ID, BASE_URL), 404),
-    "400 with a message": Row(fault.error(400, "no such zone"), "rejected", ("400", '"no such zone"'), 400),
+    "400 with a message": Row(fault.error(400, "no such zone"), "rejected", ("rejected", "400", '"no such zone"'), 400),
     "400 with messages": Row(fault.error(400, ["one", "two"]), "rejected", ("one", "two"), 400),
     "400 with a message that is no text": Row(fault.error(400, {"a": 1}), "rejected", ("400",), 400),
     "400 with a list": Row(fault.answer([1], 400), "rejected", ("400",), 400),
@@ -162,6 +163,15 @@ ANSWERS: dict[str, Row] = {
         fault.answer(b"\x0b\x05\x80{}\x03 \xff", headers=[("Content-Encoding", "br")]),
         "unexpected_response",
         ("compressed",),
+    ),
+    "400 with a long answer": Row(
+        fault.answer({"message": "a long way", "more": "x" * 65_536}, 400), "rejected", ("It gave no reason",), 400
+    ),
+    "a choice in an unknown coding": Row(
+        fault.answer(b"\x00", 300, headers=[("Content-Encoding", "x-squash")]),
+        "unexpected_response",
+        ("redirect",),
+        300,
     ),
     "an unknown coding": Row(
         fault.answer(b"\x00\x01{}\xff", headers=[("Content-Encoding", "x-squash")]),
@@ -332,3 +342,13 @@ async def test_a_bug_is_logged_with_the_reference_in_the_answer(
     assert record.exc_info
     assert isinstance(record.exc_info[1], RuntimeError)
     assert isinstance(record.exc_info[1].__cause__, ZeroDivisionError)
+
+
+def test_a_module_that_is_not_there_any_more_is_told_as_an_upgrade() -> None:
+    try:
+        try:
+            raise ImportError
+        except ImportError as error:
+            raise RuntimeError from error
+    except RuntimeError:
+        assert "upgraded or removed" in internal_error("a test").message

@@ -86,6 +86,7 @@ def test_a_byte_order_mark_is_not_part_of_the_value() -> None:
         (f'{{"a": "{ENGLAND}{TAG}{ENGLAND[:-1]}"}}', {"a": f"{ENGLAND}\ufffd\U0001f3f4" + "\ufffd" * 5}, TAGS),
         (f'{{"a": "x {KEY} y {KEY}"}}', {"a": "x [API key] y [API key]"}, MASKED),
         (f'{{"Bearer {KEY}": [["{KEY}"]]}}', {"Bearer [API key]": [["[API key]"]]}, MASKED),
+        (f'{{"a": "{KEY} {KEY[:9]}\u200b{KEY[9:]}"}}', {"a": "[API key] [API key]"}, MASKED),
         (f'{{"a": "\\u{ord(KEY[0]):04x}{KEY[1:]}"}}', {"a": "[API key]"}, MASKED),
     ],
 )
@@ -205,6 +206,14 @@ def test_anything_but_an_object_is_refused_with_its_type(text: str, what: str) -
         ({"webhooks": [{"url": "https://a.example/SECRET"}]}, {"webhooks": [{"url": "https://a.example/[redacted]"}]}),
         ({"webhookUrl": "https://a.example/SECRET"}, {"webhookUrl": "https://a.example/[redacted]"}),
         ({"x": {"y": [{"SlackHook": "SECRET"}]}}, {"x": {"y": [{"SlackHook": "[redacted]"}]}}),
+        (
+            {"webhooks": {"https://a.example/SECRET": 1, "https://a.example/S": 2, "https://a.example/T": 3}},
+            {
+                "webhooks": {
+                    f"https://a.example/[redacted]{more}": at for at, more in enumerate(("", " (2)", " (3)"), 1)
+                }
+            },
+        ),
         ({"webhooks": None, "slackUrl": 5}, {"webhooks": None, "slackUrl": 5}),
         ({"website": "https://a.example/kept"}, {"website": "https://a.example/kept"}),
     ],

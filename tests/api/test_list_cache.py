@@ -73,7 +73,7 @@ class Sized:
 
 
 def listing(size: int) -> Listing[Sized]:
-    return Listing((Sized(size),), frozenset(), size)
+    return Listing((Sized(size),), frozenset(), size, is_whole=True)
 
 
 async def test_paging_searching_and_completing_fetch_a_list_once() -> None:
@@ -278,6 +278,14 @@ async def test_a_list_that_is_too_large_is_not_kept_and_removes_no_other() -> No
     assert not kept.get("large")
     kept.set("small", listing(1_001))
     assert not kept.get("small"), "the older one of the same is no longer true"
+
+
+async def test_lists_take_at_most_64_mib() -> None:
+    kept = ListCache(60)
+    kept.set("largest", listing(64 * 2**20))
+    kept.set("too large", listing(64 * 2**20 + 1))
+    assert kept.get("largest")
+    assert not kept.get("too large")
 
 
 async def test_a_list_that_is_fetched_again_replaces_the_earlier_one(clock: Clock) -> None:

@@ -51,6 +51,19 @@ async def test_a_caller_with_many_lists_in_flight_leaves_room_for_others() -> No
             tasks.cancel_scope.cancel()
 
 
+async def test_one_caller_uses_at_most_half_of_the_connections_for_campaigns() -> None:
+    with FaultServer(fault.silent) as server:
+        async with api_client(server, max_connections=4) as client, anyio.create_task_group() as tasks:
+            for caller, place in ((SLOW, A), (QUICK, B)):
+                look_up = partial(client.on_behalf_of(caller).get_campaign, sub_organization_id=place)
+                for number in range(3):
+                    tasks.start_soon(look_up, f"{number:024x}")
+            await anyio.to_thread.run_sync(server.wait_for_requests, 4)
+            tasks.cancel_scope.cancel()
+    places = [request.values("x-sub-organization-id") for request in server.requests]
+    assert sorted(places) == [[A], [A], [B], [B]]
+
+
 async def test_joining_a_list_in_somebodys_queue_uses_the_callers_own_turn() -> None:
     busy = Principal("token:busy", AllowedOrganizations.parse([A, B]))
     held = Held(fault.answer(campaigns()), only=A)

@@ -10,7 +10,11 @@ import pytest
 from mcp import Client
 from mcp_types import TextContent
 
+from callers_mcp.api.lists import read_list
+from callers_mcp.api.request import CampaignRequest
+from callers_mcp.api.responses import RawResponse
 from callers_mcp.campaign.listing import parse_row
+from callers_mcp.settings import Settings
 from tests.support import fault_server as fault
 from tests.support.campaign_lists import campaigns, find, page, rows_of
 from tests.support.campaigns import Json, campaign
@@ -145,6 +149,19 @@ async def test_pages_without_end_are_read_up_to_the_size_limit() -> None:
             rows = await client.list_campaigns(parse_row, lambda rows: rows)
         assert len(server.requests) < 20
     assert not rows.is_whole
+
+
+async def test_pages_without_end_are_a_thousand_at_most() -> None:
+    paths: list[str] = []
+
+    async def get(path: str) -> RawResponse:
+        paths.append(path)
+        link = f'<?{SAME}&page={len(paths)}>; rel="next"'
+        return RawResponse(200, {"link": link}, json.dumps([campaign(id=f"{len(paths):024x}")]).encode())
+
+    listing = await read_list(get, CampaignRequest(None, None, KEY, "CALLERS_API_KEY"), SAME, parse_row, Settings())
+    assert len(paths) == len(set(paths)) == 1_000
+    assert not listing.is_whole
 
 
 async def test_a_page_that_links_to_pages_before_it_is_read_once() -> None:

@@ -10,6 +10,8 @@ import pytest
 from anyio import to_thread
 from mcp_types import CallToolResult
 
+from callers_mcp.api.errors import RateLimited
+from callers_mcp.api.retry import RetryPolicy
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.constants import PATIENCE
@@ -112,12 +114,33 @@ async def test_a_retry_after_that_is_over_or_unreadable_means_the_wait_of_a_firs
     assert second.at - first.at > 0.19
 
 
+async def test_without_such_a_value_each_wait_is_twice_as_long_up_to_five_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def attempt() -> None:
+        raise RateLimited("Too many requests.", "Wait.")
+
+    monkeypatch.setattr("anyio.sleep", sleep)
+    with pytest.raises(RateLimited):
+        await RetryPolicy(max_attempts=8, timeout=PATIENCE).run_with_deadline(attempt)
+    assert len(waits) == 7
+    for number, wait in enumerate(waits):
+        assert min(0.2 * 2**number, 5) <= wait <= min(0.2 * 2**number + 0.3, 5)
+
+
 @pytest.mark.parametrize(
     ("values", "seconds"),
     [
         (["700", "700"], 700),
         (["700", "700", "700"], 700),
         (["700,700"], 700),
+        (["86400"], 86400),
+        (["86401"], None),
         ([PAST, PAST], 0),
         ([f"{PAST}, {PAST}"], 0),
         (["7", "77"], None),

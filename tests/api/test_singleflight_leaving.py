@@ -186,3 +186,17 @@ async def test_a_request_without_an_answer_is_replaced_for_later_callers() -> No
                 tasks.start_soon(ask)
                 await anyio.sleep(0.05)
     assert len(server.requests) == 2
+
+
+async def test_a_request_is_joined_until_half_of_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def attempt(flight: InFlightRequest[None]) -> None:
+        await anyio.sleep_forever()
+
+    now, joined = anyio.current_time(), []
+    async with SingleFlight(POLICY) as flights:
+        flights.get_or_start("same", attempt, OPERATOR)
+        for age in (0.49, 0.51):
+            with monkeypatch.context() as later:
+                later.setattr("anyio.current_time", lambda at=now + age * PATIENCE: at)
+                joined.append(flights.get_or_start("same", attempt, OPERATOR)[1])
+    assert joined == [True, False]

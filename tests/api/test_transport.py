@@ -13,6 +13,7 @@ import trustme
 
 from callers_mcp import CallersClient
 from callers_mcp.api.errors import Unreachable
+from callers_mcp.api.transport import proxy_setting
 from tests.support import fault_server as fault
 from tests.support.campaigns import campaign
 from tests.support.certificates import Certificate, certificate
@@ -78,6 +79,7 @@ EXPIRED_ROOT = certificate("root", is_authority=True, is_expired=True)
 NO_AUTHORITY = certificate("not an authority")
 ANOTHER = certificate("another", is_authority=True)
 EXPIRED = certificate("itself", is_expired=True)
+EARLY = certificate("itself", is_early=True)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +90,9 @@ EXPIRED = certificate("itself", is_expired=True)
         (certificate("server", issuer=EXPIRED_ROOT), EXPIRED_ROOT, "certificate has expired", True),
         (certificate("server", issuer=NO_AUTHORITY), NO_AUTHORITY, "invalid CA certificate", True),
         (EXPIRED, EXPIRED, "certificate has expired", True),
+        (EARLY, EARLY, "certificate is not yet valid", True),
     ],
-    ids=["another authority", "expired", "expired authority", "not an authority", "itself, expired"],
+    ids=["another authority", "expired", "expired authority", "not an authority", "itself, expired", "itself, early"],
 )
 async def test_a_refused_certificate_is_told_with_the_reason_and_whether_ssl_cert_file_names_it(
     tmp_path: Path,
@@ -164,6 +167,13 @@ async def test_no_proxy_is_honoured(
     monkeypatch.setenv("NO_PROXY", no_proxy)
     found(await look_up(f"https://0.0.0.0:{secure.port}"))
     assert len(proxy.requests) == passes
+
+
+@pytest.mark.parametrize(("port", "setting"), [(443, None), (444, "HTTPS_PROXY")])
+def test_no_proxy_may_name_the_port_of_https(monkeypatch: pytest.MonkeyPatch, port: int, setting: str | None) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", f"api.example:{port}")
+    assert proxy_setting("https://api.example") == setting
 
 
 async def test_a_proxy_that_refuses_is_named_and_its_password_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

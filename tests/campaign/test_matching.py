@@ -95,11 +95,17 @@ def test_words_joined_or_split_and_apostrophes_do_not_matter(typed: str, name: s
         ("week renewls 14", "Spring renewals, week 14"),
         ("キャンペン", "東京キャンペーン"),
         ("キャンペーソ", "東京キャンペーン 2"),
+        ("续约活東", "One two three four five six seven 上海续约活动"),
         ("การต่ออายู", "แคมเปญการต่ออายุ"),
     ],
 )
 def test_a_small_misspelling_is_forgiven(typed: str, name: str) -> None:
     assert found(typed, "Zzzz", name) == [name]
+
+
+def test_a_misspelling_is_forgiven_in_the_first_twenty_places_of_a_name() -> None:
+    near, far = ("一" * before + "续约活动" for before in (18, 19))
+    assert found("续约活東", near, far) == [near]
 
 
 @pytest.mark.parametrize(

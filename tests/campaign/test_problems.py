@@ -40,6 +40,7 @@ HEALTHY = {
     "empty texts": campaign(slackUrl="", firstInteractionAt="", completedAt="", campaignGroupName=""),
     "all absent": without(*MAY_BE_MISSING),
     "zero times": campaign(firstInteractionAt="0001-01-01T00:00:00Z", completedAt=0),
+    "the first moment of 1970": campaign(firstInteractionAt="1970-01-01T00:00:00Z"),
     "dates without a time": campaign(active=False, firstInteractionAt="2026-11-03", completedAt="2026-11-03"),
     "a date and a time": campaign(active=False, firstInteractionAt="2026-11-03", completedAt="2026-11-02T10:00:00Z"),
     "clocks that differ": campaign(firstInteractionAt="2026-11-05T12:05:00Z"),
@@ -53,6 +54,11 @@ HEALTHY = {
 @pytest.mark.parametrize("raw", HEALTHY.values(), ids=HEALTHY)
 def test_a_healthy_campaign_has_nothing_to_look_at(raw: Json) -> None:
     assert _findings(raw) == ([], [])
+
+
+@pytest.mark.parametrize("odd", ["0" * 24, "f4" + "0" * 22, "f" * 24])
+def test_an_id_with_a_time_that_cannot_be_true_leaves_the_other_times_true(odd: str) -> None:
+    assert _findings(campaign(id=odd), asked_for=odd) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -69,6 +75,7 @@ def test_a_healthy_campaign_has_nothing_to_look_at(raw: Json) -> None:
             "It was completed before its first interaction.",
         ),
         (campaign(firstInteractionAt="soon"), "The time of its first interaction can't be read."),
+        (campaign(firstInteractionAt="202611050123456"), "The time of its first interaction can't be read."),
         (campaign(active=False, completedAt="soon"), "The time of its completion can't be read."),
         (campaign(firstInteractionAt="2026-11-05T12:05:01Z"), "The time of its first interaction is in the future."),
         (
@@ -81,6 +88,10 @@ def test_a_healthy_campaign_has_nothing_to_look_at(raw: Json) -> None:
         ),
         (
             campaign(active=False, completedAt=99),
+            f"The documented field completedAt is not of the documented type {CHANGED}.",
+        ),
+        (
+            campaign(active=False, completedAt=False),
             f"The documented field completedAt is not of the documented type {CHANGED}.",
         ),
         (campaign(active=False, completedAt="2027-01-01"), "The time of its completion is in the future."),
@@ -100,6 +111,16 @@ def test_a_healthy_campaign_has_nothing_to_look_at(raw: Json) -> None:
 )
 def test_each_certain_problem_is_one_sentence(raw: Json, sentence: str) -> None:
     assert _findings(raw) == ([sentence], [])
+
+
+def test_of_many_webhooks_that_are_not_https_five_are_named() -> None:
+    for count, last in (
+        (5, 'Webhook 5 of 5 ("h4.example") is not https.'),
+        (7, "2 more of its webhooks are not https."),
+    ):
+        problems, _ = _findings(campaign(webhooks=[f"http://h{number}.example" for number in range(count)]))
+        assert problems[-1] == last
+        assert len(problems) == min(count, 6)
 
 
 @pytest.mark.parametrize("path", REQUIRED)

@@ -34,6 +34,8 @@ def test_the_nearest_of_several_misspelt_names_comes_first() -> None:
         ("week 1", ["Week 1", "Week 1 (pilot)", "Week 12 (pilot)", "Leeds, week 1", "Leeds, week 14"]),
         ("上海", ["上海", "上海 续约", "续约 上海", "续约上海"]),
         ("a", ["a", "A b", "b a"]),
+        ("follow up", ["Follow up", "Up and then follow the others", "A followup"]),
+        ("nightshift", ["Nightshift", "Our night shift", "Midnightshifting for some"]),
     ],
 )
 def test_exact_names_come_before_prefixes_before_all_words_before_what_is_inside(query: str, names: list[str]) -> None:
@@ -51,13 +53,18 @@ IDS = ["665f1c2ab1e4a9d0c7f3b812", "665f1c2ab1e4a9d0c7f3b813"]
 WITH_IDS = [
     Row(IDS[0], "Spring renewals", "spring renewals"),
     Row(IDS[1], f"Copy of {IDS[0]}", f"copy of {IDS[0]}"),
+    Row("665f1c2ab1e4a9d0c7f3b814", f"{IDS[0]}, a copy", f"{IDS[0]} a copy"),
     Row(None, "No id", "no id"),
 ]
 
 
 def test_an_id_finds_its_campaign_first() -> None:
     for typed in (IDS[0], IDS[0].upper(), f"  {IDS[0]}\n"):
-        assert [row.name for row in search(WITH_IDS, typed)] == ["Spring renewals", f"Copy of {IDS[0]}"]
+        assert [row.name for row in search(WITH_IDS, typed)] == [
+            "Spring renewals",
+            f"{IDS[0]}, a copy",
+            f"Copy of {IDS[0]}",
+        ]
     assert [row.id for row in search(WITH_IDS, IDS[1])] == [IDS[1]]
     assert search(WITH_IDS, IDS[0][:-1] + "f") == []
 
@@ -163,8 +170,9 @@ def test_a_long_query_costs_no_more_than_a_dozen_words(query: str) -> None:
         ("Q2 renewals", "Renewals follow-up Leeds"),
         ("the gym", "Tideway gym reminders"),
         ("how is the spring renewal campaign", "Spring renewals"),
+        ("winter qqqq survey", "Winter survey"),
     ],
 )
 def test_a_name_with_the_words_of_the_query_is_nearer_than_one_that_sounds_like_them(query: str, best: str) -> None:
-    names = ["Quarterly referrals, week 2", "Thirteen gums", "Howling campaigners", best]
+    names = ["Quarterly referrals, week 2", "Thirteen gums", "Howling campaigners", "Wintar survey", best]
     assert suggest(rows(*names), query)[0].name == best

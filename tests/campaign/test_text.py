@@ -195,10 +195,11 @@ def test_a_time_zone_is_known_everywhere_or_nowhere(timezone: str) -> None:
 
 @pytest.mark.parametrize("path", LISTS)
 def test_a_long_list_is_truncated_and_counted(path: str) -> None:
-    values = [f"https://w{number}.example" if path == "webhooks" else f"v{number}" for number in range(1_000)]
-    for line in text_of(replaced(path, values)).splitlines():
-        assert len(line) < 600
-        assert is_ours(line)
+    for count, more in ((12, ""), (1_000, " and 988 more")):
+        values = [f"https://{number}.example" if path == "webhooks" else f"{number}.example" for number in range(count)]
+        lines = text_of(replaced(path, values)).splitlines()
+        assert all(len(line) < 600 and is_ours(line) for line in lines)
+        assert f"Variables: {count}" in lines or any(line.endswith(f" 11.example{more}") for line in lines)
 
 
 @pytest.mark.parametrize(

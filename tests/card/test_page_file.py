@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from callers_mcp.sandbox import SAMPLES
+from callers_mcp.sanitize import ESCAPED
 from callers_mcp.server.card import CARD_MIME_TYPE, CARD_URI, card_html, card_page
 from tests.support.command_line import run
 from tests.support.constants import PATIENCE, SAMPLE_ID
@@ -119,3 +120,8 @@ def test_a_page_and_a_printed_form_exclude_each_other(tmp_path: Path, form: str)
 def test_a_failed_look_up_leaves_no_page(sandbox_environment: dict[str, str], tmp_path: Path) -> None:
     code, _, _ = run("get", "0" * 24, "--html", str(tmp_path / "card.html"), environment=sandbox_environment)
     assert (code, list(tmp_path.iterdir())) == (1, [])
+
+
+def test_the_script_finds_the_invisible_characters_that_the_server_finds() -> None:
+    written = "".join(each if " " <= each <= "~" else f"\\u{{{ord(each):x}}}" for each in ESCAPED.pattern)
+    assert written in card_html()

@@ -67,6 +67,7 @@ def test_check_reports_each_problem_on_a_line(
     [
         (fault.error(403), 0, "ok       Isolation: the API refuses"),
         (KNOWN, 1, "PROBLEM  Isolation: the API answers for a made-up sub-organization too"),
+        (fault.error(399), 1, "PROBLEM  Isolation: could not be tested."),
         (fault.error(500), 1, "PROBLEM  Isolation: could not be tested. The Callers API can't answer now"),
     ],
 )
@@ -99,11 +100,32 @@ def test_check_exits_with_2_for_wrong_settings_or_usage(arguments: list[str], en
     assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (KNOWN, 0),
+        (fault.error(400), 0),
+        (fault.error(499), 0),
+        (fault.error(399), 1),
+        (fault.error(408), 1),
+        (fault.error(429), 1),
+        (fault.error(500), 1),
+        (fault.error(503), 1),
+        (fault.answer(b"<!doctype html>", 404, kind="text/html"), 1),
+    ],
+)
+def test_check_without_a_campaign_tells_whether_it_is_the_api_that_answers(answer: Behaviour, code: int) -> None:
+    with FaultServer(answer) as server:
+        environment = {"CALLERS_BASE_URL": server.base_url, "CALLERS_API_KEY": KEY, "CALLERS_MAX_ATTEMPTS": "1"}
+        assert run("check", environment=environment)[0] == code
+
+
 def test_check_without_a_campaign_neither_shows_nor_sends_the_key() -> None:
     with FaultServer(fault.error(401)) as server:
         environment = {"CALLERS_BASE_URL": server.base_url, "CALLERS_API_KEY": KEY}
         _, out, errors = run("check", environment=environment)
     (request,) = server.requests
+    assert request.target == f"/campaigns/{'0' * 24}"
     assert not secret_parts(f"{request.target} {request.headers}")
     assert not secret_parts(out + errors)
     assert "set, from CALLERS_API_KEY" in out

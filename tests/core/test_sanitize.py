@@ -197,6 +197,7 @@ def test_only_a_plain_token_is_written_without_quotation_marks(text: str) -> Non
         ("abcde", 5, "abcde"),
         ("abcdef", 5, "abcd\u2026"),
         ("a\u200b\u200b\u200bbcde", 5, "abcde"),
+        ("a" + "\u200b" * 18 + "b", 5, "ab"),
         ("a" + "\u200b" * 100 + "b", 5, "a\u2026"),
         ("\u200b" * 10_000, 5, "\u2026"),
         (f"ab{ENGLAND}cd", 7, "ab\U0001f3f4\u2026"),
@@ -205,6 +206,11 @@ def test_only_a_plain_token_is_written_without_quotation_marks(text: str) -> Non
 )
 def test_truncated_text_ends_with_an_ellipsis(text: str, limit: int, shortened: str) -> None:
     assert truncate(text, limit) == shortened
+
+
+def test_quoted_text_has_at_most_120_characters() -> None:
+    assert quote("a" * 120) == f'"{"a" * 120}"'
+    assert quote("a" * 121) == f'"{"a" * 119}\u2026"'
 
 
 def test_raw_text_shows_every_control_and_invisible_character_as_an_escape() -> None:

@@ -35,6 +35,7 @@ JSON_DOCUMENTS = {
     "every kind of value": '{"a": [0, -1, 1.5, 1E+9, 2e-3, true, false, null, "\\u0041\\n\\/", [], {},]}\n',
     "a comment at each place": '/**/{/* } */"a"/**/:/**/[/**/1/**/,/**/]/**/,/**/}/* // */',
     "a comment without a line end": "{} // a",
+    "nothing but a comment": "// none yet",
     "an emoji": '{"\U0001f4de": "\u202e", "mcpServers": {}}',
 }
 TOML_DOCUMENTS = {
@@ -177,6 +178,7 @@ def test_text_that_cannot_be_read_is_refused_and_not_quoted(format: Format, text
         with pytest.raises(UnreadableConfig) as refused:
             edit()
         assert len(str(refused.value)) < 100
+        assert format == "json" or "JSON5" not in str(refused.value)
 
 
 names = st.text(max_size=8).filter(lambda name: name != "callers" and name != "mcpServers")

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from callers_mcp.install.plan import Change
+from callers_mcp.install.registry import HOSTS
 from tests.support.constants import KEY, PATIENCE
 from tests.support.install_home import Home, mode, refused
+from tests.support.key_leaks import secret_parts
 from tests.support.terminal import terminal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX paths and modes")
@@ -162,3 +165,9 @@ def test_a_terminal_rejects_an_answer_that_cannot_be_a_key(cursor: Home) -> None
         assert shell.process.wait(PATIENCE) == 2
     assert not cursor.key_file.exists()
     assert cursor.entry() is None
+
+
+def test_a_planned_change_does_not_show_the_key() -> None:
+    entry = {"env": {"CALLERS_API_KEY": KEY}}
+    change = Change(HOSTS["cursor"], Path("mcp.json"), KEY.encode(), KEY.encode(), entry, entry)
+    assert not secret_parts(repr(change) + str(change))

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import venv
 from pathlib import Path
 
@@ -103,7 +104,11 @@ def test_an_installation_in_a_cache_is_not_installed(cursor: Home) -> None:
         assert (cursor.files() == before) == is_refused
 
 
-def test_an_installation_waits_for_another_one_but_not_forever(cursor: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_waits_for_another_one_but_not_forever(
+    cursor: Home, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    temporary = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setattr(lock, "_TIMEOUT_SECONDS", 0.0)
     with monkeypatch.context() as other:
         other.setenv("HOME", str(cursor.folder))
@@ -111,6 +116,7 @@ def test_an_installation_waits_for_another_one_but_not_forever(cursor: Home, mon
             assert "another installation" in refused(cursor)
             assert "another installation" in refused(cursor, "uninstall")
     cursor.install()
+    assert [*temporary.iterdir()] == [], "no file for the lock stays behind"
 
 
 def test_a_text_that_utf_8_cannot_hold_is_not_written(cursor: Home) -> None:

@@ -1,4 +1,4 @@
-"""The places of a module that no mutant changes."""
+"""The places of a module: those that no mutant changes, and the statement around a line."""
 
 import ast
 
@@ -23,3 +23,18 @@ def left_out(source: str) -> list[tuple[Position, Position]]:
         ((place.lineno, place.col_offset), (place.end_lineno or place.lineno, place.end_col_offset or 0))
         for place in places
     ]
+
+
+def executed_with(source: str, line: int) -> range | None:
+    """Return the lines of the smallest statement of a function with this line, or None if it runs at import.
+
+    A default value and a decorator belong to the function that they are for.
+    """
+    found: list[tuple[ast.stmt, range]] = []  # outer ones first
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.stmt):
+            first = min(part.lineno for part in (node, *getattr(node, "decorator_list", [])))
+            lines = range(first, (node.end_lineno or first) + 1)
+            found += [(node, lines)] if line in lines else []
+    in_function = any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node, _ in found)
+    return found[-1][1] if in_function else None

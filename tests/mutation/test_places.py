@@ -1,12 +1,25 @@
-"""What mutation testing leaves out."""
+"""What mutation testing leaves out, and which lines are executed together."""
 
-from tests.mutation.places import left_out
+import pytest
+
+from tests.mutation.places import executed_with, left_out
 
 SOURCE = """\
 async def wait(seconds: int | None, logger: Log) -> str | None:
     limit: int | None = seconds or 3
     logger.info("waited %d", seconds + 1)
     return str(seconds + limit)
+
+class Clock:
+    step = 1
+
+    @cached
+    def read(
+        self,
+    ):
+        return (
+            1
+        )
 """
 
 
@@ -16,3 +29,17 @@ def test_only_log_texts_and_annotations_are_left_out() -> None:
     assert sorted(texts) == sorted(
         ["int | None", "Log", "str | None", "int | None", 'logger.info("waited %d", seconds + 1)']
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "together"),
+    [
+        pytest.param(4, range(4, 5), id="a statement"),
+        pytest.param(14, range(13, 16), id="in the middle of a statement"),
+        pytest.param(9, range(9, 16), id="a decorator"),
+        pytest.param(11, range(9, 16), id="an argument"),
+        pytest.param(7, None, id="a value of a class"),
+    ],
+)
+def test_a_line_is_executed_with_the_smallest_statement_of_its_function(line: int, together: range | None) -> None:
+    assert executed_with(SOURCE, line) == together

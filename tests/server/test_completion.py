@@ -82,6 +82,12 @@ async def test_at_most_a_hundred_are_offered_together_with_the_total(mode: Conne
         assert (len(completion.values), completion.total, completion.has_more) == (shown, count, more)
 
 
+async def test_nothing_is_offered_after_more_than_an_argument_takes() -> None:
+    with FaultServer(holding(campaign())) as server:
+        async with connect(server) as client:
+            assert [len(await offered(client, "Spring".ljust(length))) for length in (400, 401)] == [1, 0]
+
+
 def steps(text: str) -> list[str]:
     return [text[:end] for end in (*range(1, len(text), 3), len(text))]
 

@@ -47,6 +47,12 @@ LISTED: list[tuple[Principal, dict[str, str], bool]] = [
 ]
 
 
+@pytest.mark.parametrize("place", ["a", "zone"])
+async def test_a_sub_organization_can_be_listed_whatever_its_id_is(api: FaultServer, place: str) -> None:
+    async with Client(hosted(settings_for(api, organization_id=None), someone(place))) as client:
+        assert FIND in [tool.name for tool in (await client.list_tools()).tools]
+
+
 @pytest.mark.parametrize(("caller", "given", "listed"), LISTED)
 async def test_the_tool_is_listed_only_if_an_organization_is_known(
     api: FaultServer, caller: Principal, given: dict[str, str], listed: bool

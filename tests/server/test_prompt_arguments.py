@@ -44,6 +44,13 @@ async def test_a_name_in_two_arguments_is_read_as_one_and_the_first_line_says_so
         assert set(map(tuple, places_asked(server))) == {()}
 
 
+@pytest.mark.parametrize("given", [f'"{ID}"', f"'{ID}'", f"\u201c{ID} \u201d", f"`Spring renewals ({ID})`"])
+async def test_quotation_marks_around_an_argument_are_no_part_of_it(given: str) -> None:
+    with FaultServer(holding(*MAIN)) as server:
+        async with connect(server, organization_id=None) as client:
+            assert await meant(client, given) == [URI]
+
+
 async def test_a_name_found_by_part_is_shown_in_full_and_of_several_each_is_a_choice() -> None:
     with FaultServer(holding(*MAIN, campaign(id=numbered(3), name="Autumn survey of Bonn"))) as server:
         async with connect(server) as client:

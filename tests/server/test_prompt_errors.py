@@ -33,6 +33,7 @@ WRONG: list[tuple[str, dict[str, str], str]] = [
     ("review_campaign", {"campaign": ID, "Campaign": ID}, 'Unknown argument "Campaign"'),
     ("review_campaign", {"campaign": ID, 'x"\n- y': ID}, 'Unknown argument "x\\" - y"'),
     ("review_campaign", {"campaign": ID, "x" * 100_000: ID}, "Unknown argument"),
+    ("review_campaign", {"campaign": '""'}, "campaign is missing"),
     ("review_campaign", {"campaign": "x" * 401}, "campaign is too long: it takes at most 400 characters"),
     ("review_campaign", {"campaign": "x" * 1_000_000}, "campaign is too long"),
     ("review_campaign", {"campaign": ID, "sub_organization_id": "a b"}, 'sub_organization_id "a b" is not valid'),

@@ -278,7 +278,7 @@ async def test_a_host_keeps_the_lists_and_the_card_but_never_a_campaign() -> Non
             server.script(holding(campaign()))
             async with connect(server, caller=caller) as client:
                 for listed in (await client.list_resources(), await client.list_resource_templates()):
-                    assert (listed.ttl_ms > 0, listed.cache_scope) == (True, scope)
+                    assert (listed.ttl_ms, listed.cache_scope) == (3_600_000, scope)
                 results = [await client.read_resource(URI) for _ in range(3)]
             assert {(result.ttl_ms, result.cache_scope) for result in results} == {(0, "private")}
             assert len(server.requests) == 3

@@ -1,4 +1,4 @@
-"""Certificates that ``trustme`` does not make: expired ones, and ones of an issuer that is not an authority."""
+"""Certificates that ``trustme`` does not make: not valid at this time, or of an issuer that is not an authority."""
 
 import datetime
 import ssl
@@ -31,9 +31,17 @@ class Certificate(NamedTuple):
 
 
 def certificate(
-    name: str, *, issuer: Certificate | None = None, is_authority: bool = False, is_expired: bool = False
+    name: str,
+    *,
+    issuer: Certificate | None = None,
+    is_authority: bool = False,
+    is_expired: bool = False,
+    is_early: bool = False,
 ) -> Certificate:
-    """Return a certificate for ``localhost`` with the common name ``name``, signed by ``issuer`` or by itself."""
+    """Return a certificate for ``localhost`` with the common name ``name``, signed by ``issuer`` or by itself.
+
+    It is valid unless it is expired, or early: not yet valid.
+    """
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     signer = issuer or Certificate(None, key)  # type: ignore[arg-type]
@@ -45,7 +53,7 @@ def certificate(
         .issuer_name(issuer.certificate.subject if issuer else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=20))
+        .not_valid_before(now + datetime.timedelta(days=1 if is_early else -20))
         .not_valid_after(now + datetime.timedelta(days=-1 if is_expired else 20))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
