@@ -117,7 +117,7 @@ async def test_a_search_without_an_end_stops_when_its_caller_leaves_or_its_time_
             time.sleep(0.01)
 
     with FaultServer(fault.answer(campaigns())) as server:
-        timeout = 3 if why == "timeout" else 600
+        timeout = 1.5 if why == "timeout" else 600
         async with api_client(server, notes, timeout=timeout) as client:
             slow = client.on_behalf_of(SLOW)
             async with anyio.create_task_group() as tasks:

@@ -169,9 +169,9 @@ async def test_a_wait_past_the_deadline_fails_the_call_immediately_and_is_report
 
 async def test_the_deadline_covers_all_attempts_and_the_waits_between_them() -> None:
     with FaultServer(fault.error(503), fault.silent) as server:  # the second attempt would never end
-        result = await look_up(server, max_attempts=10, timeout=2)
+        result = await look_up(server, max_attempts=10, timeout=1)
     assert failure(result)["kind"] == "timeout"
-    assert "2 seconds" in told(result)
+    assert "1 second" in told(result)
     assert len(server.requests) <= 2
 
 
@@ -187,7 +187,7 @@ async def test_a_look_up_past_its_deadline_disconnects_and_frees_the_connection(
 
 async def test_the_wait_for_a_free_connection_is_inside_the_deadline() -> None:
     with FaultServer(fault.silent) as server:
-        async with connect(server, timeout=2, max_connections=1) as client, anyio.create_task_group() as tasks:
+        async with connect(server, timeout=1, max_connections=1) as client, anyio.create_task_group() as tasks:
             ended: list[float] = []
 
             async def hang() -> None:
@@ -198,8 +198,8 @@ async def test_the_wait_for_a_free_connection_is_inside_the_deadline() -> None:
             await to_thread.run_sync(server.wait_for_requests, 1)
             tasks.start_soon(hang)
     # The second began while the first held the connection: with a deadline of its own for the request, it would end a
-    # whole two seconds after the first.
-    assert ended[1] - ended[0] < 1.9
+    # whole second after the first.
+    assert ended[1] - ended[0] < 0.9
 
 
 async def test_a_caller_that_wants_progress_is_notified_of_a_retry_and_its_reason() -> None:

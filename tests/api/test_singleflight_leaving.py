@@ -134,7 +134,7 @@ async def test_a_caller_that_leaves_disturbs_no_other(leaves: int) -> None:
 async def test_the_last_caller_that_leaves_cancels_the_request(why: str) -> None:
     notes = Notes()
     with FaultServer(fault.silent, KNOWN) as server:
-        async with api_client(server, notes, max_connections=1, timeout=2 if why == "timeout" else 600) as client:
+        async with api_client(server, notes, max_connections=1, timeout=1 if why == "timeout" else 600) as client:
             async with anyio.create_task_group() as tasks:
                 for _ in range(3):
                     tasks.start_soon(_quietly, client)
@@ -175,7 +175,7 @@ async def test_a_caller_that_joins_as_the_last_one_leaves_gets_a_new_request() -
 
 async def test_a_request_without_an_answer_is_replaced_for_later_callers() -> None:
     with FaultServer(fault.silent, KNOWN) as server:
-        async with api_client(server, timeout=2) as client, anyio.create_task_group() as tasks:
+        async with api_client(server, timeout=1) as client, anyio.create_task_group() as tasks:
             answers: list[object] = []
 
             async def ask() -> None:

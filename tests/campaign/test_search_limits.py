@@ -151,6 +151,7 @@ def _search(endless: Endless) -> Callable[[object], list[Row]]:
     return lambda _: search(endless, "sprng")
 
 
+@pytest.mark.slow
 async def test_a_search_that_was_left_gives_its_place_back_and_a_deadline_ends_one() -> None:
     endless = [Endless() for _ in range(MAX_CONCURRENT_SEARCHES)]
     with FaultServer(fault.answer(campaigns())) as server:

@@ -56,6 +56,7 @@ def test_the_demo_fits_forty_lines_and_suggests_commands_that_work(tmp_path: Pat
     assert str(tmp_path) in out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_server_in_this_process")
 def test_the_demo_shows_each_kind_of_campaign_on_request() -> None:
     code, out, errors = run("demo", "--all")

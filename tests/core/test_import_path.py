@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 STARTS = re.compile(r"""(?:-P|"-P")?[ ,]*"?-m"?[ ,]+"?callers_mcp\b""")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["-P"], []], ids=["as written", "by hand"])
 def test_no_module_of_the_working_folder_is_imported(tmp_path: Path, options: list[str]) -> None:
     for module in ("click", "pydantic", "signal"):

@@ -41,6 +41,7 @@ def check_log(log: str, *expected: str) -> None:
     assert not secret_parts(log)
 
 
+@pytest.mark.slow
 async def test_no_answer_of_the_api_makes_a_process_show_the_key(
     stdio_server: Callable[..., StdioServerParameters], tmp_path: Path
 ) -> None:

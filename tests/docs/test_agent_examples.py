@@ -60,6 +60,7 @@ def test_an_agent_over_stdio_lists_what_needs_attention() -> None:
     assert "- It is active, but has a completion time." in out.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("example", "arguments", "token", "reason"),
     [

@@ -141,6 +141,7 @@ def test_the_address_of_the_metrics_is_logged(metrics: Metrics, caplog: pytest.L
     assert httpx2.get(f"http://[::1]:{port}/metrics", trust_env=False).status_code == 200
 
 
+@pytest.mark.slow
 def test_metrics_are_loaded_when_they_are_made_and_use_no_folder_of_another_program() -> None:
     code = (
         "import sys; from callers_mcp.api.events import Observer; from callers_mcp.http.ops.metrics import Metrics\n"

@@ -291,6 +291,7 @@ def test_an_error_carries_the_id_by_which_the_operator_finds_it(
     assert f"token:{name}" in line.values()
 
 
+@pytest.mark.slow
 def test_while_the_token_file_is_missing_no_caller_is_let_in_and_readiness_is_off(company: Company) -> None:
     away = company.team.token_file.rename(company.team.token_file.with_suffix(".away"))
     try:

@@ -81,6 +81,7 @@ def test_the_sandbox_needs_no_key_and_prints_all_that_a_host_needs() -> None:
     assert json.loads(audit)["outcome"] == "found"
 
 
+@pytest.mark.slow
 def test_an_explicit_none_is_warned_of(start: Start) -> None:
     environment = SANDBOX_KEY | {
         "CALLERS_HTTP_AUTH": "none",

@@ -12,6 +12,7 @@ from tests.support.install_home import Home, mode, realistic
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX modes")
 
 
+@pytest.mark.slow
 async def test_the_installed_entry_starts_the_server_and_uninstall_removes_every_trace(
     cursor: Home, sandbox: Sandbox
 ) -> None:

@@ -118,6 +118,7 @@ def built_here(copy: Path) -> bytes:
     return archive
 
 
+@pytest.mark.slow
 def test_the_bytes_depend_only_on_the_files_of_the_project(copy: Path) -> None:
     assert built_in_process(copy) == BUNDLE
     (copy / "callers_mcp/logs.py").write_text("# changed\n")

@@ -55,6 +55,7 @@ def test_it_stops_with_exit_code_0_and_an_empty_stderr_when_stdin_closes(sandbox
         assert pipe.end() == (0, "")
 
 
+@pytest.mark.slow
 def test_it_stops_when_the_host_never_sends_a_message() -> None:
     with Pipe() as pipe:
         pipe.stdin.close()

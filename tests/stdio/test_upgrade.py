@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 import callers_mcp
 from callers_mcp.server.card import CARD_URI
 from tests.support.constants import KEY
@@ -18,6 +20,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_request_that_needs_what_is_gone_is_answered_with_what_to_do(tmp_path: Path) -> None:
     package = tmp_path / "callers_mcp"
     shutil.copytree(Path(callers_mcp.__file__).parent, package)
