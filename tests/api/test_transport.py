@@ -107,7 +107,8 @@ async def test_a_refused_certificate_is_told_with_the_reason_and_whether_ssl_cer
     with FaultServer(fault.answer(campaign()), tls=shown.context(tmp_path)) as server:
         result = await look_up(server)
     assert failure(result)["kind"] == "unreachable"
-    assert f"could not be verified ({reason}), so no key was sent" in told(result)
+    assert f"could not be verified ({reason}" in told(result)  # OpenSSL 3.5 adds to it
+    assert "so no key was sent" in told(result)
     assert ("that was refused is one that SSL_CERT_FILE names" in told(result)) == is_named_one
 
 

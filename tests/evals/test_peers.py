@@ -28,8 +28,9 @@ CAMPAIGN_ID = "6582bf204be1a9d0c8fa8ced"
     ],
 )
 def test_a_simple_server_takes_the_place_of_ours(
-    command: list[str], names: tuple[str, str], request: pytest.FixtureRequest
+    command: list[str], names: tuple[str, str], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("UV_SYSTEM_CERTS", "1")  # the packages may come through a proxy with an authority of its own
     peer = request.node.callspec.id
     server = [sys.executable, *command, str(PEERS / f"{peer}.py")]
     if "uv" in server:
