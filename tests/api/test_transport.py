@@ -278,6 +278,7 @@ async def test_running_out_of_file_descriptors_is_said_as_such() -> None:
             found(await call(client))
 
 
+@pytest.mark.slow
 async def test_other_calls_run_between_tiny_chunks_of_an_answer() -> None:
     body = b" " * 20_000 + json.dumps(campaign()).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"

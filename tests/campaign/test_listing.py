@@ -87,7 +87,7 @@ def _hold(row: CampaignRow) -> None:
 
 
 @given(objects | campaigns, clocks)
-@settings(modest, max_examples=100)
+@settings(modest, max_examples=60)
 def test_any_json_object_gives_a_row_of_one_line_and_bounded_size(sent: Json, now: datetime) -> None:
     _hold(row_of(sent, now))
 
@@ -96,7 +96,7 @@ any_text = st.text() | st.text(st.characters(categories=["Cf", "Mn", "Po", "Sm"]
 
 
 @given(any_text, any_text, any_text)
-@settings(modest, max_examples=100)
+@settings(modest, max_examples=60)
 def test_any_text_in_id_name_and_group_gives_a_row_of_one_line_and_bounded_size(
     campaign_id: str, name: str, group: str
 ) -> None:
@@ -105,7 +105,7 @@ def test_any_text_in_id_name_and_group_gives_a_row_of_one_line_and_bounded_size(
 
 
 @given(campaigns, clocks)
-@settings(modest, max_examples=80)
+@settings(modest, max_examples=50)
 def test_a_row_says_the_same_as_the_campaigns_own_summary(sent: Json, now: datetime) -> None:
     content = read_object(body({**sent, "id": ID}), key=KEY).content
     row, summary = parse_row(content, now), summarize(content, requested_id=ID, sub_organization_id=None, now=now)

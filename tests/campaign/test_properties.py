@@ -65,13 +65,13 @@ def _look(sent: bytes, now: datetime) -> None:
 
 
 @given(objects, clocks, st.booleans())
-@settings(modest, max_examples=60)
+@settings(modest, max_examples=40)
 def test_any_json_object_gives_a_summary_and_its_raw_json(sent: Json, now: datetime, escaped: bool) -> None:
     _look(body(sent, escaped), now)
 
 
 @given(campaigns, clocks, st.booleans())
-@settings(modest, max_examples=100)
+@settings(modest, max_examples=60)
 @example({"callParams": {"timezone": "../etc", "daysOfWeek": [None]}}, NOW, True)
 @example({"id": {}, "name": [], "webhooks": {"a": "b"}, "callParams": [{}], "firstInteractionAt": {}}, NOW, True)
 @example({"active": True, "completedAt": Number("9" * 5_000), "variables": [[[]]]}, NOW, True)

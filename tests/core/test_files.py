@@ -237,6 +237,7 @@ def test_a_full_disk_leaves_the_file_unchanged_and_no_part_of_a_new_one(config: 
     assert names(config.parent) <= {config.name, "config.json.callers-mcp-backup"}
 
 
+@pytest.mark.slow
 @posix
 def test_a_reader_sees_the_old_or_the_new_file_but_never_a_part(tmp_path: Path) -> None:
     path = tmp_path / "config.json"

@@ -210,6 +210,7 @@ def test_the_table_of_errors_matches_the_code() -> None:
     assert set(re.findall(r"^\| `(\w+)` \| ", DOCUMENTS["docs/answers.md"], re.MULTILINE)) & kinds == kinds
 
 
+@pytest.mark.slow
 async def test_the_results_in_the_documents_are_the_results_of_the_server(sandbox: Sandbox) -> None:
     """README.md and docs/chat.md show a call and the beginning of its result; docs/answers.md one complete result."""
     complete = {"campaign_id": "665f1c2ab1e4a9d0c7f3b805"}

@@ -48,6 +48,7 @@ def test_an_agent_explains_at_its_top_how_to_use_a_real_model(name: str) -> None
     assert re.search(r"\ba real (?:model|one)\b", text[:1000])
 
 
+@pytest.mark.slow
 def test_the_plain_client_has_at_most_35_lines_and_looks_up_a_campaign() -> None:
     assert lengths()["plain_client.py"] <= 35
     code, out, errors = run_here("plain_client.py", "--sandbox")

@@ -175,6 +175,7 @@ def test_many_look_ups_of_one_campaign_are_one_request(team: Team, api: FaultSer
     assert len(api.requests) == 1
 
 
+@pytest.mark.slow
 def test_no_header_forges_a_log_line(team: Team) -> None:
     """Bytes such as 0x85 are a line break (NEL) or a control sequence once they are decoded."""
     ann = team.add("ann", "main")

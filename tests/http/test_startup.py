@@ -65,6 +65,7 @@ def refused(start: Start) -> Refused:
     return start_and_fail
 
 
+@pytest.mark.slow
 def test_the_sandbox_needs_no_key_and_prints_all_that_a_host_needs() -> None:
     environment = {"CALLERS_API_KEY_FILE": "/nonexistent", "CALLERS_BASE_URL": "https://api.callers.ai"}
     with Hosted("--sandbox", environment=environment) as server:

@@ -79,6 +79,7 @@ async def test_pages_show_each_campaign_once_and_a_server_without_a_cache_has_th
             assert await find(uncached, limit=50, cursor=pages[at]["next_cursor"]) == pages[at + 1]
 
 
+@pytest.mark.slow
 async def test_a_search_is_paged_in_the_same_order_everywhere(api: FaultServer, listed: list[Json]) -> None:
     serve(api, listed[:1_000])
     async with connected(api) as client, connected(api, list_cache_seconds=0) as uncached:

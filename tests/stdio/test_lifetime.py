@@ -143,6 +143,7 @@ def test_it_stops_when_the_host_closes_only_its_stdout(sandbox_environment: dict
         assert pipe.end() == (0, "")
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.measured
 def test_it_stops_when_its_stdout_breaks_while_it_answers() -> None:
