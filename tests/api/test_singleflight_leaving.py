@@ -175,7 +175,7 @@ async def test_a_caller_that_joins_as_the_last_one_leaves_gets_a_new_request() -
 
 async def test_a_request_without_an_answer_is_replaced_for_later_callers() -> None:
     with FaultServer(fault.silent, KNOWN) as server:
-        async with api_client(server, timeout=1) as client, anyio.create_task_group() as tasks:
+        async with api_client(server, timeout=2) as client, anyio.create_task_group() as tasks:
             answers: list[object] = []
 
             async def ask() -> None:

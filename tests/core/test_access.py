@@ -1,7 +1,6 @@
 """What a caller may see of organizations, campaigns and the API's messages, through the client and through MCP."""
 
 import json
-from collections.abc import Iterator
 
 import anyio
 import pytest
@@ -18,19 +17,7 @@ from tests.support.constants import ID, MAIN_ID, A, B, C
 from tests.support.fault_server import FaultServer
 from tests.support.lookups import failure, found, hosted
 from tests.support.principals import Door, by_client, by_mcp, places_asked, someone
-from tests.support.stand_in_api import KNOWN, settings_for
-
-
-@pytest.fixture(params=[by_client, by_mcp], ids=["client", "mcp"])
-def look_up(request: pytest.FixtureRequest) -> Door:
-    door: Door = request.param
-    return door
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer(KNOWN) as server:
-        yield server
+from tests.support.stand_in_api import settings_for
 
 
 @pytest.mark.parametrize(

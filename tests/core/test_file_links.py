@@ -6,22 +6,10 @@ from pathlib import Path
 import pytest
 
 from callers_mcp.files import read, replace, write
+from tests.support.config_file import NEW, OLD, names
 from tests.support.install_home import mode
 
-OLD, NEW = b'{"old": 1}', b'{"new": 2}'
-
 posix = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX modes and links")
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "config.json"
-    path.write_bytes(OLD)
-    return path
 
 
 @posix

@@ -13,25 +13,13 @@ from pathlib import Path
 import pytest
 
 from callers_mcp.files import MAX_BYTES, ConfigChanged, read, remove, replace, write
+from tests.support.config_file import NEW, OLD, names
 from tests.support.install_home import mode
 
 UNPRIVILEGED_USER = 65534
 """The id of a user without rights."""
 
-OLD, NEW = b'{"old": 1}', b'{"new": 2}'
-
 posix = pytest.mark.skipif(sys.platform == "win32", reason="checks POSIX modes, pipes and links")
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "config.json"
-    path.write_bytes(OLD)
-    return path
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """A restricted caller never learns whether a campaign that it may not see exists."""
 
-from collections.abc import Iterator
-
 import pytest
 from mcp import Client
 
@@ -11,20 +9,8 @@ from tests.support.campaigns import campaign
 from tests.support.constants import ID, MAIN_ID, A, B, C
 from tests.support.fault_server import Behaviour, Exchange, FaultServer
 from tests.support.lookups import failure, hosted
-from tests.support.principals import Door, by_client, by_mcp, places_asked, someone
-from tests.support.stand_in_api import KNOWN, settings_for
-
-
-@pytest.fixture(params=[by_client, by_mcp], ids=["client", "mcp"])
-def look_up(request: pytest.FixtureRequest) -> Door:
-    door: Door = request.param
-    return door
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer(KNOWN) as server:
-        yield server
+from tests.support.principals import Door, by_client, places_asked, someone
+from tests.support.stand_in_api import settings_for
 
 
 def isolating(exchange: Exchange) -> None:
