@@ -247,13 +247,15 @@ def _client_address(scope: Scope) -> str:
 
 
 def _in_parts(send: Send) -> Send:
-    """Send a response in parts, each when the client has read the one before; its call counts until the last."""
+    """Send a long response in parts, each when the client has read the one before; its call counts until the last."""
 
     async def in_parts(message: Message) -> None:
         body = message.get("body", b"")
-        for start in range(0, len(body), _PART_BYTES):
-            await send({**message, "body": body[start : start + _PART_BYTES], "more_body": True})
-        await send({**message, "body": b""} if body else message)
+        if len(body) > _PART_BYTES:
+            for start in range(0, len(body), _PART_BYTES):
+                await send({**message, "body": body[start : start + _PART_BYTES], "more_body": True})
+            message = {**message, "body": b""}
+        await send(message)
 
     return in_parts
 

@@ -71,9 +71,8 @@ async def test_a_silent_redis_delays_one_look_up_for_a_moment_and_the_next_ones_
 ) -> None:
     with RedisServer(redis_folder) as server:
         with monkeypatch.context() as bounded:
-            bounded.setattr(
-                rate_limit, "_TIMEOUT_SECONDS", PATIENCE / 4
-            )  # of each connection: asyncio can lose the whole one
+            # Of each connection, as asyncio can lose the whole one.
+            bounded.setattr(rate_limit, "_TIMEOUT_SECONDS", PATIENCE / 12)
             limiter = RateLimiter("1/hour", server.url + "?socket_timeout=600")
         await limiter.admit(ALICE)
         server.send(signal.SIGSTOP)

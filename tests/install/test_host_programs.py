@@ -42,11 +42,11 @@ def with_program(tmp_path: Path, host: str, name: str) -> Home:
 
 def output_of(home: Home, *command: str) -> str:
     """Run the host's program without network access; return what it prints."""
-    quiet = {"DISABLE_TELEMETRY": "1", "DISABLE_AUTOUPDATER": "1", "GEMINI_CLI_NO_RELAUNCH": "1"}
+    quiet = ["DISABLE_TELEMETRY", "DISABLE_AUTOUPDATER", "GEMINI_CLI_NO_RELAUNCH", "OPENCODE_DISABLE_MODELS_FETCH"]
     done = subprocess.run(
         command,
         cwd=home.folder,
-        env=home.environment(**quiet),
+        env=home.environment(**dict.fromkeys(quiet, "1")),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -70,7 +70,8 @@ def output_of(home: Home, *command: str) -> str:
 def test_the_host_lists_the_installed_server(tmp_path: Path, host: str, command: str) -> None:
     home = with_program(tmp_path, host, command.split()[0])
     home.install("--sandbox")
-    assert "callers-mcp" in output_of(home, *command.split()) or "  callers " in output_of(home, *command.split())
+    listed = output_of(home, *command.split())
+    assert "callers-mcp" in listed or "  callers " in listed
     home.uninstall()
     assert "callers" not in output_of(home, *command.split()).replace(str(tmp_path), "")
     assert home.config.read_bytes() == realistic(host)
