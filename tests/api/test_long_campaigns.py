@@ -1,5 +1,6 @@
 """A long campaign is read in a thread, once for all who look it up at the same moment, and only while one waits."""
 
+import json
 import threading
 import time
 from functools import partial
@@ -9,7 +10,7 @@ import pytest
 
 from callers_mcp.access import UNRESTRICTED, Principal
 from callers_mcp.api.errors import DeadlineExceeded
-from callers_mcp.api.json_reader import Document, stop_if_cancelled
+from callers_mcp.api.json_reader import Document, read_object, stop_if_cancelled
 from callers_mcp.api.request import CampaignRequest
 from callers_mcp.settings import Settings
 from tests.support import fault_server as fault
@@ -66,6 +67,25 @@ async def test_reading_stops_at_the_deadline_and_gives_its_place_back() -> None:
                 await client.report_on_campaign(ID, never_end)
             assert threads, "it was read"
             assert (await client.get_campaign(ID)).content == WHOLE
+
+
+async def test_cleaning_a_campaign_stops_when_its_caller_is_gone() -> None:
+    body = json.dumps({"variables": ["a\u200bb"] * 1_000}).encode()
+    is_reading, is_cancelled = threading.Event(), threading.Event()
+    read: list[Document] = []
+
+    def read_when_cancelled() -> None:
+        is_reading.set()
+        is_cancelled.wait()
+        read.append(read_object(body, key=""))
+
+    read_object(body, key="")  # outside a worker thread it is not stopped
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(anyio.to_thread.run_sync, read_when_cancelled)
+        await anyio.to_thread.run_sync(is_reading.wait)
+        tasks.cancel_scope.cancel()
+        is_cancelled.set()
+    assert read == []
 
 
 async def test_campaigns_of_one_caller_that_take_long_to_read_do_not_delay_another_caller() -> None:
