@@ -222,8 +222,11 @@ def _test_key(row: "Host", key: str | None, settings: dict[str, str], *, may_ask
 def _search_note(host: str, change: "Change") -> str:
     """Return a line that says whether campaigns are found by name."""
     from callers_mcp.cli.program import program
+    from callers_mcp.settings import MAIN
 
-    if not _LISTED_BY.isdisjoint((change.desired or {})["env"]):
+    environment = (change.desired or {})["env"]
+    ids = ",".join(str(environment.get(name, "")) for name in _LISTED_BY).lower().split(",")
+    if any(each.strip() not in ("", MAIN) for each in ids):
         return "Search by name is on."
     return f"Search by name is off. To switch it on: {program()} install {host} --campaign-id ID"
 

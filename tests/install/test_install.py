@@ -208,6 +208,8 @@ def test_the_output_says_whether_campaigns_are_found_by_name_and_how_to_switch_i
     off = re.compile(r"^Search by name is off\. To switch it on: .*callers-mcp install cursor --campaign-id ID$", re.M)
     assert off.search(home.install())
     assert off.search(home.install()), "the second time, too"
+    main = {"CALLERS_SUB_ORGANIZATION_ID": "Main", "CALLERS_SUB_ORGANIZATIONS": "main"}
+    assert off.search(home.install(**main)), "the main organization has no id yet"
     assert "\nSearch by name is on.\n" in home.install(CALLERS_ORGANIZATION_ID=ORGANIZATION_ID)
     assert "\nSearch by name is on.\n" in home.install()
     assert "Search by name" not in home.install("--sandbox")
