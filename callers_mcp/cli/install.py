@@ -55,7 +55,7 @@ def install(
     row, file = HOSTS[host], key_file.path(host)
     key, settings = None, dict[str, str]()
     with _exit_on_error():
-        plan.require_editable(row, host)
+        plan.require_editable(row, host, adds=True)
         if not use_sandbox:
             key, settings = _key_and_settings(file, prompt=not dry_run)
         if entry.is_ephemeral() and not dry_run:

@@ -82,8 +82,13 @@ class Change:
         return f"{diff}Only this entry would change; the other settings of {self.host.title} stay as they are.\n"
 
 
-def require_editable(host: Host, name: str) -> None:
+def require_editable(host: Host, name: str, *, adds: bool = False) -> None:
     """Raise InstallationError if the host's configuration is only edited by hand.
+
+    Args:
+        host: The host.
+        name: Its name in the registry.
+        adds: Whether an entry is added, for which some hosts must have created the file.
 
     Raises:
         InstallationError: The message says why, and how to get the text.
@@ -91,7 +96,7 @@ def require_editable(host: Host, name: str) -> None:
     config = host.config(Platform())
     if host.systems and sys.platform not in host.systems:
         raise InstallationError(f"{host.title} does not run on this system.")
-    if host.by_hand or (host.must_exist and not config.exists()):
+    if host.by_hand or (adds and host.must_exist and not config.exists()):
         reason = host.by_hand or f"{config} does not exist, and {host.title} creates it at its first start."
         raise InstallationError(f"{reason} Edit it by hand: callers-mcp config {name} prints the text.")
 

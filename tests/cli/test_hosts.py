@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -161,14 +162,31 @@ def test_the_login_of_a_proxy_is_not_copied(tmp_path: Path, command: str) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Visual Studio runs there")
-@pytest.mark.parametrize("command", ["install", "uninstall"])
-@pytest.mark.parametrize("host", ["lm-studio", "visual-studio", *(name for name, row in HOSTS.items() if row.by_hand)])
+@pytest.mark.parametrize(
+    ("command", "host"),
+    [
+        ("install", "lm-studio"),
+        *product(
+            ["install", "uninstall"], ["visual-studio", *(name for name, row in HOSTS.items() if row.by_hand)]
+        ),
+    ],
+)
 def test_a_configuration_that_cannot_be_edited_safely_is_left_alone(tmp_path: Path, command: str, host: str) -> None:
     home = Home(tmp_path, host)
     code, out, errors = home.run(command, CALLERS_API_KEY=KEY)
     assert (code, out) == (1, "")
     assert "does not run on this system" in errors or f"callers-mcp config {host}" in errors
     assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_uninstall_removes_the_key_of_a_host_that_is_gone(tmp_path: Path) -> None:
+    """LM Studio must have created its configuration before ``install``, but not before ``uninstall``."""
+    home = Home(tmp_path, "lm-studio").put_realistic()
+    home.install()
+    home.config.unlink()
+    assert f"Removed the key file {home.key_file}.\n" in home.uninstall()
+    assert not home.key_file.exists()
 
 
 OPENCODE = {
