@@ -81,6 +81,11 @@ def use_entry(host: str) -> Mapping[str, Any]:
 
     row = HOSTS[host]
     try:
+        if row.by_hand:
+            raise plan.InstallationError(
+                f"this command can't read the configuration of {row.title}. Leave out --host, and set the entry's "
+                "variables in the environment."
+            )
         plan.require_editable(row, host)
         entry = plan.plan_change(row, None).current
         if entry is None:

@@ -102,6 +102,16 @@ def test_an_entry_that_cannot_be_checked_is_a_problem(tmp_path: Path, command: s
     assert ("has another server named callers" in errors) == (command == "/x/other")
 
 
+@pytest.mark.parametrize("command", [("check",), ("get", SAMPLE_ID)])
+def test_a_host_whose_configuration_cannot_be_read_needs_the_variables(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    code, out, errors = Home(tmp_path, "goose").run(*command)
+    assert (code, out) == (1, "")
+    assert "can't read the configuration of goose. Leave out --host" in errors
+    assert "by hand" not in errors
+
+
 @pytest.mark.parametrize(
     "env",
     [
