@@ -32,8 +32,7 @@ def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool, use
     """
     from callers_mcp import logs
     from callers_mcp.api.client import CallersClient
-    from callers_mcp.api.request import CAMPAIGN_ID_HELP, is_object_id
-    from callers_mcp.cli.runtime import load_settings, progress, run_and_exit, start_sandbox
+    from callers_mcp.cli.runtime import load_settings, parse_campaign_id, progress, run_and_exit, start_sandbox
 
     if host and use_sandbox:
         raise click.UsageError("--sandbox can't be used with --host.")
@@ -41,9 +40,7 @@ def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool, use
     settings = load_settings(start_sandbox() if use_sandbox else None)
     logs.configure(settings, command=True)
     if campaign_id is not None:
-        campaign_id = campaign_id.strip()
-        if not is_object_id(campaign_id):
-            raise click.UsageError(f"--campaign-id takes {CAMPAIGN_ID_HELP.for_person}.")
+        campaign_id = parse_campaign_id(campaign_id)
     elif shape:
         raise click.UsageError("--shape needs a campaign: add --campaign-id ID.")
     if shape:

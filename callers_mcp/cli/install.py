@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from callers_mcp.cli.host_argument import HostType
-from callers_mcp.cli.runtime import ask, exit_with_usage_error, load_settings, progress, say
+from callers_mcp.cli.runtime import ask, exit_with_usage_error, load_settings, parse_campaign_id, progress, say
 
 if TYPE_CHECKING:
     from callers_mcp.install.plan import Change
@@ -52,6 +52,8 @@ def install(
         return
     if use_sandbox and campaign_id:
         raise click.UsageError("--campaign-id needs a key; it can't be used with --sandbox.")
+    if campaign_id is not None:
+        campaign_id = parse_campaign_id(campaign_id)
     row, file = HOSTS[host], key_file.path(host)
     key, settings = None, dict[str, str]()
     with _exit_on_error():

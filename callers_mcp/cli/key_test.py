@@ -60,7 +60,7 @@ def organization_of(settings: "Settings", campaign_id: str) -> str:
     Raises:
         InstallationError: The campaign is not found, or has no organization id; or the API refused the key.
     """
-    return _name_and_organization(settings, campaign_id.strip())[1]
+    return _name_and_organization(settings, campaign_id)[1]
 
 
 def _name_and_organization(settings: "Settings", campaign_id: str) -> tuple[str, str]:

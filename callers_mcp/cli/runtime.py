@@ -33,6 +33,17 @@ def load_settings(sandbox: "Sandbox | None" = None) -> "Settings":
         exit_with_usage_error(str(error))
 
 
+def parse_campaign_id(text: str) -> str:
+    """Return the value of ``--campaign-id``; exit with code 2 if it is malformed."""
+    import click
+
+    from callers_mcp.api.request import CAMPAIGN_ID_HELP, is_object_id
+
+    if not is_object_id(text.strip()):
+        raise click.UsageError(f"--campaign-id takes {CAMPAIGN_ID_HELP.for_person}.")
+    return text.strip()
+
+
 def sandbox_settings(sandbox: "Sandbox") -> dict[str, str | None]:
     """Return the settings with which the server uses the sandbox; those with None must not be set."""
     from callers_mcp.sandbox import API_KEY, ORGANIZATION_ID
