@@ -43,6 +43,9 @@ def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool, use
         campaign_id = parse_campaign_id(campaign_id)
     elif shape:
         raise click.UsageError("--shape needs a campaign: add --campaign-id ID.")
+    is_sandbox = entry is not None and "--sandbox" in entry["args"]
+    if is_sandbox and campaign_id:
+        raise click.UsageError(f"--campaign-id looks nothing up here: the server in {host} has only sample campaigns.")
     if shape:
         from callers_mcp.cli import shape_report
 
@@ -50,7 +53,6 @@ def check(campaign_id: str | None, host: str | None, yes: bool, shape: bool, use
             run_and_exit(lambda: shape_report.print_report(settings, str(campaign_id)))
         return
     report = _Report(CallersClient(settings), host, entry, yes=yes)
-    is_sandbox = entry is not None and "--sandbox" in entry["args"]
     if not is_sandbox:
         report.print_configuration()
 

@@ -89,6 +89,9 @@ def test_of_a_sandbox_in_a_host_only_the_start_is_checked(tmp_path: Path) -> Non
     code, out, _ = home.run("check")
     assert code == 1
     assert out == "PROBLEM  Server: /x/callers-mcp does not start (FileNotFoundError); install it again\n"
+    code, out, errors = home.run("check", "--campaign-id", SAMPLE_ID)
+    assert (code, out) == (2, "")
+    assert "the server in cursor has only sample campaigns" in errors
 
 
 @pytest.mark.parametrize("command", [None, "/x/other", "/x/callers-mcp"], ids=["none", "another's", "gone"])

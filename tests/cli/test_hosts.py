@@ -166,9 +166,7 @@ def test_the_login_of_a_proxy_is_not_copied(tmp_path: Path, command: str) -> Non
     ("command", "host"),
     [
         ("install", "lm-studio"),
-        *product(
-            ["install", "uninstall"], ["visual-studio", *(name for name, row in HOSTS.items() if row.by_hand)]
-        ),
+        *product(["install", "uninstall"], ["visual-studio", *(name for name, row in HOSTS.items() if row.by_hand)]),
     ],
 )
 def test_a_configuration_that_cannot_be_edited_safely_is_left_alone(tmp_path: Path, command: str, host: str) -> None:
