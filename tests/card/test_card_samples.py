@@ -114,6 +114,8 @@ async def test_a_day_that_is_not_a_weekday_is_shown_too(host: Host) -> None:
     card = await host.look_up(WITH_PROBLEMS)
     await expect(card.locator(".chip.calling")).to_have_text("Feiertag")
     await expect(card.locator(".below")).to_have_text("Time zone Europe/Lodnon (no local time)")
+    words = await card.locator(".week .visually-hidden").all_inner_texts()
+    assert [words[0], words[5]] == ["Monday: not known", "Saturday: calling day"], "it may be any of the others"
 
 
 @pytest.mark.parametrize(
@@ -122,15 +124,20 @@ async def test_a_day_that_is_not_a_weekday_is_shown_too(host: Host) -> None:
         ({"active": False}, "Stopped", "no time given"),
         ({"active": False, "firstInteractionAt": None}, "Not yet started", "none yet"),
         ({"active": None}, "Status unknown", "no time given"),
-        ({"completedAt": "soon"}, "Running", "can’t be read"),
+        ({"completedAt": "soon"}, "Running", "can’t be used"),
+        ({"firstInteractionAt": "1970-01-01T00:00:00.000Z"}, "Running", "First interactionnone yet"),
+        ({"active": False, "firstInteractionAt": "0001-01-01T00:00:00Z"}, "Not yet started", "Completednot yet"),
+        ({"webhooks": "https://a.example.com/"}, "Running", "Webhooks go tonot given"),
+        ({"webhooks": ["https://"]}, "Running", "Webhooks go tono valid host"),
+        ({"webhooks": []}, "Running", "Webhooks go tonowhere"),
     ],
 )
-async def test_other_states_and_times_have_words_too(host: Host, fields: Json, status: str, shown: str) -> None:
+async def test_other_states_and_values_have_words_too(host: Host, fields: Json, status: str, shown: str) -> None:
     with FaultServer(fault.answer(campaign(**fields))) as api:
         async with host.at(api):
             card = await host.look_up(ID)
             await expect(card.locator(".pill")).to_have_text(f"Status: {status}")
-            await expect(card.locator(".track")).to_contain_text(shown)
+            await expect(card.locator(".card")).to_contain_text(shown)
 
 
 async def _refresh(card: FrameLocator) -> None:

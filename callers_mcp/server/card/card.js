@@ -141,17 +141,20 @@ function pill(status) {
   return el("p", { class: `pill ${tone}` }, icon(path), hiddenText("Status: "), el("span", null, word));
 }
 
+// What the summary, too, reads as no time: blank, or a zero time.
+const NO_TIME = /^(0?|0000-00-00.*|(0001|1970)-01-01([T ]00:00(:00(\.0+)?)?(Z|[+-]00:?00)?)?)$/;
+
 function timeline(summary, raw, nowLabel) {
-  const isGiven = (value) => (typeof value === "string" ? value.trim() !== "" : Boolean(value));
+  const isGiven = (value) => (typeof value === "string" ? !NO_TIME.test(value.trim()) : Boolean(value));
   const point = (kind, name, value, source, missing, days) => {
     const at = parseDate(value);
     const zone = /^\d{4}-\d\d-\d\d$/.test(value) ? { timeZone: "UTC" } : {}; // a date without a time stays a date
     const known = at ? [timeNode(at, { ...DAY, ...zone }), el("span", { class: "value" }, ago(days) ?? (kind === "now" ? formatDate(at, TIME) : null))] : null;
-    return { kind, name, at, days, content: known ?? [el("span", { class: "value" }, isGiven(source) ? "can’t be read" : missing)] };
+    return { kind, name, at, days, content: known ?? [el("span", { class: "value" }, isGiven(source) ? "can’t be used" : missing)] };
   };
   const first = point("first", "First interaction", summary.first_interaction_at, raw.firstInteractionAt, "none yet", summary.days_since_first_interaction);
   const now = point("now", nowLabel, summary.as_of, null, "unknown");
-  const end = point("completed", "Completed", summary.completed_at, raw.completedAt, raw.active === true ? "not yet" : "no time given", summary.days_since_completion);
+  const end = point("completed", "Completed", summary.completed_at, raw.completedAt, raw.active === true || summary.status === "not_started" ? "not yet" : "no time given", summary.days_since_completion);
   const points = [first, now, end].filter((one) => one.at).sort((one, other) => one.at - other.at);
   if (!first.at) points.unshift(first);
   if (!now.at) points.push(now);
@@ -174,11 +177,12 @@ function week(schedule) {
   const date = /^\d{4}-\d\d-\d\dT(\d\d:\d\d)/.exec(local);
   const today = date ? (new Date(local.slice(0, 10) + "T00:00Z").getUTCDay() + 6) % 7 : null;
   const others = days.filter((day) => !WEEK.includes(day));
+  const notCalling = others.length || !days.length ? "not known" : "not a calling day";
   const cells = WEEK.map((day, index) => {
     const calling = days.includes(day), name = day[0].toUpperCase() + day.slice(1);
     return el("li", { class: `day${calling ? " calling" : ""}${index === today ? " today" : ""}` },
       el("span", { "aria-hidden": "true" }, name.slice(0, 3)), icon(calling ? ICON.done : ICON.off, 12),
-      hiddenText(`${name}${index === today ? ", today" : ""}: ${calling ? "calling day" : "not a calling day"}`));
+      hiddenText(`${name}${index === today ? ", today" : ""}: ${calling ? "calling day" : notCalling}`));
   });
   const zone = text(schedule.timezone, 60);
   const isToday = { true: "today is a calling day", false: "today is not a calling day" }[schedule.is_calling_day];
@@ -230,7 +234,7 @@ function details(summary, raw) {
     (isInbound || inbound) && ["Incoming number", inbound && bdi(inbound)],
     ["Approved countries", listOrNull(texts(summary.approved_countries).map((code) => codeName(code, "region")))],
     ["Slack notifications", { true: "On", false: "Off" }[summary.slack_notifications]],
-    ["Webhooks go to", listOrNull(texts(summary.webhook_hosts)) ?? muted("nowhere"), true],
+    ["Webhooks go to", listOrNull(texts(summary.webhook_hosts)) ?? (Array.isArray(raw.webhooks) ? muted(texts(raw.webhooks).length ? "no valid host" : "nowhere") : null), true],
     ["Group", groupName || groupId ? [groupName && bdi(groupName), groupName && groupId && " ", groupId && bdi(groupId, "code")] : muted("none"), true],
     [count === null ? "Variables" : `Variables (${count})`,
       variables.length ? el("div", { class: "more" }, shortList(variables, "chip")) : count && muted("none"), true],
