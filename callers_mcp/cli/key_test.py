@@ -73,7 +73,7 @@ def _name_and_organization(settings: "Settings", campaign_id: str) -> tuple[str,
         raw = _look_up(settings, campaign_id, "main").raw
     except CallersError as error:
         raise _installation_error(error, settings) from None
-    name, organization = quote(str(raw.get("name"))), str(raw.get("organizationId"))
+    name, organization = quote(str(raw.get("name") or campaign_id)), str(raw.get("organizationId"))
     if not is_object_id(organization):
         raise InstallationError(f"campaign {name} has no organization id; nothing was changed. Try another campaign.")
     return name, organization
