@@ -106,8 +106,7 @@ def _open_envelope(body: bytes, index: int, envelope: dict[str, JsonValue]) -> G
         elif not items and (named := _items.match(member)):
             items = member[named.end() :]
         elif len(member) <= MAX_ENVELOPE_FIELD_BYTES:
-            field = decode(_decoder, f"{{{member.decode('utf-8', 'replace')}}}")
-            envelope |= field if isinstance(field, dict) else {}
+            envelope |= _read_object(b"{%s}" % member)
     return items
 
 
@@ -147,15 +146,16 @@ def _split(body: bytes, index: int) -> Iterator[bytes | None]:
 
 
 def _read_element(element: bytes, cleaner: Cleaner) -> dict[str, JsonValue]:
-    if len(element) > MAX_ELEMENT_BYTES:
-        return {}
-    try:
-        content = decode(_decoder, element.decode("utf-8", "replace"))
-    except RecursionError:
-        return {}
-    if not isinstance(content, dict):
-        return {}
+    content = _read_object(element) if len(element) <= MAX_ELEMENT_BYTES else {}
     return {name: cleaner.text(value) if isinstance(value, str) else value for name, value in content.items()}
+
+
+def _read_object(text: bytes) -> dict[str, JsonValue]:
+    """Return the JSON object in ``text``; an empty one if there is another value, or if it is nested too deeply."""
+    with suppress(RecursionError):
+        content = decode(_decoder, text.decode("utf-8", "replace"))
+        return content if isinstance(content, dict) else {}
+    return {}
 
 
 def _not_json() -> UnexpectedResponse:

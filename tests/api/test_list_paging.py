@@ -113,6 +113,9 @@ IS_WHOLE: dict[str, Behaviour] = {
     "a link with next in a word": fault.answer(TEN, headers=[("Link", '</campaigns?page=2>; rel="next-archive"')]),
     "no next": fault.answer({"data": TEN, "next": None, "total": 10, "hasMore": False, "meta": {"next_cursor": ""}}),
     "a field that is too long": fault.answer({"data": TEN, "total": "x" * 5_000}),
+    "a field that is nested too deeply": fault.answer(
+        b'{"debug": ' + b"[" * 2_000 + b"]" * 2_000 + b', "data": ' + json.dumps(TEN).encode() + b"}"
+    ),
 }
 
 
