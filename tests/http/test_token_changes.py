@@ -75,8 +75,9 @@ def test_only_the_user_may_read_what_is_created(tmp_path: Path) -> None:
     assert {mode(path) for path in file.parent.iterdir()} == {0o600}  # the lock too
 
 
-def test_an_empty_file_can_be_filled_but_no_server_starts_with_it(file: Path) -> None:
-    write(file, "", 0o640)
+@pytest.mark.parametrize("content", ["", "\n"])
+def test_an_empty_file_can_be_filled_but_no_server_starts_with_it(file: Path, content: str) -> None:
+    write(file, content, 0o640)
     assert "is empty; `callers-mcp token add" in refusal(TokenAuthenticator, file)
     token = add(file, "ci", MAIN)
     assert TokenAuthenticator(file).authenticate(token)

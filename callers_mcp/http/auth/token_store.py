@@ -226,8 +226,8 @@ def _changed(path: Path, *, create: bool) -> Iterator[list[TokenRecord]]:
         files.make_folder(file.parent)
         with filelock.FileLock(f"{file}.lock", timeout=LOCK_TIMEOUT_SECONDS, mode=0o600):
             # An administrator may prepare an empty file, for its owner and mode.
-            content = files.read(file, _MAX_FILE_BYTES, partial(_check_mode, file))
-            records = _parse(file, content) if content else []
+            content = files.read(file, _MAX_FILE_BYTES, partial(_check_mode, file)) or b""
+            records = _parse(file, content) if content.strip() else []
             yield records
             changed = _TokenFile(tokens=records).model_dump_json(indent=2).encode() + b"\n"
             if len(changed) > _MAX_FILE_BYTES:
