@@ -21,7 +21,7 @@ class Turn:
 
     def __init__(self, turns: asyncio.Semaphore) -> None:
         self._turns = turns
-        self._is_held = False
+        self._is_held = self._has_ended = False
 
     async def __aenter__(self) -> None:
         await self.take()
@@ -29,12 +29,15 @@ class Turn:
 
     async def __aexit__(self, *_: object) -> None:
         self.current.reset(self._token)
+        self._has_ended = True
         self.give_back()
 
     async def take(self) -> None:
         """Wait for the turn."""
         await self._turns.acquire()
         self._is_held = True
+        if self._has_ended:  # the answer came as the client disconnected, before the SDK cancelled its handler
+            self.give_back()
 
     def give_back(self) -> None:
         """Let the next call of the caller run."""

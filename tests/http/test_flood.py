@@ -142,6 +142,21 @@ async def test_a_call_that_is_cancelled_keeps_no_turn(waits_for: str) -> None:
     assert turns.locked()  # there is one turn, not two
 
 
+async def test_a_call_that_ended_before_its_answer_was_used_keeps_no_turn() -> None:
+    turns, answered = asyncio.Semaphore(1), anyio.Event()
+
+    async def look_up() -> None:
+        async with without_turn():
+            await answered.wait()
+
+    async with anyio.create_task_group() as group:  # as in the SDK, where a call is not a part of its request
+        async with Turn(turns):
+            group.start_soon(look_up)
+            await anyio.wait_all_tasks_blocked()
+        answered.set()
+    assert not turns.locked()
+
+
 def test_a_client_that_reads_no_answer_keeps_no_turn(api: FaultServer, team: Team) -> None:
     large = fault.answer(campaign(variables=["x" * 900_000]))
     api.script(lambda exchange: (echo if exchange.request.target.endswith(BOBS) else large)(exchange))
