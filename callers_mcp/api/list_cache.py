@@ -3,6 +3,7 @@
 Nothing else is kept between calls.
 """
 
+import asyncio
 from collections.abc import Hashable
 from typing import Any
 
@@ -45,6 +46,8 @@ class ListCache:
         self._evict(listing.size)
         self._entries[key] = (anyio.current_time() + self._ttl_seconds, listing)
         self.size += listing.size
+        # Also if no other list is requested. A coarse clock may call a little early.
+        asyncio.get_running_loop().call_later(self._ttl_seconds + 0.1, self._evict, 0)
 
     def _evict(self, size: int) -> None:
         now = anyio.current_time()

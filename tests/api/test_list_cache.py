@@ -44,6 +44,7 @@ from tests.support.fault_server import Behaviour, FaultServer
 from tests.support.lookups import hosted
 from tests.support.principals import someone
 from tests.support.stand_in_api import api_client, query_of, settings_for
+from tests.support.waiting import until
 
 
 class Clock:
@@ -308,6 +309,13 @@ async def test_a_list_that_is_too_large_to_keep_is_still_returned(monkeypatch: p
             for _ in range(2):
                 assert len(await rows_of(client)) == 100
     assert len(server.requests) == 2
+
+
+async def test_a_list_that_is_too_old_is_not_in_memory_even_if_no_list_is_requested_any_more() -> None:
+    kept = ListCache(0.01)
+    kept.set("one", listing(400))
+    assert kept.size == 400
+    await anyio.to_thread.run_sync(until, lambda: not kept.size, "the list is removed")
 
 
 async def test_empty_lists_do_not_fill_the_memory() -> None:
