@@ -186,6 +186,10 @@ class HostingSettings(EnvironmentSettings):
                 f"{variable('server_card')} needs tokens or oauth in {variable('auth')}, and a DNS name in "
                 f"{variable('public_url')}, such as https://callers.example.com/mcp."
             )
+        if "rate_limit_storage" in self.model_fields_set and not self.rate_limit:
+            raise ValueError(
+                f"{variable('rate_limit_storage')} would have no effect: {variable('rate_limit')} is not set."
+            )
         for method in sorted({"tokens", "oauth"} - self.methods):
             unused = sorted(variable(name) for name in self.model_fields_set if name.startswith(method[:-1]))
             if unused:

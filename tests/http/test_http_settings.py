@@ -49,6 +49,10 @@ def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, **giv
         ({"RATE_LIMIT": "0/minute"}, "RATE_LIMIT"),
         ({"RATE_LIMIT_STORAGE": "file:///secret"}, "RATE_LIMIT_STORAGE"),
         ({"RATE_LIMIT_STORAGE": "redis://:secret@"}, "RATE_LIMIT_STORAGE"),
+        (
+            {"RATE_LIMIT_STORAGE": "memory://"},
+            "RATE_LIMIT_STORAGE would have no effect: CALLERS_HTTP_RATE_LIMIT is not set",
+        ),
         ({"MAX_CALLS": "0"}, "MAX_CALLS"),
         ({"MAX_CALLS": "many"}, "MAX_CALLS"),
         ({"DRAIN_SECONDS": "-1"}, "DRAIN_SECONDS"),
