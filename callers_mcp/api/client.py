@@ -85,8 +85,7 @@ class CallersClient:
         try:
             await self._single_flight.__aexit__(*exception)
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._pool.aclose()
+            await self._pool.aclose()
 
     def on_behalf_of(self, principal: Principal) -> "CallersClient":
         """Return a client that acts for ``principal``, with this client's connections and the principal's access."""

@@ -143,11 +143,12 @@ def require_api_response(response: RawResponse) -> None:
         CallersError: It is something else.
     """
     probe = CampaignRequest("", None, "", "")
-    if 200 <= response.status < 300:
-        _require_success(response, probe)
-        read_object(response.body, key="")
-    elif not 400 <= response.status < 500 or response.status in (408, 429) or _is_html(response):
-        raise _error_from_status(response, probe)
+    with _http_status(response):
+        if 200 <= response.status < 300:
+            _require_success(response, probe)
+            read_object(response.body, key="")
+        elif not 400 <= response.status < 500 or response.status in (408, 429) or _is_html(response):
+            raise _error_from_status(response, probe)
 
 
 def _require_success(response: RawResponse, request: CampaignRequest) -> None:
@@ -168,19 +169,16 @@ def _error_from_status(response: RawResponse, request: CampaignRequest) -> Calle
         return Unauthorized(
             f"The Callers API refused the API key (401).{hint}",
             Advice.check(request.key_variable, "Trying again will not help:"),
-            http_status=status,
         )
     if status == 429:
         return RateLimited(
             f"The Callers API asks for fewer requests (429). {wait or 'Try again later; it did not say when.'}",
-            http_status=status,
             retry_after_seconds=seconds,
         )
     if status == 408 or status >= 500:
         return Unavailable(
             f"The Callers API can't answer now: status {status}",
             wait or "Trying again in a few minutes may help.",
-            http_status=status,
             retry_after_seconds=seconds,
             transient=status in _TRANSIENT_STATUSES,
         )
@@ -189,12 +187,12 @@ def _error_from_status(response: RawResponse, request: CampaignRequest) -> Calle
         if status >= 300 and status != 304:
             target = _redirect_target(response, request.key)
             problem = f"The API answered with a redirect ({status}{target}), which is never followed."
-        return UnexpectedResponse(problem, _WRONG_BASE_URL, http_status=status)
+        return UnexpectedResponse(problem, _WRONG_BASE_URL)
     error_type = {403: Forbidden, 404: CampaignNotFound}.get(status, Rejected)
     problem, advice = _refusal(status, request)
     reason = _api_message(response, request.key) or (" It gave no reason." if error_type is Rejected else "")
     html_hint = (_WRONG_BASE_URL,) if _is_html(response) else ()
-    return error_type(f"{problem} ({status}).{reason}", advice, *html_hint, http_status=status)
+    return error_type(f"{problem} ({status}).{reason}", advice, *html_hint)
 
 
 def _refusal(status: int, request: CampaignRequest) -> tuple[str, str | Advice]:
