@@ -176,6 +176,26 @@ def test_pipelined_calls_are_answered_in_order(server: HostedThread) -> None:
         assert [returned_id(connection.answer()) for _ in range(3)] == [campaign_id(number) for number in range(3)]
 
 
+def test_a_pipelined_head_that_the_server_does_not_read_is_not_too_slow(
+    server: HostedThread, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.script(hold := Hold())
+    content, headers = look_up(ID)
+    body = json.dumps(content).encode()
+    with server.connect() as connection:
+        next_call = connection.head("POST", "/mcp", Content_Length=str(len(body)), **headers) + body
+        connection.send(next_call)
+        api.wait_for_requests(1)
+        with monkeypatch.context() as impatient:
+            impatient.setattr(protocol, "HEAD_TIMEOUT_SECONDS", 0.1)
+            connection.send(next_call + next_call[:20])  # the second call waits, and so the server reads no further
+            with server.connect() as later:
+                assert later.is_closed()  # because its time is over
+        connection.send(next_call[20:])
+        hold.release.set()
+        assert [returned_id(connection.answer()) for _ in range(3)] == [ID] * 3
+
+
 @pytest.mark.parametrize("kind", ["h2c", "websocket"])
 @pytest.mark.parametrize("is_chunked", [False, True])
 @pytest.mark.parametrize("is_split", [False, True])

@@ -112,7 +112,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._replaying_head:
             super().on_message_begin()
             self._fields = 0
-            self._head_timer.start(HEAD_TIMEOUT_SECONDS, self._close_slow_head)
+            if not self.pipeline:  # otherwise nothing is read for now
+                self._head_timer.start(HEAD_TIMEOUT_SECONDS, self._close_slow_head)
 
     def on_url(self, url: bytes) -> None:
         """Read the URL."""
