@@ -75,7 +75,8 @@ class HostedServer:
         keys.current()
         require_no_placeholder(settings, "sub_organization_id", "sub_organizations")
         tokens = TokenAuthenticator(hosting.token_file or default_path()) if "tokens" in hosting.methods else None
-        self._limiter = RateLimiter(hosting.rate_limit, hosting.rate_limit_storage) if hosting.rate_limit else None
+        store = hosting.rate_limit_storage.get_secret_value()
+        self._limiter = RateLimiter(hosting.rate_limit, store) if hosting.rate_limit else None
         self._audit = AuditLog(hosting.audit_file, keys.mask)
         self.metrics = Metrics(self._audit) if hosting.metrics else None
         checks: dict[str, HealthCheck] = {"key": lambda: _key_problem(keys), "audit": lambda: self._audit.problem}

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-from pydantic import SecretStr
 
 from callers_mcp.http.ops import rate_limit
 from callers_mcp.http.ops.rate_limit import RateLimiter
@@ -124,7 +123,7 @@ async def test_cancelled_look_ups_use_up_no_connections(redis_folder: Path) -> N
 async def test_the_password_is_used_and_never_shown(redis_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with RedisServer(redis_folder, "--requirepass", "a-p@ss-word") as server:
-        good = RateLimiter("1/hour", SecretStr(server.url.replace("//", f"//:{PASSWORD}@")))
+        good = RateLimiter("1/hour", server.url.replace("//", f"//:{PASSWORD}@"))
         assert await admitted(good, ALICE, 2) == 1
         bad = RateLimiter("1/hour", server.url.replace("//", f"//:{PASSWORD}2@"))
         assert await admitted(bad, ALICE, 2) == 2

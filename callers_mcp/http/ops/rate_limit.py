@@ -14,7 +14,6 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
-from pydantic import SecretStr
 
 from callers_mcp.access import Principal
 from callers_mcp.api.errors import RateLimited
@@ -104,11 +103,9 @@ class RateLimiter:
         storage: See ``check_storage``.
     """
 
-    def __init__(self, rate: str, storage: SecretStr | str) -> None:
-        url = storage.get_secret_value() if isinstance(storage, SecretStr) else storage
-        check_storage(url)
+    def __init__(self, rate: str, storage: str) -> None:
         self._rate = parse_rate(rate)
-        self._window = _MemoryWindow(self._rate) if url == _MEMORY else _RedisWindow(self._rate, url)
+        self._window = _MemoryWindow(self._rate) if storage == _MEMORY else _RedisWindow(self._rate, storage)
 
     async def admit(self, principal: Principal) -> None:
         """Count a look-up of ``principal``.
