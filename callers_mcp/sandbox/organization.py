@@ -12,7 +12,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
-from callers_mcp.sandbox.samples import ORGANIZATION_ID, RENEWALS_ID, SAMPLES, SUB_ORGANIZATION_ID, Campaign, as_json
+from callers_mcp.sandbox import samples
+from callers_mcp.sandbox.samples import SAMPLES, SUB_ORGANIZATION_ID, Campaign
 
 SIZES = {None: 5_000, SUB_ORGANIZATION_ID: 40}
 """The number of campaigns in each organization, including its samples."""
@@ -20,8 +21,6 @@ SIZES = {None: 5_000, SUB_ORGANIZATION_ID: 40}
 # Times are relative to this, not to the time of each request, so that a list and a single campaign agree.
 _LOADED_AT = datetime.now(UTC)
 _RENEWAL_INTERVAL = 208  # one campaign in so many is in the first sample's group
-_RENEWALS = ("follow-up", "second call", "reminder", "last chance", "win-back")
-_CITIES = ("Leeds", "Bristol", "Cardiff", "Glasgow", "Sheffield", "Norwich", "Derby")
 
 Market = dict[str, Any]
 _VALUES = tomllib.loads(Path(__file__).with_name("organization.toml").read_text("utf-8"))
@@ -30,14 +29,6 @@ _BY_SHARE = [market for market in _MARKETS for _ in range(market["share"])]
 _IN_BERLIN = [market for market in _MARKETS if market["language"] in ("de", "en-GB", "tr")]
 _GROUPS = [group for market in _MARKETS for group in market["groups"]]
 _ENGLISH = _MARKETS[0]
-
-_WEEK = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
-_DAYS = (_WEEK[:5], _WEEK[:5], _WEEK[:5], _WEEK[:6], _WEEK, _WEEK[1:4], _WEEK[5:])
-_DAYS_FROM_SUNDAY = (_WEEK[6:] + _WEEK[:4], _WEEK[6:] + _WEEK[:3], _WEEK)
-_STATES = ("running",) * 10 + ("completed",) * 6 + ("paused", "paused", "stopped", "not started")
-_PROBLEMS = ("completed too early", "completed but active", "http", "no such zone")
-_INVALID_ZONES = ("Europe/Munich", "Asia/Beijing", "America/Boston", "Asia/Mumbai", "Europe/Lonon")
-_HOOKS = ("post-call", "booked", "crm", "opt-out")
 
 # An id has 4 bytes for the time, 5 for the organization and 3 for a counter, as in MongoDB. The samples have another 5.
 _MACHINE_IDS = {None: "4be1a9d0c7", SUB_ORGANIZATION_ID: "4be1a9d0c8"}
@@ -59,8 +50,8 @@ def list_body(sub_organization_id: str | None, group_id: str | None) -> bytes:
     with _generating:  # without a lock, several threads would fill the cache at once
         elements = _elements(sub_organization_id)
     # The samples are created for each request, as for a single campaign: their times are relative to it.
-    samples = [_element(make()) for owner, make in SAMPLES.values() if owner == sub_organization_id]
-    selected = [content for _, group, content in sorted([*elements, *samples]) if group_id in (None, group)]
+    fresh = [_element(make()) for owner, make in SAMPLES.values() if owner == sub_organization_id]
+    selected = [content for _, group, content in sorted([*elements, *fresh]) if group_id in (None, group)]
     return b"[" + b",".join(selected) + b"]"
 
 
@@ -77,7 +68,7 @@ def _elements(sub_organization_id: str | None) -> list[tuple[str, str, bytes]]:
 def _element(campaign: Campaign) -> tuple[str, str, bytes]:
     """Return the sort key, the group and the JSON. The key is the reversed id, which scatters the samples."""
     email_params = _VALUES["email_params"] | {"timezone": campaign["callParams"]["timezone"]}
-    content = as_json(campaign | {"emailParams": email_params})
+    content = samples.as_json(campaign | {"emailParams": email_params})
     return campaign["id"][::-1], campaign["campaignGroupId"] or "", content
 
 
@@ -115,13 +106,14 @@ def _campaign(number: int, sub_organization_id: str | None) -> Campaign:
         name += random.one_of(words["suffixes"]).format(n=1 + random.below(52))
         group_id, group = _group(market, random, sub_organization_id)
     else:
-        market, group_id, group = _ENGLISH, RENEWALS_ID, "Renewals"
-        name = f"Renewals {_RENEWALS[renewal % len(_RENEWALS)]} {_CITIES[renewal % len(_CITIES)]}"
+        market, group_id, group = _ENGLISH, samples.RENEWALS_ID, "Renewals"
+        kinds, cities = _VALUES["renewals"], _VALUES["cities"]
+        name = f"Renewals {kinds[renewal % len(kinds)]} {cities[renewal % len(cities)]}"
     is_incoming = random.below(7) == 0
-    problem = random.one_of(_PROBLEMS) if random.below(100) < 3 else None
-    state = "completed" if problem in _PROBLEMS[:2] else random.one_of(_STATES)
+    problem = random.one_of(_VALUES["problems"]) if random.below(100) < 3 else None
+    state = "completed" if problem in _VALUES["problems"][:2] else random.one_of(_VALUES["states"])
     made_at = datetime.fromtimestamp(_FIRST_SECOND + number * _SECONDS, UTC)  # no time is earlier
-    first, completed = (at and _iso(max(at, made_at)) for at in _times(random, state, problem))
+    first, completed = (at and samples.time_text(max(at, made_at)) for at in _times(random, state, problem))
     return {
         "id": _id(number, sub_organization_id),
         "name": name,
@@ -129,7 +121,7 @@ def _campaign(number: int, sub_organization_id: str | None) -> Campaign:
         "firstInteractionAt": first,
         "completedAt": completed,
         "callParams": _call_params(market, random, is_incoming, problem),
-        "organizationId": sub_organization_id or ORGANIZATION_ID,
+        "organizationId": sub_organization_id or samples.ORGANIZATION_ID,
         "webhooks": _webhooks(random, problem),
         "slackUrl": None if random.below(3) else f"https://hooks.slack.com/services/T000/B000/{random.token[:24]}",
         "isIncoming": is_incoming,
@@ -160,16 +152,12 @@ def _times(random: _SeededRandom, state: str, problem: str | None) -> tuple[date
     return first, first - lasted if problem == "completed too early" else first + lasted
 
 
-def _iso(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _call_params(market: Market, random: _SeededRandom, is_incoming: bool, problem: str | None) -> Campaign:
     phones = dict.fromkeys(_phone(market, random) for _ in range(1 + random.below(3)))
     return {
         "phonesFrom": [] if is_incoming else list(phones),
-        "timezone": random.one_of(_INVALID_ZONES if problem == "no such zone" else market["zones"]),
-        "daysOfWeek": random.one_of(_DAYS_FROM_SUNDAY if market["language"] in ("ar", "he") else _DAYS),
+        "timezone": random.one_of(_VALUES["invalid_zones"] if problem == "no such zone" else market["zones"]),
+        "daysOfWeek": random.one_of(_VALUES["days_from_sunday" if market["language"] in ("ar", "he") else "days"]),
         "language": market["language"],
         "approvedCountries": market["countries"][: 1 + random.below(3)],
     }
@@ -180,8 +168,9 @@ def _phone(market: Market, random: _SeededRandom) -> str:
 
 
 def _webhooks(random: _SeededRandom, problem: str | None) -> list[str]:
+    hooks = _VALUES["hooks"]
     urls = [
-        f"https://hooks.example.com/callers/{random.one_of(_HOOKS)}?token={random.token[start : start + 16]}"
+        f"https://hooks.example.com/callers/{random.one_of(hooks)}?token={random.token[start : start + 16]}"
         for start in (24, 40)[: random.below(3)]
     ]
     return [*urls, f"http://crm.example.com/in?token={random.token[:8]}"] if problem == "http" else urls
