@@ -3,10 +3,12 @@
 Source: https://docs.callers.ai/api-reference/campaigns/get-a-campaign-by-id (``CampaignPublicDto``).
 """
 
+# ruff: noqa: RUF009 - _field returns a field, not a default that campaigns would share
+
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
@@ -15,7 +17,19 @@ from callers_mcp.campaign.times import Timestamp, object_id_time, parse_time
 from callers_mcp.campaign.zones import find_zone
 from callers_mcp.sanitize import sanitize
 
-ValueT = TypeVar("ValueT")
+
+def _field(name: str, kind: type, *, nullable: bool = False, optional: bool = False) -> Any:
+    """Return a field that is read from the API's field ``name``.
+
+    Args:
+        name: The name; in an object, the object's name and a dot come before it.
+        kind: The documented type: ``Timestamp`` for a time, ``list`` for a list of texts.
+        nullable: Whether the value may be null.
+        optional: Whether the field may be missing.
+    """
+    parent, _, key = name.rpartition(".")
+    empty: Any = kind if kind in (list, Timestamp) else type(None)
+    return field(default_factory=empty, metadata={"source": (name, parent, key, kind, nullable, optional)})
 
 
 @dataclass(slots=True)
@@ -29,101 +43,66 @@ class Campaign:
         valid_fields: Documented fields with a value of the documented type (or null, if null is allowed).
     """
 
-    id: str | None = None
-    name: str | None = None
-    active: bool | None = None
-    first_interaction: Timestamp = field(default_factory=Timestamp)
-    completed: Timestamp = field(default_factory=Timestamp)
-    phones_from: list[str] = field(default_factory=list)
+    id: str | None = _field("id", str)
+    name: str | None = _field("name", str)
+    active: bool | None = _field("active", bool)
+    first_interaction: Timestamp = _field("firstInteractionAt", Timestamp, nullable=True, optional=True)
+    completed: Timestamp = _field("completedAt", Timestamp, nullable=True, optional=True)
+    organization_id: str | None = _field("organizationId", str)
+    webhooks: list[str] = _field("webhooks", list, nullable=True)
+    slack_url: str | None = _field("slackUrl", str, nullable=True)
+    is_incoming: bool | None = _field("isIncoming", bool)
+    variables: list[str] = _field("variables", list, nullable=True)
+    pause_new_chats: bool | None = _field("pauseNewChats", bool, nullable=True, optional=True)
+    incoming_phone_number: str | None = _field("incomingPhoneNumber", str, nullable=True, optional=True)
+    group_id: str | None = _field("campaignGroupId", str, nullable=True, optional=True)
+    group_name: str | None = _field("campaignGroupName", str, nullable=True, optional=True)
+    call_params: dict[str, JsonValue] | None = _field("callParams", dict)
+    phones_from: list[str] = _field("callParams.phonesFrom", list, nullable=True)
+    timezone_as_sent: str | None = _field("callParams.timezone", str, nullable=True)
+    days_of_week: list[str] = _field("callParams.daysOfWeek", list, nullable=True)
+    language: str | None = _field("callParams.language", str, nullable=True)
+    approved_countries: list[str] = _field("callParams.approvedCountries", list, nullable=True)
     timezone: str | None = None
-    timezone_as_sent: str | None = None
     zone: ZoneInfo | None = None
-    days_of_week: list[str] = field(default_factory=list)
-    language: str | None = None
-    approved_countries: list[str] = field(default_factory=list)
-    organization_id: str | None = None
-    webhooks: list[str] = field(default_factory=list)
-    slack_url: str | None = None
-    is_incoming: bool | None = None
-    variables: list[str] = field(default_factory=list)
-    variable_count: int | None = None
-    pause_new_chats: bool | None = None
-    incoming_phone_number: str | None = None
-    group_id: str | None = None
-    group_name: str | None = None
     missing: list[str] = field(default_factory=list)
     mistyped: list[str] = field(default_factory=list)
     valid_fields: set[str] = field(default_factory=set)
 
 
-class _Reader:
-    """Reads the fields of one object by name and type, and records which are missing, null or of the wrong type."""
-
-    def __init__(self, campaign: Campaign, source: Mapping[str, JsonValue], prefix: str = "") -> None:
-        self._campaign = campaign
-        self._source = source
-        self._prefix = prefix
-
-    def value(self, name: str, kind: type[ValueT], *, optional: bool = False, nullable: bool = False) -> ValueT | None:
-        if name not in self._source:
-            if not optional:
-                self._campaign.missing.append(self._prefix + name)
-            return None
-        value = self._source[name]
-        if isinstance(value, kind) or (value is None and nullable):
-            self._campaign.valid_fields.add(name)
-            return value
-        self._campaign.mistyped.append(self._prefix + name)
-        return None
-
-    def texts(self, name: str) -> list[str]:
-        value = self.value(name, list, nullable=True) or []
-        if {*map(type, value)} <= {str}:
-            return value
-        self._campaign.mistyped.append(self._prefix + name)
-        self._campaign.valid_fields.discard(name)
-        return []
-
-    def timestamp(self, name: str, made_at: datetime | None) -> Timestamp:
-        value = self._source.get(name)
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
-            timestamp = parse_time(value, made_at)
-            if timestamp:
-                self._campaign.valid_fields.add(name)
-                return timestamp
-        # A value of the wrong type still means that the event happened; the status depends on it.
-        self.value(name, str, optional=True, nullable=True)
-        return Timestamp(present=bool(value))
+_SOURCES = [(each.name, *each.metadata["source"]) for each in fields(Campaign) if each.metadata]
 
 
 def parse_campaign(source: Mapping[str, JsonValue], now: datetime) -> Campaign:
     """Parse the API's object as of ``now``, an aware time; never raises, whatever the object's shape."""
     campaign = Campaign()
-    reader = _Reader(campaign, source)
-    campaign.id = reader.value("id", str)
-    campaign.name = reader.value("name", str)
-    campaign.active = reader.value("active", bool)
-    made_at = object_id_time(campaign.id or "", now)
-    campaign.first_interaction = reader.timestamp("firstInteractionAt", made_at)
-    campaign.completed = reader.timestamp("completedAt", made_at)
-    campaign.organization_id = reader.value("organizationId", str)
-    campaign.webhooks = reader.texts("webhooks")
-    campaign.slack_url = reader.value("slackUrl", str, nullable=True)
-    campaign.is_incoming = reader.value("isIncoming", bool)
-    campaign.variables = reader.texts("variables")
-    campaign.pause_new_chats = reader.value("pauseNewChats", bool, optional=True, nullable=True)
-    campaign.incoming_phone_number = reader.value("incomingPhoneNumber", str, optional=True, nullable=True)
-    campaign.group_id = reader.value("campaignGroupId", str, optional=True, nullable=True)
-    campaign.group_name = reader.value("campaignGroupName", str, optional=True, nullable=True)
-    campaign.variable_count = len(campaign.variables) if "variables" in campaign.valid_fields else None
-    call_params = reader.value("callParams", dict)
-    if call_params is not None:
-        reader = _Reader(campaign, call_params, "callParams.")
-        campaign.phones_from = reader.texts("phonesFrom")
-        campaign.timezone_as_sent = reader.value("timezone", str, nullable=True)
-        campaign.timezone = sanitize(campaign.timezone_as_sent or "").strip() or None
-        campaign.zone = find_zone(campaign.timezone)
-        campaign.days_of_week = reader.texts("daysOfWeek")
-        campaign.language = reader.value("language", str, nullable=True)
-        campaign.approved_countries = reader.texts("approvedCountries")
+    campaign_id = source.get("id")
+    made_at = object_id_time(campaign_id, now) if isinstance(campaign_id, str) else None
+    for attribute, name, parent, key, kind, nullable, optional in _SOURCES:
+        members = campaign.call_params if parent else source
+        if members is None or key not in members:
+            if members is not None and not optional:
+                campaign.missing.append(name)
+        elif members[key] is None and nullable:
+            campaign.valid_fields.add(key)
+        else:
+            usable, is_valid = _read(members[key], kind, made_at)
+            setattr(campaign, attribute, usable)
+            if is_valid:
+                campaign.valid_fields.add(key)
+            else:
+                campaign.mistyped.append(name)
+    campaign.timezone = sanitize(campaign.timezone_as_sent or "").strip() or None
+    campaign.zone = find_zone(campaign.timezone)
     return campaign
+
+
+def _read(value: Any, kind: type, made_at: datetime | None) -> tuple[Any, bool]:
+    """Return what is usable of a value, and whether it has the documented type."""
+    if kind is Timestamp:
+        is_time = isinstance(value, str | int | float) and not isinstance(value, bool)
+        timestamp = parse_time(value, made_at) if is_time else None
+        # A value of the wrong type still means that the event happened; the status depends on it.
+        return timestamp or Timestamp(present=bool(value)), timestamp is not None
+    is_valid = isinstance(value, kind) and (not isinstance(value, list) or {*map(type, value)} <= {str})
+    return (value if is_valid else [] if kind is list else None), is_valid

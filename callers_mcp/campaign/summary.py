@@ -94,7 +94,7 @@ def summarize(
         group=_group(campaign),
         webhook_hosts=list(dict.fromkeys(host for url in dict.fromkeys(campaign.webhooks) if (host := host_of(url)))),
         slack_notifications=bool((campaign.slack_url or "").strip()) if "slackUrl" in campaign.valid_fields else None,
-        variable_count=campaign.variable_count,
+        variable_count=len(campaign.variables) if "variables" in campaign.valid_fields else None,
     )
     summary.headline = _headline(campaign, summary)
     return summary

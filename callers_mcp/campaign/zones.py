@@ -1,5 +1,6 @@
 """Time zones by their IANA names, from the package ``tzdata`` only: the answer is the same on every machine."""
 
+import pkgutil
 from functools import cache
 from io import BytesIO
 from zoneinfo import ZoneInfo
@@ -14,19 +15,10 @@ def find_zone(name: str | None) -> ZoneInfo | None:
 @cache
 def _names() -> dict[str, str]:
     """Return the names of all zones by their lower-case form. ``Factory`` is not a place; it means "not set"."""
-    names = _read("zones").decode().split()
+    names = (pkgutil.get_data("tzdata", "zones") or b"").decode().split()
     return {name.lower(): name for name in names if name != "Factory"}
 
 
 @cache
 def _load(name: str) -> ZoneInfo:
-    return ZoneInfo.from_file(BytesIO(_read(f"zoneinfo/{name}")), key=name)
-
-
-def _read(name: str) -> bytes:
-    import pkgutil
-
-    data = pkgutil.get_data("tzdata", name)
-    if data is None:
-        raise FileNotFoundError(name)
-    return data
+    return ZoneInfo.from_file(BytesIO(pkgutil.get_data("tzdata", f"zoneinfo/{name}") or b""), key=name)
