@@ -220,7 +220,7 @@ class _Report:
 
     def _write(self, name: str, value: str) -> bool:
         """Write a variable into the host's entry if a person on the terminal wants it; return whether it was done."""
-        from callers_mcp.cli.install import is_terminal
+        from callers_mcp.cli.installer import is_terminal
         from callers_mcp.cli.runtime import ask
         from callers_mcp.install import plan
         from callers_mcp.install.lock import exclusive

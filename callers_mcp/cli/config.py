@@ -66,7 +66,7 @@ def config(host: str, url: str | None, use_token: bool, use_sandbox: bool) -> No
 
 
 def _settings(*, in_command: bool) -> dict[str, str]:
-    from callers_mcp.cli.install import environment_to_copy, stored_key
+    from callers_mcp.cli.installer import environment_to_copy, stored_key
     from callers_mcp.cli.runtime import load_settings
     from callers_mcp.install import entry
 

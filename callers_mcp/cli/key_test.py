@@ -2,27 +2,28 @@
 
 import re
 import secrets
-from typing import TYPE_CHECKING
 
+import anyio
 import click
 
-if TYPE_CHECKING:
-    from callers_mcp.api.errors import CallersError
-    from callers_mcp.campaign.lookup import CampaignReport
-    from callers_mcp.install.plan import InstallationError
-    from callers_mcp.settings import Settings
+from callers_mcp.api.client import CallersClient
+from callers_mcp.api.errors import CallersError, CampaignNotFound, Forbidden, Rejected, Unauthorized
+from callers_mcp.api.request import is_object_id
+from callers_mcp.campaign.lookup import CampaignReport, look_up
+from callers_mcp.cli.runtime import ask, load_settings, progress
+from callers_mcp.install.plan import InstallationError
+from callers_mcp.sanitize import quote
+from callers_mcp.settings import Settings
 
 _QUESTION = "Paste a campaign's id to switch on search by name (Enter to skip)"
 
 
-def check_key(settings: "Settings") -> None:
+def check_key(settings: Settings) -> None:
     """Request a made-up campaign with the key, and print what the answer says about the key.
 
     Raises:
         InstallationError: The API refused the key.
     """
-    from callers_mcp.api.errors import CallersError, CampaignNotFound, Forbidden, Rejected, Unauthorized
-
     click.echo(f"Testing the key at {settings.base_url} ...", err=True)
     try:
         _look_up(settings, secrets.token_hex(12))
@@ -34,18 +35,15 @@ def check_key(settings: "Settings") -> None:
         click.echo(f"The key could not be tested. {error.message_for_person}", err=True)
 
 
-def ask_for_organization(settings: "Settings") -> str | None:
+def ask_for_organization(settings: Settings) -> str | None:
     """Ask for a campaign's id on the terminal; return the id of its organization if the user wants to use it."""
-    from callers_mcp.cli.runtime import ask
-    from callers_mcp.install.plan import InstallationError
-
     while text := str(ask(click.prompt, _QUESTION, default="", show_default=False)):
         ids = re.findall(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{24}(?![0-9A-Za-z])", text)
         if len(ids) != 1:
             click.echo("That has no campaign id, or more than one. An id has 24 hexadecimal digits.", err=True)
             continue
         try:
-            name, organization = _name_and_organization(settings, ids[0])
+            name, organization = name_and_organization(settings, ids[0])
         except InstallationError as error:
             click.echo(str(error), err=True)
             continue
@@ -54,21 +52,12 @@ def ask_for_organization(settings: "Settings") -> str | None:
     return None
 
 
-def organization_of(settings: "Settings", campaign_id: str) -> str:
-    """Return the id of the organization of a campaign in the main organization.
+def name_and_organization(settings: Settings, campaign_id: str) -> tuple[str, str]:
+    """Return the name, in quotation marks, and the organization's id of a campaign in the main organization.
 
     Raises:
         InstallationError: The campaign is not found, or has no organization id; or the API refused the key.
     """
-    return _name_and_organization(settings, campaign_id)[1]
-
-
-def _name_and_organization(settings: "Settings", campaign_id: str) -> tuple[str, str]:
-    from callers_mcp.api.errors import CallersError
-    from callers_mcp.api.request import is_object_id
-    from callers_mcp.install.plan import InstallationError
-    from callers_mcp.sanitize import quote
-
     try:
         raw = _look_up(settings, campaign_id, "main").raw
     except CallersError as error:
@@ -79,12 +68,8 @@ def _name_and_organization(settings: "Settings", campaign_id: str) -> tuple[str,
     return name, organization
 
 
-def _installation_error(error: "CallersError", settings: "Settings") -> "InstallationError":
+def _installation_error(error: CallersError, settings: Settings) -> InstallationError:
     """Return the error of an installation; about a refused key it says how to give another one."""
-    from callers_mcp.api.errors import Unauthorized
-    from callers_mcp.cli.runtime import load_settings
-    from callers_mcp.install.plan import InstallationError
-
     given = load_settings()
     if not isinstance(error, Unauthorized) or given.api_key or given.api_key_file:
         return InstallationError(f"{error.message_for_person} Nothing was changed.")
@@ -94,16 +79,10 @@ def _installation_error(error: "CallersError", settings: "Settings") -> "Install
     return InstallationError(f"{error.args[0]} Nothing was changed. {advice}")
 
 
-def _look_up(settings: "Settings", campaign_id: str, sub_organization_id: str | None = None) -> "CampaignReport":
-    import anyio
-
-    from callers_mcp.api.client import CallersClient
-    from callers_mcp.campaign import lookup
-    from callers_mcp.cli.runtime import progress
-
-    async def look_up() -> "CampaignReport":
+def _look_up(settings: Settings, campaign_id: str, sub_organization_id: str | None = None) -> CampaignReport:
+    async def run() -> CampaignReport:
         async with CallersClient(settings) as client:
-            return await lookup.look_up(client, campaign_id, sub_organization_id)
+            return await look_up(client, campaign_id, sub_organization_id)
 
     with progress(f"waiting for {settings.base_url}"):
-        return anyio.run(look_up)
+        return anyio.run(run)
