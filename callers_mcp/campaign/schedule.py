@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
 
 from pydantic import BaseModel
 
@@ -57,19 +58,11 @@ def days_text(days: Sequence[str], *, ranges: bool = True) -> str:
     if list(days) == list(WEEK):
         return "every day"
     words: list[str] = []
-    run: list[str] = []
-    for day in [*days, ""]:
-        if run and (day not in WEEK or WEEK.index(day) != WEEK.index(run[-1]) + 1):
-            words += (
-                [f"{run[0].title()} to {run[-1].title()}"]
-                if ranges and len(run) > 2
-                else [name.title() for name in run]
-            )
-            run = []
-        if day in WEEK:
-            run.append(day)
-        elif day:
-            words.append(plain_or_quoted(day))
+    # Days that follow each other are as far from their places in the week.
+    runs = groupby(enumerate(days), lambda pair: WEEK.index(pair[1]) - pair[0] if pair[1] in WEEK else pair[1])
+    for _, run in runs:
+        names = [day.title() if day in WEEK else plain_or_quoted(day) for _, day in run]
+        words += [f"{names[0]} to {names[-1]}"] if ranges and len(names) > 2 else names
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
