@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _TIMEOUT_SECONDS = 120.0
@@ -39,12 +39,11 @@ def exclusive() -> Iterator[None]:
 
 def _open() -> int | None:
     """Open what is locked: the home folder itself, so that no file stays behind. Windows can only lock a file."""
-    try:
+    with suppress(OSError, RuntimeError):
         if sys.platform == "win32":
             return os.open(Path(tempfile.gettempdir(), "callers-mcp-install.lock"), os.O_RDWR | os.O_CREAT)
         return os.open(Path.home(), os.O_RDONLY)
-    except (OSError, RuntimeError):
-        return None
+    return None
 
 
 def _lock(descriptor: int) -> bool:
@@ -58,8 +57,6 @@ def _lock(descriptor: int) -> bool:
             import fcntl
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        pass
+    except OSError as error:  # of another kind if this system has no locks
+        return not isinstance(error, BlockingIOError | PermissionError)
     return True

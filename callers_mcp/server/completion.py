@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from heapq import nsmallest
+from operator import attrgetter
 
 from mcp_types import PromptReference, ResourceTemplateReference
 
@@ -56,7 +57,7 @@ async def complete(
             if organization.lower().startswith(typed.strip().lower())
         ]
         return organizations[:MAX_VALUES], len(organizations)
-    select = partial(_values, typed=typed, to_value=label if isinstance(ref, PromptReference) else _id)
+    select = partial(_values, typed=typed, to_value=label if isinstance(ref, PromptReference) else attrgetter("id"))
     try:
         organization = other_arguments.get("sub_organization_id")
         return await client.list_campaigns(parse_row, select, sub_organization_id=organization)
@@ -78,7 +79,3 @@ def _begins_with(row: CampaignRow, start: str) -> bool:
     if str(row.id).lower().startswith(start[:24]):
         return len(start) <= 24 or label(row).casefold().startswith(start)
     return f"{row.name or ''} ({row.id})".casefold().startswith(start)
-
-
-def _id(row: CampaignRow) -> str:
-    return str(row.id)
