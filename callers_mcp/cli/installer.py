@@ -201,10 +201,7 @@ def _key_and_settings(file: Path, *, prompt: bool) -> tuple[str | None, dict[str
         say(f"callers-mcp: {notice}", err=True)
     key = None
     if settings.api_key_file:
-        try:
-            KeySource(settings).current()
-        except NotConfigured as error:
-            exit_with_usage_error(error.message_for_person)
+        stored_key(settings, required=True)
         file = settings.api_key_file.absolute()
     elif settings.api_key:
         key = settings.api_key.get_secret_value()
@@ -232,11 +229,13 @@ def environment_to_copy(key: str | None) -> dict[str, str]:
     return copied
 
 
-def stored_key(settings: Settings) -> str | None:
-    """Return the key that the settings name; None if there is none."""
+def stored_key(settings: Settings, *, required: bool = False) -> str | None:
+    """Return the key that the settings name. If there is none, return None, or exit with code 2 if it is required."""
     try:
         return KeySource(settings).current()
-    except NotConfigured:
+    except NotConfigured as error:
+        if required:
+            exit_with_usage_error(error.message_for_person)
         return None
 
 
