@@ -246,10 +246,11 @@ def podman(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator
 def build(podman: Podman, folder: Path) -> None:
     """Build the image from the Containerfile, on a local Debian 12 instead of the base image from a registry."""
     debian = folder / "debian.tar"
-    lean = [f"--dpkgopt=path-exclude=/usr/share/{of}/*" for of in ("doc", "locale", "man")]
+    options = [f"path-exclude=/usr/share/{of}/*" for of in ("doc", "locale", "man")] + ["force-unsafe-io"]
+    dpkg = [f"--dpkgopt={option}" for option in options]
     packages = "--include=python3,python3-venv"
     subprocess.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", packages, *lean, "bookworm", str(debian)],
+        ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", packages, *dpkg, "bookworm", str(debian)],
         check=True,
         timeout=LONG,
     )
