@@ -121,10 +121,10 @@ async def test_a_day_that_is_not_a_weekday_is_shown_too(host: Host) -> None:
 @pytest.mark.parametrize(
     ("fields", "status", "shown"),
     [
-        ({"active": False}, "Stopped", "no time given"),
-        ({"active": False, "firstInteractionAt": None}, "Not yet started", "none yet"),
-        ({"active": None}, "Status unknown", "no time given"),
-        ({"completedAt": "soon"}, "Running", "can’t be used"),
+        ({"active": False}, "Stopped", "Completedno time given"),
+        ({"active": False, "firstInteractionAt": None}, "Not yet started", "First interactionnone yet"),
+        ({"active": None}, "Status unknown", "Completedno time given"),
+        ({"completedAt": "soon"}, "Running", "Completedcan’t be used"),
         ({"firstInteractionAt": "1970-01-01T00:00:00.000Z"}, "Running", "First interactionnone yet"),
         ({"active": False, "firstInteractionAt": "0001-01-01T00:00:00Z"}, "Not yet started", "Completednot yet"),
         ({"webhooks": "https://a.example.com/"}, "Running", "Webhooks go tonot given"),

@@ -246,11 +246,10 @@ def podman(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator
 def build(podman: Podman, folder: Path) -> None:
     """Build the image from the Containerfile, on a local Debian 12 instead of the base image from a registry."""
     debian = folder / "debian.tar"
-    options = [f"path-exclude=/usr/share/{of}/*" for of in ("doc", "locale", "man")] + ["force-unsafe-io"]
-    dpkg = [f"--dpkgopt={option}" for option in options]
-    packages = "--include=python3,python3-venv"
+    lean = ["--include=python3,python3-venv", "--dpkgopt=force-unsafe-io"]
+    lean += [f"--dpkgopt=path-exclude=/usr/share/{of}/*" for of in ("doc", "locale", "man")]
     subprocess.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", packages, *dpkg, "bookworm", str(debian)],
+        ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", *lean, "bookworm", str(debian)],
         check=True,
         timeout=LONG,
     )
